@@ -1,0 +1,47 @@
+"""The exceptions that users meet.
+
+Each message says what was given, what was expected and what to do.
+"""
+
+__all__ = [
+    "ClaimError",
+    "DataError",
+    "InputError",
+    "RecipeError",
+    "SplinelabError",
+    "TrainingError",
+    "UnsupportedOperationError",
+    "ZooError",
+]
+
+
+class SplinelabError(Exception):
+    """Any error that splinelab raises on purpose."""
+
+
+class InputError(SplinelabError, ValueError):
+    """An argument has the wrong shape, range, name or kind."""
+
+
+class DataError(SplinelabError):
+    """A data file is missing, truncated, corrupt or could not be fetched."""
+
+
+class RecipeError(SplinelabError, ValueError):
+    """A recipe names an unknown key or an impossible value."""
+
+
+class TrainingError(SplinelabError, RuntimeError):
+    """Training cannot go on: a non-finite loss, or a checkpoint of another run."""
+
+
+class UnsupportedOperationError(SplinelabError, NotImplementedError):
+    """A network uses an operation that has no rule for spline codes."""
+
+
+class ZooError(SplinelabError):
+    """A zoo entry is unknown, missing, or does not match its provenance card."""
+
+
+class ClaimError(SplinelabError):
+    """The ledger and a measurement do not fit together."""
