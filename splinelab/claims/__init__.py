@@ -1,0 +1,21 @@
+"""The claims ledger: what a source says, what we measured, and the verdict.
+
+`book/claims.yml` holds the claims and the rule of each, `book/results/*.json` the measurements, one file
+per chapter, and the verdicts that follow from them.
+"""
+
+from splinelab.claims.ledger import Case, Claim, Ledger, Measurement, holm
+from splinelab.claims.notebook import Notebook, write_verdicts
+from splinelab.claims.scoreboard import print_scoreboard, scoreboard_markdown
+
+__all__ = [
+    "Case",
+    "Claim",
+    "Ledger",
+    "Measurement",
+    "Notebook",
+    "holm",
+    "print_scoreboard",
+    "scoreboard_markdown",
+    "write_verdicts",
+]

@@ -1,0 +1,301 @@
+"""Claims, measurements and the rule that turns one into a verdict on the other.
+
+A claim has one or more *cases*, each a number with an interval that must clear a threshold. The first case is
+the source's own setting and gives the scoreboard its figure. A verdict is computed, never typed:
+
+- every case holds: *reproduced* (*extends* where the finding is our own);
+- some hold: *reproduced under a condition*, and the condition names them;
+- none holds: *not reproduced*;
+- fewer seeds than the rule asks for, or cases missing: *partial*;
+- no measurement: *not tested*, with the reason that the claim gives.
+
+Thresholds on a continuous number are tests, so their p-values (normal, from the width of the 95 % interval)
+are corrected over the whole ledger by Holm's method (Holm 1979).
+"""
+
+import json
+import math
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+from scipy import stats
+
+from splinelab.errors import ClaimError
+
+__all__ = ["Case", "Claim", "Ledger", "Measurement", "holm"]
+
+RULES = {"above": 1, "below": 1, "equals": 1, "within": 2}  # how many numbers each takes
+LEVEL = 0.05
+# A second run on another processor may move the last digit: up to this the stored entry stays as it is.
+SAME = 5e-4
+
+
+@dataclass(frozen=True)
+class Case:
+    """One number that a claim needs: `holds` is one of above, below (a test), within, equals (a count)."""
+
+    label: str
+    holds: str
+    threshold: tuple[float, ...]
+
+    def clears(self, low: float, high: float) -> bool:
+        """Whether the whole interval lies where the rule wants it."""
+        bound = self.threshold[0]
+        if self.holds == "above":
+            return low > bound
+        if self.holds == "below":
+            return high < bound
+        if self.holds == "equals":
+            return low == high == bound
+        return bound <= low and high <= self.threshold[1]
+
+    def p_value(self, low: float, high: float) -> float | None:
+        """Two-sided p of the threshold itself; None for counts, which are not tested."""
+        if self.holds not in ("above", "below"):
+            return None
+        deviation = (high - low) / (2 * stats.norm.ppf(0.975))
+        middle = (high + low) / 2 - self.threshold[0]
+        if deviation == 0:
+            return 1.0 if middle == 0 else 0.0
+        return float(2 * stats.norm.sf(abs(middle) / deviation))
+
+    def __str__(self) -> str:
+        numbers = " to ".join(f"{value:g}" for value in self.threshold)
+        return f"{self.holds} {numbers}"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An entry of `book/claims.yml`."""
+
+    id: str
+    source: str
+    place: str
+    chapter: str
+    statement: str
+    quantity: str
+    cases: tuple[Case, ...]
+    seeds: int = 5
+    theirs: float | None = None
+    not_tested: str | None = None
+    revised: str | None = None  # date and reason, where a rule changed after its measurement
+
+    @classmethod
+    def from_dict(cls, entry: dict) -> "Claim":
+        """Read one entry; an unknown key, or a rule that is not one of the four, is refused."""
+        name = entry.get("id", "(without id)")
+        unknown = set(entry) - set(cls.__dataclass_fields__)
+        missing = {"id", "source", "place", "chapter", "statement", "quantity", "cases"} - set(entry)
+        if unknown or missing:
+            raise ClaimError(
+                f"claims.yml, {name}: unknown keys {sorted(unknown)}, missing keys {sorted(missing)}"
+            )
+        cases = []
+        for label, rule in entry["cases"].items():
+            if not isinstance(rule, dict) or len(rule) != 1 or not set(rule) <= set(RULES):
+                raise ClaimError(
+                    f"claims.yml, {name}, {label!r}: a rule is one of {list(RULES)} with a number, got {rule}"
+                )
+            ((holds, threshold),) = rule.items()
+            numbers = tuple(float(number) for number in np.atleast_1d(threshold))
+            if len(numbers) != RULES[holds]:
+                raise ClaimError(
+                    f"claims.yml, {name}, {label!r}: {holds} takes {RULES[holds]} number(s), got {threshold}"
+                )
+            cases.append(Case(label, holds, numbers))
+        return cls(**{**entry, "cases": tuple(cases)})
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A value with its 95 % interval, the number of images or runs behind it, the seeds and the data."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    seeds: tuple[int, ...]
+    data: str
+    checksum: str
+    measured: str = ""
+
+    def __post_init__(self) -> None:
+        numbers = (self.value, self.low, self.high)
+        if not all(math.isfinite(number) for number in numbers) or not self.low <= self.value <= self.high:
+            raise ClaimError(f"a measurement needs finite low ≤ value ≤ high, got {numbers}")
+
+    @classmethod
+    def from_dict(cls, numbers: dict) -> "Measurement":
+        """Read back what `to_dict` wrote."""
+        return cls(**{**numbers, "seeds": tuple(numbers["seeds"])})
+
+    def to_dict(self) -> dict:
+        """Plain numbers for a JSON file, rounded where rounding errors begin."""
+        rounded = {key: round(getattr(self, key), 6) for key in ("value", "low", "high")}
+        return {**self.__dict__, **rounded, "seeds": list(self.seeds)}
+
+    def same_as(self, other: "Measurement") -> bool:
+        """Whether nothing but the last digits (and the day) differs."""
+        close = all(abs(getattr(self, key) - getattr(other, key)) <= SAME for key in ("value", "low", "high"))
+        return close and all(
+            getattr(self, key) == getattr(other, key) for key in ("n", "seeds", "data", "checksum")
+        )
+
+
+def book_folder() -> Path:
+    """The `book` folder of the checkout that this package was installed from."""
+    folder = Path(__file__).resolve().parents[2] / "book"
+    if not (folder / "claims.yml").is_file():
+        raise ClaimError(
+            f"no ledger at {folder / 'claims.yml'}: the ledger belongs to a checkout of the repository; "
+            "clone it and install it with `pip install -e .`"
+        )
+    return folder
+
+
+def results_folder() -> Path:
+    """Where measurements go: `SPLINELAB_RESULTS`, or `book/results` of the checkout."""
+    return Path(os.environ.get("SPLINELAB_RESULTS") or book_folder() / "results")
+
+
+@dataclass
+class Ledger:
+    """Claims, and the measurements of their cases.
+
+    `measurements` maps a claim's id to a mapping from case label to `Measurement`.
+    """
+
+    claims: dict[str, Claim]
+    measurements: dict[str, dict[str, Measurement]] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, results: Path | None = None) -> "Ledger":
+        """Read `claims.yml` and all results; an entry in one without the other is an error."""
+        entries = yaml.safe_load((book_folder() / "claims.yml").read_text())["claims"]
+        claims: dict[str, Claim] = {}
+        for claim in map(Claim.from_dict, entries):
+            if claim.id in claims:
+                raise ClaimError(f"claims.yml lists {claim.id} twice: give one of them another id")
+            claims[claim.id] = claim
+        ledger = cls(claims)
+        # Measurements of chapters that this run does not repeat come from the committed files.
+        for folder in (book_folder() / "results", Path(results or results_folder())):
+            for file in sorted(folder.glob("*.json")):
+                if file.name != "verdicts.json":
+                    for claim_id, cases in json.loads(file.read_text()).items():
+                        for label, numbers in cases.items():
+                            ledger.add(claim_id, label, Measurement.from_dict(numbers))
+        return ledger
+
+    def add(self, claim_id: str, label: str, measurement: Measurement) -> None:
+        """Enter a measurement; a claim or a case that the ledger does not hold is refused."""
+        if claim_id not in self.claims:
+            raise ClaimError(
+                f"{claim_id!r} is not in book/claims.yml: write the claim and its rule there first"
+            )
+        labels = [case.label for case in self.claims[claim_id].cases]
+        if label not in labels:
+            raise ClaimError(f"{claim_id} has no case {label!r}; its cases are {labels}")
+        self.measurements.setdefault(claim_id, {})[label] = measurement
+
+    def holding(self) -> dict[tuple[str, str], bool]:
+        """For each measured case: whether it clears its threshold after Holm's correction."""
+        clears, p_values = {}, {}
+        for claim_id, cases in self.measurements.items():
+            for case in self.claims[claim_id].cases:
+                if case.label in cases:
+                    found = cases[case.label]
+                    clears[claim_id, case.label] = case.clears(found.low, found.high)
+                    p = case.p_value(found.low, found.high)
+                    if p is not None:
+                        p_values[claim_id, case.label] = p
+        adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+        return {key: ok and adjusted.get(key, 0.0) < LEVEL for key, ok in clears.items()}
+
+    def verdicts(self) -> dict[str, tuple[str, str]]:
+        """`{id: (verdict, condition)}`; the condition says which cases hold, or why nothing was tested."""
+        holding = self.holding()
+        return {claim.id: self._verdict(claim, holding) for claim in self.claims.values()}
+
+    def _verdict(self, claim: Claim, holding: dict[tuple[str, str], bool]) -> tuple[str, str]:
+        cases = self.measurements.get(claim.id, {})
+        if not cases:
+            if not claim.not_tested:
+                raise ClaimError(f"{claim.id} has neither a measurement nor a reason under `not_tested`")
+            return "not tested", claim.not_tested
+        labels = [case.label for case in claim.cases]
+        missing = [label for label in labels if label not in cases]
+        few = min(len(measurement.seeds) for measurement in cases.values())
+        if missing or few < claim.seeds:
+            lacks = [f"not measured: {', '.join(missing)}"] if missing else []
+            lacks += [f"{few} of {claim.seeds} seeds"] if few < claim.seeds else []
+            return "partial", "; ".join(lacks)
+        yes = [label for label in labels if holding[claim.id, label]]
+        no = [label for label in labels if not holding[claim.id, label]]
+        if not no:
+            return ("extends" if claim.source == "ours" else "reproduced"), ""
+        if not yes:
+            return "not reproduced", ""
+        return "reproduced under a condition", f"holds for {'; '.join(yes)}; not for {'; '.join(no)}"
+
+    def rows(self) -> list[dict]:
+        """The scoreboard as records, in the order of `claims.yml`."""
+        rows, verdicts = [], self.verdicts()
+        for claim in self.claims.values():
+            first = self.measurements.get(claim.id, {}).get(claim.cases[0].label)
+            verdict, condition = verdicts[claim.id]
+            rows.append(
+                {
+                    "id": claim.id,
+                    "source": claim.source,
+                    "chapter": claim.chapter,
+                    "statement": claim.statement.strip(),
+                    "theirs": claim.theirs,
+                    "ours": first.value if first else None,
+                    "low": first.low if first else None,
+                    "high": first.high if first else None,
+                    "n": first.n if first else None,
+                    "seeds": list(first.seeds) if first else [],
+                    "data": first.data if first else None,
+                    "verdict": verdict,
+                    "condition": condition,
+                }
+            )
+        return rows
+
+    def table(self, chapter: str) -> pd.DataFrame:
+        """Every measured case of one chapter, with digits as printed: for the chapter's closing section."""
+        holding, rows = self.holding(), []
+        for claim in self.claims.values():
+            for case in claim.cases:
+                found = self.measurements.get(claim.id, {}).get(case.label)
+                if claim.chapter == chapter and found:
+                    rows.append(
+                        {
+                            "claim": claim.id,
+                            "case": case.label,
+                            "ours": f"{found.value:.3g} [{found.low:.3g}, {found.high:.3g}]",
+                            "rule": str(case),
+                            "holds": "yes" if holding[claim.id, case.label] else "no",
+                            "verdict": self._verdict(claim, holding)[0],
+                        }
+                    )
+        return pd.DataFrame(rows).set_index(["claim", "case"])
+
+
+def holm(p_values: list[float]) -> list[float]:
+    """Holm's step-down adjusted p-values (Holm 1979), in the given order.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    order = np.argsort(p_values, kind="stable")
+    adjusted, highest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = highest
+    return adjusted

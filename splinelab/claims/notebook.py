@@ -1,0 +1,78 @@
+"""How a chapter enters its measurements."""
+
+import datetime
+import json
+import os
+from pathlib import Path
+
+from splinelab.claims.ledger import Ledger, Measurement, results_folder
+from splinelab.errors import ClaimError
+
+__all__ = ["Notebook", "write_verdicts"]
+
+
+class Notebook:
+    """What a chapter records. Nothing is written unless the run is at the committed scale.
+
+    Parameters
+    ----------
+    chapter : the notebook's name, as `claims.yml` spells it.
+    committed : whether data, seeds and budgets are the committed ones; otherwise `save` writes nothing.
+    """
+
+    def __init__(self, chapter: str, *, committed: bool) -> None:
+        self.chapter, self.committed = chapter, committed
+        self.ledger = Ledger.load()
+        self._new: dict[str, dict[str, Measurement]] = {}
+
+    def record(
+        self, claim_id: str, case: str, interval: tuple[float, float, float], *, n: int, seeds, data
+    ) -> None:
+        """Enter `(value, low, high)`, measured on the `Dataset` `data`; the file is written by `save`."""
+        measurement = Measurement(
+            *(float(number) for number in interval),
+            int(n),
+            tuple(int(seed) for seed in seeds),
+            data.name,
+            data.checksum,
+            datetime.date.today().isoformat(),
+        )
+        owner = self.ledger.claims.get(claim_id)
+        if owner and owner.chapter != self.chapter:
+            raise ClaimError(f"{claim_id} belongs to {owner.chapter}, not to {self.chapter}")
+        before = self.ledger.measurements.get(claim_id, {}).get(case)
+        if before and before.same_as(measurement):
+            measurement = before
+        self.ledger.add(claim_id, case, measurement)
+        self._new.setdefault(claim_id, {})[case] = measurement
+
+    def save(self) -> str:
+        """Write the chapter's results and the ledger's verdicts; returns one line that says what happened."""
+        if not self.committed:
+            return (
+                "Another data set, seed or budget than the committed one: nothing was written to the ledger."
+            )
+        folder = results_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        mine = {
+            claim_id: {label: found.to_dict() for label, found in cases.items()}
+            for claim_id, cases in self.ledger.measurements.items()
+            if self.ledger.claims[claim_id].chapter == self.chapter
+        }
+        write_json(folder / f"{self.chapter}.json", mine)
+        count = sum(map(len, self._new.values()))
+        return f"{count} measurements of {len(self._new)} claims recorded."
+
+
+def write_verdicts(folder: Path | None = None) -> None:
+    """Store every verdict as `verdicts.json`, so that a change of verdict shows in review."""
+    verdicts = {claim_id: verdict for claim_id, (verdict, _) in Ledger.load().verdicts().items()}
+    write_json(Path(folder or results_folder()) / "verdicts.json", verdicts)
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    os.replace(temporary, path)

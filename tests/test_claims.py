@@ -1,0 +1,211 @@
+"""The ledger: rules, verdicts, and what chapters may record."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from splinelab import claims
+from splinelab.claims.ledger import Claim, Ledger, Measurement, book_folder
+from splinelab.errors import ClaimError
+
+KEYS = [
+    "id",
+    "source",
+    "chapter",
+    "statement",
+    "theirs",
+    "ours",
+    "low",
+    "high",
+    "n",
+    "seeds",
+    "data",
+    "verdict",
+    "condition",
+]
+
+
+def entry(**changes):
+    base = {
+        "id": "toy-1",
+        "source": "toy",
+        "place": "section 1",
+        "chapter": "chapter",
+        "statement": "It is so.",
+        "quantity": "a difference",
+        "cases": {"first": {"above": 0}, "second": {"above": 0}},
+        "seeds": 2,
+    }
+    return base | changes
+
+
+def measured(value, half=0.1, seeds=(0, 1)):
+    return Measurement(value, value - half, value + half, 100, seeds, "toy", "0" * 64)
+
+
+def verdict(measurements, /, **changes):
+    ledger = Ledger({"toy-1": Claim.from_dict(entry(**changes))})
+    for label, measurement in measurements.items():
+        ledger.add("toy-1", label, measurement)
+    return ledger.verdicts()["toy-1"]
+
+
+def test_verdict_follows_the_measurement():
+    assert verdict({"first": measured(1), "second": measured(1)}) == ("reproduced", "")
+    assert verdict({"first": measured(-1), "second": measured(-1)}) == ("not reproduced", "")
+    name, condition = verdict({"first": measured(1), "second": measured(0)})
+    assert name == "reproduced under a condition"
+    assert condition == "holds for first; not for second"
+
+
+def test_own_findings_extend():
+    assert verdict({"first": measured(1), "second": measured(1)}, source="ours")[0] == "extends"
+
+
+def test_fewer_seeds_or_cases_are_partial():
+    one = measured(1, seeds=(0,))
+    assert verdict({"first": one, "second": measured(1)}) == ("partial", "1 of 2 seeds")
+    assert verdict({"first": measured(1)}) == ("partial", "not measured: second")
+
+
+def test_no_measurement_needs_a_reason():
+    with pytest.raises(ClaimError, match="neither a measurement nor a reason"):
+        verdict({})
+    assert verdict({}, not_tested="needs a language model") == ("not tested", "needs a language model")
+
+
+@pytest.mark.parametrize(
+    ("rule", "inside", "outside"),
+    [
+        ({"below": 0.5}, (0.2, 0.3), (0.4, 0.6)),
+        ({"above": 0.5}, (0.6, 0.7), (0.4, 0.6)),
+        ({"within": [0, 1]}, (0.0, 1.0), (0.5, 1.1)),
+        ({"equals": 11}, (11, 11), (10, 11)),
+    ],
+)
+def test_rules(rule, inside, outside):
+    (case,) = Claim.from_dict(entry(cases={"only": rule})).cases
+    assert case.clears(*inside)
+    assert not case.clears(*outside)
+
+
+def test_p_value_is_the_normal_one():
+    (case,) = Claim.from_dict(entry(cases={"only": {"above": 0}})).cases
+    half = stats.norm.ppf(0.975)
+    assert case.p_value(2 - half, 2 + half) == pytest.approx(2 * stats.norm.sf(2))
+    assert case.p_value(-1.0, -1.0) == 0.0
+
+
+def test_holm_by_hand_and_order():
+    p = [0.04, 0.01, 0.03, 0.5]
+    by_hand = [0.09, 0.04, 0.09, 0.5]  # 4 × .01; 3 × .03; max(.09, 2 × .04); max(.09, .5)
+    assert claims.holm(p) == pytest.approx(by_hand)
+    assert claims.holm([]) == []
+
+
+def test_holm_takes_away_what_only_chance_gave():
+    one = Measurement(0.5, 0.01, 0.99, 10, (0, 1), "toy", "0")  # p = .045 alone
+    rules = {f"case {i}": {"above": 0} for i in range(20)}
+    name, _ = verdict(dict.fromkeys(rules, one), cases=rules)
+    assert name == "not reproduced"
+    assert verdict({"case 0": one}, cases={"case 0": {"above": 0}})[0] == "reproduced"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"colour": "red"}, "unknown keys \\['colour'\\]"),
+        ({"cases": {"first": {"over": 1}}}, "a rule is one of"),
+        ({"cases": {"first": {"within": 1}}}, "within takes 2"),
+    ],
+)
+def test_bad_entries_are_refused(changes, message):
+    with pytest.raises(ClaimError, match=message):
+        Claim.from_dict(entry(**changes))
+
+
+def test_bad_measurements_are_refused():
+    for low, value, high in [(0.5, 0.4, 0.6), (0.1, float("nan"), 0.2)]:
+        with pytest.raises(ClaimError, match="finite low ≤ value ≤ high"):
+            Measurement(value, low, high, 1, (0,), "toy", "0")
+
+
+class ToyData:
+    name, checksum = "toy", "0" * 64
+
+
+@pytest.fixture
+def own_book(tmp_path, monkeypatch):
+    """A ledger of one claim in a folder of its own."""
+    (tmp_path / "results").mkdir()
+    (tmp_path / "claims.yml").write_text(json.dumps({"claims": [entry()]}))
+    monkeypatch.setattr(claims.ledger, "book_folder", lambda: tmp_path)
+    monkeypatch.delenv("SPLINELAB_RESULTS", raising=False)
+    return tmp_path
+
+
+def test_a_chapter_records_and_saves(own_book):
+    notebook = claims.Notebook("chapter", committed=True)
+    for case in ("first", "second"):
+        notebook.record("toy-1", case, (1, 0.9, 1.1), n=10, seeds=range(2), data=ToyData)
+    notebook.save()
+    ledger = Ledger.load()
+    assert ledger.verdicts()["toy-1"] == ("reproduced", "")
+    assert ledger.rows()[0]["ours"] == 1
+    claims.write_verdicts()
+    assert json.loads((own_book / "results" / "verdicts.json").read_text()) == {"toy-1": "reproduced"}
+
+
+def test_an_equal_measurement_leaves_the_file_as_it_was(own_book):
+    file = own_book / "results" / "chapter.json"
+    written = []
+    for value in (1, 1 + 1e-5):
+        notebook = claims.Notebook("chapter", committed=True)
+        notebook.record("toy-1", "first", (value, 0.9, 1.1), n=10, seeds=range(2), data=ToyData)
+        notebook.save()
+        written.append(file.read_text())
+    assert written[0] == written[1]
+
+
+def test_other_scales_write_nothing(own_book):
+    notebook = claims.Notebook("chapter", committed=False)
+    notebook.record("toy-1", "first", (1, 0.9, 1.1), n=10, seeds=range(2), data=ToyData)
+    assert "nothing was written" in notebook.save()
+    assert list((own_book / "results").iterdir()) == []
+
+
+def test_unknown_claims_cases_and_chapters_are_refused(own_book):
+    notebook = claims.Notebook("chapter", committed=True)
+    arguments = {"interval": (1, 0, 2), "n": 1, "seeds": [0], "data": ToyData}
+    with pytest.raises(ClaimError, match=r"not in book/claims\.yml"):
+        notebook.record("toy-9", "first", **arguments)
+    with pytest.raises(ClaimError, match="has no case 'third'"):
+        notebook.record("toy-1", "third", **arguments)
+    with pytest.raises(ClaimError, match="belongs to chapter"):
+        claims.Notebook("other", committed=True).record("toy-1", "first", **arguments)
+
+
+def test_stored_verdicts_follow_from_the_rules():
+    stored = json.loads((book_folder() / "results" / "verdicts.json").read_text())
+    assert stored == {claim_id: name for claim_id, (name, _) in Ledger.load().verdicts().items()}
+
+
+def test_every_claim_of_the_source_is_measured():
+    rows = {row["id"]: row for row in Ledger.load().rows()}
+    for number in range(1, 7):
+        assert any(name.startswith(f"spline-{number}") for name in rows)
+    for row in rows.values():
+        assert list(row) == KEYS
+        assert row["verdict"] not in ("not tested", "partial"), row["id"]
+        assert np.isfinite([row["ours"], row["low"], row["high"]]).all()
+
+
+def test_scoreboard_prints_every_claim(capsys):
+    claims.print_scoreboard(as_json=True)
+    rows = json.loads(capsys.readouterr().out)
+    claims.print_scoreboard()
+    plain = capsys.readouterr().out
+    assert all(row["id"] in plain and row["verdict"] in plain for row in rows)
+    assert claims.scoreboard_markdown().count("\n") == len(rows) + 1
