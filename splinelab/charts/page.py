@@ -1,0 +1,116 @@
+"""How the built book shows a chart: inline SVG first, the live chart where JavaScript runs, the data as CSV.
+
+Entry point of ``myst_nb.mime_renderers``. ``book/_static/charts.js`` swaps in the live chart.
+"""
+
+import base64
+import csv
+import hashlib
+import html
+import io
+import json
+import re
+from typing import Any, ClassVar
+
+from docutils import nodes
+
+from splinelab.charts import renderer as charts
+from splinelab.charts.widgets import MIME as FRAMES_MIME
+
+WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+class ChartRenderer:
+    """Renders charts and slider frames of executed notebooks to docutils nodes."""
+
+    mime_priority_overrides: ClassVar = [("*", charts.MIME, 1), ("*", FRAMES_MIME, 2)]
+
+    @staticmethod
+    def handle_mime(renderer: Any, data: Any, inline: bool) -> list[nodes.Element] | None:
+        """Nodes for our two MIME types; ``None`` leaves the rest to myst-nb."""
+        if data.mime_type == charts.MIME:
+            return chart_nodes(renderer, data.content)
+        if data.mime_type == FRAMES_MIME:
+            return frame_nodes(renderer, data.content)
+        return None
+
+
+def figure(spec: dict, links: str = "") -> str:
+    """HTML for one chart; ``links`` is more HTML for the line under it.
+
+    The same chart always gives the same HTML.
+    """
+    spec = charts.tidy(spec)
+    text = json.dumps(spec, separators=(",", ":"), ensure_ascii=False)
+    name = "c" + hashlib.sha256(text.encode()).hexdigest()[:10]
+    label = html.escape(spec["description"], quote=True)
+    picture = unique_ids(charts.svg(spec), name)
+    safe = text.replace("</", "<\\/")
+    return (
+        f'<figure class="sl-figure"><div class="sl-scroll" tabindex="0">'
+        f'<div class="sl-chart" id="{name}" role="img" '
+        f'aria-label="{label}">{picture}</div></div>'
+        f'<script type="{charts.MIME}" data-for="{name}">{safe}</script>{links}</figure>'
+    )
+
+
+def unique_ids(picture: str, prefix: str) -> str:
+    """Prefix every id of an SVG and every reference to it: pictures on a page must not share clip paths."""
+    ids = set(re.findall(r'\bid="([^"]+)"', picture))
+    for old in sorted(ids, key=len, reverse=True):
+        new = f"{prefix}-{old}"
+        picture = picture.replace(f'id="{old}"', f'id="{new}"')
+        picture = picture.replace(f"url(#{old})", f"url(#{new})").replace(f'href="#{old}"', f'href="#{new}"')
+    return picture
+
+
+def to_csv(rows: list[dict]) -> str:
+    """A table as CSV text; columns that hold embedded pictures are left out."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    kept = [
+        name for name in names if not any(str(row.get(name, "")).startswith("data:image") for row in rows)
+    ]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, kept, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def csv_links(spec: dict) -> str:
+    """Links that carry the figure's tables themselves, so that they work from a page saved to disk."""
+    tables = charts.tables(spec)
+    links = []
+    for index, rows in enumerate(tables, start=1):
+        number = f" {index}" if len(tables) > 1 else ""
+        encoded = base64.b64encode(to_csv(rows).encode()).decode("ascii")
+        links.append(
+            f'<a class="sl-csv" download="figure{number.replace(" ", "-")}.csv" '
+            f'href="data:text/csv;charset=utf-8;base64,{encoded}">Data{number} (CSV)</a>'
+        )
+    return '<figcaption class="sl-links">' + " ".join(links) + "</figcaption>" if links else ""
+
+
+def chart_nodes(renderer: Any, spec: dict) -> list[nodes.Element]:
+    """A chart with links to its data."""
+    return [nodes.raw("", figure(spec, csv_links(spec)), format="html", classes=["output"])]
+
+
+def frame_nodes(renderer: Any, content: dict) -> list[nodes.Element]:
+    """A slider over frames, and its first frame for readers without JavaScript."""
+    view = {"version_major": 2, "version_minor": 0, "model_id": content["model_id"]}
+    state = renderer.renderer.nb_client.nb_metadata["widgets"][WIDGET_STATE]["state"]
+    still = state[content["image_id"]]["buffers"][0]["data"]
+    label = html.escape(content["description"], quote=True)
+    return [
+        nodes.raw(
+            "",
+            f'<figure class="sl-figure sl-frames" role="group" aria-label="{label}">'
+            f'<div class="sl-scroll" tabindex="0">'
+            f'<noscript><img alt="{label}" src="data:image/png;base64,{still}"></noscript>'
+            f'<script type="{WIDGET_VIEW}">{json.dumps(view)}</script></div></figure>',
+            format="html",
+            classes=["output"],
+        )
+    ]
