@@ -1,0 +1,231 @@
+"""Same-class and different-class distances counted over all pairs, with no n × n matrix."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from splinelab.distances.kernels import kernel
+from splinelab.distances.operands import check_labels, packed_bits, vectors
+from splinelab.errors import InputError
+
+_TABLE = 2048  # units up to which every ratio of integers gets its own counter (4 M counters, 34 MB)
+
+
+@dataclass(frozen=True, eq=False)
+class ClassHistograms:
+    """How many pairs of samples lie at each distance.
+
+    `values` (float64, ascending) are the distances, `intra` and `inter` (int64) the pairs of the same and of
+    different classes at each. `width` is 0 where `values` are exact; otherwise pairs were counted in bins
+    of that width and `values` are the bins' centres.
+    """
+
+    metric: str
+    values: np.ndarray
+    intra: np.ndarray
+    inter: np.ndarray
+    width: float = 0.0
+
+    @property
+    def pairs(self):
+        """Number of pairs of samples."""
+        return int(self.intra.sum() + self.inter.sum())
+
+    @classmethod
+    def from_matrix(cls, distances, labels, *, metric="precomputed"):
+        """Count the pairs above the diagonal of an n × n matrix, each distinct distance on its own."""
+        distances = check_matrix(distances)
+        codes, _ = check_labels(labels, len(distances))
+        above = np.triu(np.ones(distances.shape, bool), 1)
+        same = (codes[:, None] == codes)[above]
+        values, level = np.unique(distances[above], return_inverse=True)
+        counts = np.bincount(level.reshape(-1) + len(values) * same, minlength=2 * len(values))
+        inter, intra = counts.reshape(2, -1)
+        return cls(metric, values.astype(np.float64), intra, inter)
+
+    def binned(self, bins=60, *, range=None):
+        """Re-count in equal bins for a chart: (edges bins + 1, intra, inter), the last two as densities."""
+        low, high = range or (float(self.values[0]), float(self.values[-1]))
+        if high <= low:
+            low, high = low - 0.5, high + 0.5
+        edges = np.linspace(low, high, bins + 1)
+        densities = []
+        for counts in (self.intra, self.inter):
+            heights = np.histogram(self.values, edges, weights=counts)[0].astype(np.float64)
+            densities.append(heights / max(heights.sum() * (edges[1] - edges[0]), np.finfo(float).tiny))
+        return edges, *densities
+
+
+def check_matrix(distances, name="distances"):
+    """An n × n matrix of finite distances, n ≥ 2; raise InputError otherwise."""
+    distances = np.asarray(distances)
+    if distances.ndim != 2 or distances.shape[0] != distances.shape[1]:
+        raise InputError(
+            f"{name} has shape {distances.shape}: expected an n × n matrix, as pairwise(x) returns it"
+        )
+    if len(distances) < 2:
+        raise InputError(f"{name} has {len(distances)} sample(s): expected at least 2, for one pair")
+    if not np.isfinite(distances).all():
+        raise InputError(
+            f"{name} holds NaN or infinity: expected finite distances; look for non-finite activations"
+        )
+    return distances
+
+
+def class_histograms(
+    x, labels, metric="jaccard", *, bins=2000, block_size=2048, progress=False, backend=None, device="cpu"
+):
+    """Count all n(n − 1)/2 distances of `x` by same class and different class, in one block's memory.
+
+    Exact for codes: Hamming distances are integers, and Jaccard distances ratios of integers, each with a
+    counter of its own up to 2048 units; beyond that they are counted in `bins` equal bins over [0, 1] by
+    integer arithmetic, where no rounding can move a pair. L2 and cosine are counted in `bins` equal bins
+    from 0 to the largest distance possible (the sum of the two largest norms round the mean; 2). Other
+    arguments as for `pairwise`.
+
+    >>> h = class_histograms([[0, 0], [0, 1], [1, 1]], [0, 0, 1], "hamming")
+    >>> h.values.tolist(), h.intra.tolist(), h.inter.tolist()
+    ([0.5, 1.0], [1, 0], [1, 1])
+    """
+    if bins < 1 or block_size < 1:
+        raise InputError(f"bins is {bins} and block_size {block_size}: expected at least 1 each")
+    kernel([[0]], None, metric, backend, device)  # a wrong name is refused before any work
+    n = len(x)
+    codes, _ = check_labels(labels, n)
+    if n < 2:
+        raise InputError("x has 1 sample: expected at least 2, for one pair")
+    order = np.argsort(codes, kind="stable")  # same-class blocks are slices from here on
+    counter = _counter(_sorted(x, order, metric), metric, bins, backend, device)
+    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    ends = np.append(starts[1:], n)
+
+    with tqdm(total=n * (n - 1) // 2, unit="pair", unit_scale=True, disable=not progress, desc=metric) as bar:
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+            for first in range(start, end, block_size // 2):
+                rows = slice(first, min(first + block_size // 2, end))
+                counter.add_diagonal(rows)
+                for target, low, high in ((counter.intra, rows.stop, end), (counter.inter, end, n)):
+                    for left in range(low, high, block_size):
+                        target += counter.count(rows, slice(left, min(left + block_size, high)))
+                size = rows.stop - rows.start
+                bar.update(size * (size - 1) // 2 + size * (n - rows.stop))
+    return counter.result()
+
+
+def _sorted(x, order, metric):
+    if metric in ("hamming", "jaccard"):
+        packed, units = packed_bits(x)
+        return _Rows(packed[order], units)
+    return vectors(x)[order]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Packed codes in another order: all that a kernel asks of codes."""
+
+    packed: np.ndarray
+    units: int
+
+
+class _Counter:
+    """Counts distances by an integer index per pair; the subclasses say which."""
+
+    def __init__(self, kern, size, device):
+        self.kernel, self.size = kern, size
+        self.intra = torch.zeros(size, dtype=torch.int64, device=device)
+        self.inter = torch.zeros(size, dtype=torch.int64, device=device)
+
+    def count(self, rows, cols):
+        return torch.bincount(self.index(rows, cols).int().reshape(-1), minlength=self.size)
+
+    def add_diagonal(self, rows):
+        """Pairs inside one same-class block: each appears twice there, each sample with itself once."""
+        index = self.index(rows, rows).int()
+        counts = torch.bincount(index.reshape(-1), minlength=self.size)
+        self.intra += (counts - torch.bincount(index.diagonal(), minlength=self.size)) // 2
+
+    def counts(self):
+        return self.intra.cpu().numpy(), self.inter.cpu().numpy()
+
+
+class _Hamming(_Counter):
+    """Index: the number of units that differ."""
+
+    def __init__(self, x, kern, bins, device):
+        super().__init__(kern, x.units + 1, device)
+
+    def index(self, rows, cols):
+        return self.kernel.differing(rows, cols)
+
+    def result(self):
+        return _nonzero("hamming", np.arange(self.size) / (self.size - 1), *self.counts())
+
+
+class _Jaccard(_Counter):
+    """Index: units that differ and units in the union, side by side. At most 2¹¹ · 2¹¹, exact in float32."""
+
+    def __init__(self, x, kern, bins, device):
+        self.base = x.units + 1
+        super().__init__(kern, self.base**2, device)
+
+    def index(self, rows, cols):
+        differing = self.kernel.differing(rows, cols).float()
+        return self.kernel.union(rows, cols, differing).mul_(self.base).add_(differing)
+
+    def result(self):
+        used = np.flatnonzero(sum(self.counts()))
+        union, differing = np.divmod(used, self.base)
+        union = np.maximum(union, 1)  # Jaccard(0, 0) = 0
+        # Equal ratios share one value: 1/2 and 2/4 are the same distance.
+        values, where = np.unique(differing / union, return_inverse=True)
+        intra, inter = (np.bincount(where, c[used], len(values)).astype(np.int64) for c in self.counts())
+        return _nonzero("jaccard", values, intra, inter)
+
+
+class _JaccardBins(_Counter):
+    """Index: ⌊bins · differing / union⌋ in integers; the distance 1 belongs to the last bin."""
+
+    def __init__(self, x, kern, bins, device):
+        super().__init__(kern, bins, device)
+
+    def index(self, rows, cols):
+        differing = self.kernel.differing(rows, cols).float()
+        union = self.kernel.union(rows, cols, differing).clamp_(min=1).long()
+        return (differing.long().mul_(self.size) // union).clamp_(max=self.size - 1)
+
+    def result(self):
+        return _centres("jaccard", 1.0, *self.counts())
+
+
+class _Vectors(_Counter):
+    """Index: ⌊bins · distance / limit⌋."""
+
+    def __init__(self, kern, bins, device):
+        super().__init__(kern, bins, device)
+
+    def index(self, rows, cols):
+        scale = self.size / max(self.kernel.limit, np.finfo(np.float32).tiny)
+        return self.kernel.block(rows, cols).mul_(scale).clamp_(max=self.size - 1)
+
+    def result(self):
+        return _centres(self.kernel.metric, self.kernel.limit, *self.counts())
+
+
+def _counter(x, metric, bins, backend, device):
+    kern = kernel(x, None, metric, backend, device)
+    if metric not in ("hamming", "jaccard"):
+        return _Vectors(kern, bins, device)
+    kind = _Hamming if metric == "hamming" else _Jaccard if x.units <= _TABLE else _JaccardBins
+    return kind(x, kern, bins, device)
+
+
+def _nonzero(metric, values, intra, inter):
+    used = (intra + inter) > 0
+    return ClassHistograms(metric, values[used], intra[used], inter[used])
+
+
+def _centres(metric, limit, intra, inter):
+    width = limit / len(intra)
+    return ClassHistograms(metric, (np.arange(len(intra)) + 0.5) * width, intra, inter, width=width)

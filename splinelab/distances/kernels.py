@@ -1,0 +1,163 @@
+"""One block of distances, computed by one of two backends.
+
+`torch` (the default, also the GPU path) counts common ones by a float32 matrix product of 0 and 1, exact
+below 2²⁴ units whatever the precision of the product; `numkong` counts differing bits of the packed codes
+(the optional extra `[fast]`). Both hand over the same integers, and the division that follows is shared,
+so that the distances agree bit for bit.
+"""
+
+import numpy as np
+import torch
+
+from splinelab.distances.operands import CODE_METRICS, check_metric, packed_bits, unpack, vectors
+from splinelab.errors import InputError
+
+_BITS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1)  # ones in a byte
+BACKENDS = ("torch", "numkong")
+_KEEP = 2**27  # floats of unpacked codes kept at once (512 MiB); larger codes are unpacked block by block
+
+
+def _numkong():
+    try:
+        import numkong
+    except ImportError as error:
+        raise InputError(
+            "backend 'numkong' is not installed: install the extra (pip install 'splinelab[fast]') "
+            "or use backend='torch'"
+        ) from error
+    return numkong
+
+
+def _ones(packed):
+    return torch.from_numpy(_BITS[packed].sum(axis=1, dtype=np.float32))
+
+
+class _Side:
+    """One side of the pairs: packed codes and their number of ones, unpacked to float32 on demand."""
+
+    def __init__(self, packed, units, device):
+        self.packed, self.units, self.device = packed, units, device
+        self.ones = _ones(packed).to(device)
+        self._all = self._unpack(slice(None)) if len(packed) * units <= _KEEP else None
+
+    def _unpack(self, rows):
+        return torch.from_numpy(unpack(self.packed[rows], self.units)).to(self.device).float()
+
+    def floats(self, rows):
+        return self._unpack(rows) if self._all is None else self._all[rows]
+
+
+class CodeKernel:
+    """Hamming and Jaccard between two sets of codes, block by block."""
+
+    def __init__(self, a, b, metric, backend, device):
+        packed, units = packed_bits(a, "a")
+        self.metric, self.units = metric, units
+        self._nk = _numkong() if backend == "numkong" else None
+        if self._nk and torch.device(device).type != "cpu":
+            raise InputError(f"backend 'numkong' runs on the CPU only: expected device='cpu', got {device!r}")
+        make = _PackedSide if self._nk else _Side
+        self._a = self._b = make(packed, units, device)
+        if b is not None:
+            packed, units_b = packed_bits(b, "b")
+            if units_b != units:
+                raise InputError(
+                    f"a has {units} units and b has {units_b}: expected the same units on both sides"
+                )
+            self._b = make(packed, units, device)
+        self.shape = len(self._a.packed), len(self._b.packed)
+        # Jaccard(0, 0) = 0 by convention; only then can the union be zero.
+        self._empty = bool((self._a.ones == 0).any() and (self._b.ones == 0).any())
+
+    def differing(self, rows, cols):
+        """Tensor rows × cols: the number of units in which the codes differ (float32 or int32, exact)."""
+        if self._nk:
+            packed = self._nk.hammings_pack(self._b.packed[cols])
+            return torch.from_numpy(
+                np.asarray(self._nk.hammings_packed(self._a.packed[rows], packed)).view(np.int32)
+            )
+        # |a| + |b| − 2 |a ∧ b|: the product of zeros and ones stays exact in TF32 and bfloat16 too.
+        product = torch.addmm(self._b.ones[cols], self._a.floats(rows), self._b.floats(cols).T, alpha=-2)
+        return product.add_(self._a.ones[rows, None])
+
+    def union(self, rows, cols, differing):
+        """Float32 tensor rows × cols: in how many units at least one code is 1."""
+        half = torch.add(self._a.ones[rows, None] * 0.5, differing, alpha=0.5)
+        return half.add_(self._b.ones[cols] * 0.5)
+
+    def block(self, rows, cols):
+        """Float32 tensor rows × cols of distances, each the float32 nearest to its exact ratio."""
+        differing = self.differing(rows, cols).float()
+        if self.metric == "hamming":
+            return differing.div_(self.units)
+        union = self.union(rows, cols, differing)
+        return differing.div_(union.clamp_(min=1) if self._empty else union)
+
+
+class _PackedSide(_Side):
+    """A side that is never unpacked."""
+
+    def __init__(self, packed, units, device):
+        self.packed, self.units = np.ascontiguousarray(packed), units
+        self.ones = _ones(packed)
+
+
+class VectorKernel:
+    """L2 and cosine between two sets of vectors: products in float64, distances returned as float32.
+
+    Vectors are shifted by their common mean first (L2 does not change), since ‖a‖² + ‖b‖² − 2ab loses digits
+    where the mean is large. A zero vector has no direction: its cosine similarity counts as 0.
+    """
+
+    def __init__(self, a, b, metric, device):
+        self.metric = metric
+        a = vectors(a, "a")
+        both = b is not None
+        b = vectors(b, "b") if both else a
+        if a.shape[1] != b.shape[1]:
+            raise InputError(
+                f"a has {a.shape[1]} units and b has {b.shape[1]}: expected the same units on both sides"
+            )
+        if metric == "l2":
+            mean = a.mean(axis=0)
+            a, b = a - mean, (b - mean if both else None)
+        else:
+            a, b = _unit(a), (_unit(b) if both else None)
+        self._a = torch.from_numpy(a).to(device)
+        self._b = torch.from_numpy(b).to(device) if both else self._a
+        self._self = not both
+        self._a2, self._b2 = (self._a**2).sum(1), (self._b**2).sum(1)
+        self.shape = len(self._a), len(self._b)
+        # No distance is larger: the histogram's upper end.
+        self.limit = 2.0 if metric == "cosine" else float(self._a2.max() ** 0.5 + self._b2.max() ** 0.5)
+
+    def block(self, rows, cols):
+        product = self._a[rows] @ self._b[cols].T
+        if self.metric == "cosine":
+            distance = product.neg_().add_(1).clamp_(0, 2)
+        else:
+            distance = product.mul_(-2).add_(self._a2[rows, None]).add_(self._b2[cols]).clamp_(min=0).sqrt_()
+        if self._self:  # rounding must not part a sample from itself
+            first, last = max(rows.start, cols.start), min(rows.stop, cols.stop)
+            if first < last:
+                i = torch.arange(first, last, device=distance.device)
+                distance[i - rows.start, i - cols.start] = 0
+        return distance.float()
+
+
+def _unit(x):
+    norm = np.linalg.norm(x, axis=1, keepdims=True)
+    return x / np.where(norm == 0, 1, norm)
+
+
+def kernel(a, b, metric, backend, device):
+    """The kernel that `metric` and `backend` (None: torch) name."""
+    check_metric(metric)
+    backend = backend or "torch"
+    if backend not in BACKENDS:
+        raise InputError(f"unknown backend {backend!r}: expected one of {', '.join(BACKENDS)}")
+    if metric in CODE_METRICS:
+        return CodeKernel(a, b, metric, backend, device)
+    if backend == "numkong":
+        raise InputError(f"backend 'numkong' counts bits: expected 'hamming' or 'jaccard', got {metric!r}")
+    return VectorKernel(a, b, metric, device)
