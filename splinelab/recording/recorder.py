@@ -1,0 +1,224 @@
+"""The recorder: a torch function mode that sees every call of a forward pass before it happens.
+
+Forward hooks would miss `F.relu` and `x.relu()`, and see the input of an in-place ReLU only after it was
+overwritten. The mode switches itself off inside a call, so that `F.relu`, which calls `torch.relu`, counts
+once.
+"""
+
+from collections import Counter
+
+import numpy as np
+import torch
+from torch.nn.modules import module as torch_module
+from torch.overrides import TorchFunctionMode
+
+from splinelab.codes import join_packed
+from splinelab.errors import InputError, UnsupportedOperationError
+from splinelab.recording.rules import (
+    ACTIVATIONS,
+    MATHS,
+    OTHER_POOLS,
+    POOLS,
+    RULES,
+    argument,
+    op_name,
+    pool_bits,
+)
+
+__all__ = ["Recorder", "check_finite", "to_rows"]
+
+WATCHED = frozenset(RULES) | ACTIVATIONS | MATHS | frozenset(POOLS) | OTHER_POOLS
+DROPOUTS = frozenset(
+    f"{kind}dropout{n}"
+    for kind in ("", "alpha_", "feature_", "feature_alpha_")
+    for n in ("", "1d", "2d", "3d")
+)
+# Modules that are one activation: a layer in them carries their path alone, without the operation's name.
+PLAIN_HOMES = ("torch.nn.modules.activation", "torch.nn.modules.pooling")
+
+
+class Recorder(TorchFunctionMode):
+    """Reads the spline code of every call that a rule covers, batch by batch.
+
+    Use: `begin(samples)`, then `with recorder: model(batch)`, then read `packed`, `layers`, `pre`, `post`.
+    """
+
+    def __init__(self, model: torch.nn.Module, *, activations: bool, pools: bool, ignore: tuple[str, ...]):
+        super().__init__()
+        self.paths = {id(module): path for path, module in model.named_modules()}
+        self.activations, self.pools, self.ignore = activations, pools, ignore
+        self.seen = self.samples = 0
+        self.begin(0)
+
+    def begin(self, samples: int) -> None:
+        """Forget the last batch and expect one of `samples` samples."""
+        self.seen += self.samples
+        self.samples = samples
+        self.layers: dict[str, int] = {}  # name → bits per sample
+        self.parts: list[np.ndarray] = []  # packed bits, one array per layer
+        self.pre: dict[str, np.ndarray] = {}
+        self.post: dict[str, np.ndarray] = {}
+        self.calls: Counter[str] = Counter()
+        self.stack: list[tuple[str, torch.nn.Module]] = []
+
+    def packed(self) -> np.ndarray:
+        """The batch's codes, samples × ⌈bits / 8⌉."""
+        return join_packed(self.parts, list(self.layers.values()))
+
+    # The module stack. Global hooks leave the model's own hooks alone and see modules in every container.
+
+    def __enter__(self):
+        self.hooks = [
+            torch_module.register_module_forward_pre_hook(self._enter_module),
+            torch_module.register_module_forward_hook(self._leave_module, always_call=True),
+        ]
+        return super().__enter__()
+
+    def __exit__(self, *exception):
+        for hook in self.hooks:
+            hook.remove()
+        return super().__exit__(*exception)
+
+    def _enter_module(self, module, args):
+        if id(module) in self.paths:
+            self.stack.append((self.paths[id(module)], module))
+
+    def _leave_module(self, module, args, output):
+        if id(module) in self.paths and self.stack:
+            self.stack.pop()
+
+    # The calls
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        op = op_name(func)
+        layer = None
+        if op in WATCHED:
+            layer = self._read(op, args, kwargs)
+        elif op in DROPOUTS:
+            self._check_dropout(op, args, kwargs)
+        result = func(*args, **kwargs)
+        if layer is not None:
+            self.post[layer] = to_rows(result, self.samples)
+        return result
+
+    def _read(self, op: str, args, kwargs) -> str | None:
+        """Read one call before it happens; the layer's name if its result shall be kept as well."""
+        if op in ACTIVATIONS or op in MATHS:
+            self._check_unruled(op, argument(args, kwargs, 0, "input"))
+            return None
+        if op in POOLS:
+            if self.pools and (name := self._name(op)):
+                self._keep_bits(name, [pool_bits(POOLS[op], args, kwargs)])
+            return None
+        try:
+            kinks = RULES[op](args, kwargs) if op in RULES else None
+        except UnsupportedOperationError as error:
+            if self._ignored(op, ""):
+                return None
+            raise UnsupportedOperationError(f"{error} {self._place(op)}") from None
+        if kinks is None:
+            self._check_other_pool(op, args, kwargs)
+            return None
+        value = kinks.value
+        # Weights may be clipped and integers clamped: neither is an activation.
+        if (
+            not torch.is_tensor(value)
+            or isinstance(value, torch.nn.Parameter)
+            or not value.is_floating_point()
+        ):
+            return None
+        if not kinks.thresholds or not (name := self._name(op)):
+            return None
+        if value.ndim == 0 or value.shape[0] != self.samples:
+            raise InputError(
+                f"The first axis must be the samples, so that each gets its code: {op} got shape "
+                f"{tuple(value.shape)} for a batch of {self.samples}. {self._place(op)}"
+            )
+        check_finite(value, f"Layer {name!r} received", self.seen, "Check the inputs and the weights.")
+        bits = [value > threshold for threshold in kinks.thresholds]
+        self._keep_bits(name, bits)
+        if not self.activations:
+            return None
+        self.pre[name] = to_rows(value.expand_as(bits[0]), self.samples)
+        return name
+
+    def _keep_bits(self, name: str, bits: list[torch.Tensor]) -> None:
+        rows = [part.reshape(self.samples, -1) for part in bits]
+        rows = rows[0] if len(rows) == 1 else torch.cat(rows, dim=1)
+        self.layers[name] = rows.shape[1]
+        self.parts.append(_pack(rows))
+
+    # Names, and what to leave out
+
+    def _name(self, op: str) -> str | None:
+        """Unique name of this call, or None when the caller asked to ignore it."""
+        path, module = self.stack[-1] if self.stack else ("", None)
+        plain = any(base.__module__ in PLAIN_HOMES for base in type(module).__mro__)
+        base = path if path and plain else f"{path}.{op}" if path else op
+        self.calls[base] += 1
+        name = base if self.calls[base] == 1 else f"{base}#{self.calls[base]}"
+        return None if self._ignored(op, name) or base in self.ignore else name
+
+    def _ignored(self, op: str, name: str) -> bool:
+        path = self.stack[-1][0] if self.stack else ""
+        above = (path == entry or path.startswith(f"{entry}.") for entry in self.ignore)
+        return op in self.ignore or name in self.ignore or any(above)
+
+    def _place(self, op: str) -> str:
+        path = self.stack[-1][0] if self.stack else ""
+        where = f"module {path!r}" if path else "the model's own forward"
+        way_out = f"ignore=({op!r},)" + (f" or ignore=({path!r},)" if path else "")
+        return f"It is called in {where}. To record the rest without it pass {way_out}."
+
+    # What is refused
+
+    def _check_unruled(self, op: str, value) -> None:
+        if isinstance(value, torch.nn.Parameter) or self._ignored(op, ""):
+            return
+        per_sample = torch.is_tensor(value) and value.ndim > 0 and value.shape[0] == self.samples
+        if op in MATHS and not (per_sample and value.is_floating_point()):
+            return
+        raise UnsupportedOperationError(
+            f"No rule gives a spline code for {op}: splinelab knows no thresholds at which it bends. "
+            f"{self._place(op)}"
+        )
+
+    def _check_other_pool(self, op: str, args, kwargs) -> None:
+        reduces_all = op in ("max", "min") and len(args) + len(kwargs) == 1
+        if self.pools and op in OTHER_POOLS and not reduces_all and not self._ignored(op, ""):
+            raise UnsupportedOperationError(f"No rule codes the pooling {op}. {self._place(op)}")
+
+    def _check_dropout(self, op: str, args, kwargs) -> None:
+        p, training = argument(args, kwargs, 1, "p", 0.5), argument(args, kwargs, 2, "training", True)
+        if training and p > 0 and not self._ignored(op, ""):
+            raise UnsupportedOperationError(
+                f"{op} is called with training=True although the model is in evaluation mode: codes would be "
+                f"random. Pass training=self.training to it. {self._place(op)}"
+            )
+
+
+def to_rows(value: torch.Tensor, samples: int) -> np.ndarray:
+    """Copy a tensor into a float32 array, samples × units; later in-place operations do not reach it."""
+    rows = torch.empty(value.shape, dtype=torch.float32)
+    rows.copy_(value)
+    return rows.view(samples, -1).numpy()
+
+
+def check_finite(value: torch.Tensor, who: str, first_sample: int, advice: str) -> None:
+    """Raise `InputError` if a floating-point tensor, samples first, holds NaN or infinite values."""
+    if value.numel() == 0 or bool(torch.isfinite(torch.stack(torch.aminmax(value))).all()):
+        return
+    bad = ~torch.isfinite(value)
+    row = int(bad.flatten(1).any(dim=1).nonzero()[0]) if value.ndim > 1 else int(bad.nonzero()[0])
+    kind = "NaN" if bool(value.isnan().any()) else "infinite values"
+    raise InputError(f"{who} {kind}, first in sample {first_sample + row}. {advice}")
+
+
+def _pack(bits: torch.Tensor) -> np.ndarray:
+    """Pack booleans, samples × units, into bytes; on an accelerator before they cross to main memory."""
+    if bits.device.type == "cpu":
+        return np.packbits(bits.numpy(), axis=1)
+    padded = torch.nn.functional.pad(bits, (0, -bits.shape[1] % 8)).view(len(bits), -1, 8)
+    weights = torch.tensor([128, 64, 32, 16, 8, 4, 2, 1], dtype=torch.uint8, device=bits.device)
+    return (padded * weights).sum(dim=2, dtype=torch.uint8).cpu().numpy()

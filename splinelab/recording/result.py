@@ -1,0 +1,81 @@
+"""What a recording holds, and how to cut it by sample and by layer."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from splinelab.codes import SplineCodes, row_index
+from splinelab.errors import InputError
+
+__all__ = ["Activations", "Recording"]
+
+
+class Activations(dict):
+    """Layer name → float32 array, samples × units, in call order. A dict that says what it holds."""
+
+    def __missing__(self, name):
+        layers = list(self) if self else "none: it was recorded with activations=False"
+        raise InputError(f"No activations of layer {name!r} here; the layers are {layers}.")
+
+    def __repr__(self) -> str:
+        size = sum(array.nbytes for array in self.values()) / 1e6
+        layers = ", ".join(f"{name}: {' × '.join(map(str, array.shape))}" for name, array in self.items())
+        return f"Activations({layers or 'none'}; {size:.1f} MB)"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Recording:
+    """Spline codes, activations and output of a model on some samples.
+
+    Attributes
+    ----------
+    codes : SplineCodes
+    pre, post : Activations
+        By layer, float32 samples × units: the value read *before* the nonlinearity, and its result. Empty
+        when recorded with `activations=False`. Pooling layers have codes only.
+    output : float32 array, samples × outputs
+    """
+
+    codes: SplineCodes
+    pre: Activations
+    post: Activations
+    output: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __getitem__(self, rows) -> "Recording":
+        """Some samples: a slice, an integer (one sample), an index array or a boolean mask."""
+        rows = row_index(rows, len(self))
+        pre, post = (
+            Activations({name: array[rows] for name, array in kept.items()}) for kept in (self.pre, self.post)
+        )
+        return Recording(self.codes[rows], pre, post, self.output[rows])
+
+    def select(self, *names: str) -> "Recording":
+        """Some layers, in the order given; the output stays."""
+        codes = self.codes.select(*names)
+        pre, post = (
+            Activations({name: kept[name] for name in names if name in kept})
+            for kept in (self.pre, self.post)
+        )
+        return Recording(codes, pre, post, self.output)
+
+    def stack(self, kind: str, *, output: bool = False) -> np.ndarray:
+        """All layers side by side, float32 samples × units.
+
+        `kind` is "pre" (before the nonlinearities) or "post" (after). With `output=True` the model's output
+        is appended: `stack("pre", output=True)` is every linear map's output, as in *stacked `nn.Linear`
+        outputs*.
+        """
+        if kind not in ("pre", "post"):
+            raise InputError(f'stack takes "pre" (before the nonlinearity) or "post" (after); got {kind!r}.')
+        kept = getattr(self, kind)
+        if not kept:
+            raise InputError("This recording holds no activations: record again with activations=True.")
+        return np.concatenate([*kept.values(), *([self.output] if output else [])], axis=1)
+
+    def __repr__(self) -> str:
+        kept = sum(array.nbytes for array in [*self.pre.values(), *self.post.values()]) / 1e6
+        activations = f"activations {kept:.1f} MB" if self.pre else "no activations"
+        return f"Recording({self.codes!r}; {activations}; output {' × '.join(map(str, self.output.shape))})"
