@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from scipy.stats import norm
 
-from splinelab.distances.histograms import ClassHistograms, check_matrix
+from splinelab.distances.histograms import check_matrix
 from splinelab.distances.separability import auc_from_counts, check_pairs
 from splinelab.errors import InputError
 
@@ -84,8 +85,8 @@ def bootstrap(distances, labels, *, resamples=400, seed=0):
     n = len(next(iter(stacks.values()))[0])
     codes = check_pairs(labels, n)
 
-    values = {name: float(np.mean([_exact(d, codes) for d in stack])) for name, stack in stacks.items()}
     ranks = {name: [_Ranks(d, codes) for d in stack] for name, stack in stacks.items()}
+    values = {name: float(np.mean([r.value for r in stack])) for name, stack in ranks.items()}
     draws = {name: np.empty(resamples) for name in stacks}
     rng = np.random.default_rng(seed)
     for i in range(resamples):
@@ -104,8 +105,7 @@ def permutation_null(distances, labels, *, permutations=200, seed=0):
         raise InputError(f"permutations is {permutations}: expected at least 1")
     distances = check_matrix(distances)
     codes = check_pairs(labels, len(distances))
-    value = _exact(distances, codes)
-    level, count = _levels(distances)
+    level, count, value = _levels(distances, codes)
     total = np.bincount(level[np.triu_indices(len(level), 1)], minlength=count)
     rng = np.random.default_rng(seed)
     draws = np.empty(permutations)
@@ -123,30 +123,36 @@ class _Ranks:
     """One matrix as ranks with the class relation folded in: one weighted count per draw gives the AUC."""
 
     def __init__(self, distances, codes):
-        level, self.count = _levels(distances)
-        # Levels 0 … count − 1 for different-class pairs, then for same-class pairs, then one for the
-        # diagonal.
-        self.level = level + self.count * (codes[:, None] == codes).astype(np.int32)
-        np.fill_diagonal(self.level, 2 * self.count)
+        level, self.count, self.value = _levels(distances, codes)
+        # count levels for different-class pairs, as many for same-class pairs, one for the diagonal.
+        level += self.count * (codes[:, None] == codes)
+        np.fill_diagonal(level, 2 * self.count)
+        self.level = torch.from_numpy(level)
 
     def auc(self, images, weights):
-        level = self.level[images][:, images].ravel()
-        counts = np.bincount(level, np.multiply.outer(weights, weights).ravel(), 2 * self.count + 1)
+        level = self.level[images][:, images].reshape(-1)
+        pairs = torch.outer(weights, weights).reshape(-1)
+        counts = torch.bincount(level, pairs, 2 * self.count + 1).numpy()
         return auc_from_counts(counts[self.count : -1], counts[: self.count])
 
 
-def _levels(distances):
-    """Ranks (int32 n × n, symmetric, read above the diagonal) on at most LEVELS levels, and their number."""
+def _levels(distances, codes):
+    """Ranks (int32 n × n, symmetric, read above the diagonal) on at most LEVELS levels, their number, and the
+    exact AUC before any rounding to levels."""
     n = len(distances)
     above = np.triu(np.ones((n, n), bool), 1)
-    values, rank, counts = np.unique(distances[above], return_inverse=True, return_counts=True)
+    values, rank = np.unique(distances[above], return_inverse=True)
+    rank = rank.reshape(-1)
+    total = np.bincount(rank)
+    intra = np.bincount(rank[(codes[:, None] == codes)[above]], minlength=len(values))
+    exact = float(auc_from_counts(intra, total - intra))
     of_value = np.arange(len(values))
     if len(values) > LEVELS:
-        of_value = (np.cumsum(counts) - counts) * LEVELS // counts.sum()  # equally many pairs on each level
+        of_value = (np.cumsum(total) - total) * LEVELS // total.sum()  # equally many pairs on each level
         _, of_value = np.unique(of_value, return_inverse=True)
     level = np.zeros((n, n), np.int32)
-    level[above] = of_value[rank.reshape(-1)]
-    return np.maximum(level, level.T), int(of_value[-1]) + 1
+    level[above] = of_value[rank]
+    return np.maximum(level, level.T), int(of_value[-1]) + 1, exact
 
 
 def _draw(rng, codes):
@@ -156,7 +162,7 @@ def _draw(rng, codes):
         images = np.flatnonzero(weights)
         sizes = np.bincount(codes[images])
         if (sizes > 1).any() and (sizes > 0).sum() > 1:
-            return images, weights[images].astype(np.float64)
+            return torch.from_numpy(images), torch.from_numpy(weights[images]).double()
 
 
 def _check_stacks(stacks):
@@ -175,11 +181,6 @@ def _check_stacks(stacks):
             f"names hold {sorted(lengths)} seeds: expected the same number for every name, or one matrix"
         )
     return max(lengths)
-
-
-def _exact(distances, codes):
-    h = ClassHistograms.from_matrix(distances, codes)
-    return float(auc_from_counts(h.intra, h.inter))
 
 
 def _interval(draws, level):
