@@ -49,9 +49,8 @@ def figure(spec: dict, links: str = "") -> str:
     safe = text.replace("</", "<\\/")
     return (
         f'<figure class="sl-figure"><div class="sl-scroll" tabindex="0">'
-        f'<div class="sl-chart" id="{name}" role="img" '
-        f'aria-label="{label}">{picture}</div></div>'
-        f'<script type="{charts.MIME}" data-for="{name}">{safe}</script>{links}</figure>'
+        f'<div class="sl-chart" role="img" aria-label="{label}">{picture}</div></div>'
+        f'<script type="{charts.MIME}">{safe}</script>{links}</figure>'
     )
 
 

@@ -1,0 +1,204 @@
+"""Build the book: run the chapters, write the generated pages, call jupyter-book. No tracked file changes.
+
+    python book/build.py              # all of it, into _build/html
+    python book/build.py notebooks    # maintainers: run at the committed scale, store outputs and results
+    python book/build.py colab        # maintainers: write the generated first cell into every chapter
+
+Everything is staged under `_build/source`: copies of the pages, the executed chapters, the generated parts.
+"""
+
+import argparse
+import importlib.util
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import chapters
+import nbformat
+import yaml
+from chapters import NOTEBOOKS, ROOT
+
+BUILD = ROOT / "_build"
+SOURCE = BUILD / "source"
+RESULTS = BUILD / "results"
+ALONE = {"A1_speed"}  # measures time, so nothing may run beside it
+ROOMS = "errors data nets training codes recording distances clustering zoo claims charts".split()
+VERDICTS = "reproduced under a condition|not reproduced|reproduced|partial|extends|not tested"
+
+
+def build() -> None:
+    """Run every chapter and build the HTML; exits with an error on any warning."""
+    started = time.monotonic()
+    for folder in ("source", "results", "html", ".doctrees", ".jupyter_cache", "jupyter_execute"):
+        shutil.rmtree(BUILD / folder, ignore_errors=True)
+    run_all({name: NOTEBOOKS / f"{name}.ipynb" for name in chapters.names()}, SOURCE / "notebooks", RESULTS)
+    os.environ["SPLINELAB_RESULTS"] = str(RESULTS)
+    stage_pages()
+    command = [sys.executable, "-m", "jupyter_book", "build", str(SOURCE), "--path-output", str(ROOT)]
+    built = subprocess.run([*command, "-W", "--keep-going", "--quiet"], check=False)
+    if built.returncode:
+        raise SystemExit("jupyter-book found something to complain about: see the warnings above.")
+    minutes = (time.monotonic() - started) / 60
+    print(f"The book is at {BUILD.relative_to(ROOT)}/html/index.html ({minutes:.1f} minutes).")
+
+
+def run_all(sources: dict[str, Path], target: Path, results: Path) -> None:
+    """Run chapters, one for each core; those that measure time run last and alone."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+    def run(name: str, threads: int) -> None:
+        started = time.monotonic()
+        chapters.execute(sources[name], target / f"{name}.ipynb", results=results, threads=threads)
+        print(f"  {name}: {time.monotonic() - started:.0f} s", flush=True)
+
+    together = [name for name in sources if name not in ALONE]
+    workers = max(1, min(cores, len(together)))
+    print(f"Running {len(sources)} chapters, {workers} at a time", flush=True)
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(lambda name: run(name, max(1, cores // workers)), together))
+    for name in sources:
+        if name in ALONE:
+            run(name, cores)
+
+
+def stage_pages() -> None:
+    """Copy configuration, pages and static files, and fill in what is generated."""
+    ignore = shutil.ignore_patterns("*.py", "*.pyc", "__pycache__", "results", "claims.yml")
+    shutil.copytree(ROOT / "book", SOURCE / "book", ignore=ignore, dirs_exist_ok=True)
+    shutil.copy(ROOT / "_toc.yml", SOURCE)
+    (SOURCE / "_config.yml").write_text(yaml.safe_dump(configuration(), allow_unicode=True), encoding="utf-8")
+    write_vega(SOURCE / "book/_static/vendor/vega.js")
+    fill(SOURCE / "book")
+
+
+def configuration() -> dict:
+    """`_config.yml` with the repository's address, from which the launch buttons follow."""
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    return config | {"repository": {"url": chapters.repository(), "branch": "main", "path_to_book": ""}}
+
+
+def write_vega(path: Path) -> None:
+    """The Vega bundle that the live charts run on; its licences lie beside the other vendored files."""
+    import vl_convert
+
+    from splinelab.charts.renderer import vegalite_version
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(vl_convert.javascript_bundle(vl_version=vegalite_version()), encoding="utf-8")
+
+
+def fill(folder: Path) -> None:
+    """Replace every `%% name %%` line of the pages; a name that nothing generates is an error."""
+    parts = {
+        "address": chapters.repository,
+        "api": api,
+        "picture": picture,
+        "scoreboard": scoreboard,
+        "status": status,
+    }
+    for page in sorted(folder.glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        for name in re.findall(r"%% (\w+) %%", text):
+            if name not in parts:
+                raise SystemExit(f"{page.name} asks for the generated part {name!r}; known: {sorted(parts)}.")
+            text = text.replace(f"%% {name} %%", parts[name]())
+        page.write_text(text, encoding="utf-8")
+
+
+def scoreboard() -> str:
+    """The ledger's table, each verdict marked so that the style sheet can set it off."""
+    from splinelab.claims import scoreboard_markdown
+
+    def mark(found: re.Match) -> str:
+        kind = found[1].split()[0] if found[1] != "reproduced under a condition" else "condition"
+        return f"[{found[1]}]{{.sl-verdict .sl-{kind}}}"
+
+    table = re.sub(rf"\*\*({VERDICTS})\*\*", mark, scoreboard_markdown())
+    return f":::{{div}} sl-scoreboard\n{table}\n:::"
+
+
+def picture() -> str:
+    """The landing page's chart."""
+    from splinelab.charts import landing, page, use
+
+    use()
+    spec = landing().to_dict()
+    return "```{raw} html\n" + page.figure(spec, page.csv_links(spec)) + "\n```"
+
+
+def status() -> str:
+    """How long each chapter of this build took, and on what."""
+    import torch
+
+    rows = ["| chapter | cells | run time |", "|---|---:|---:|"]
+    total = 0.0
+    for name in chapters.names():
+        notebook = nbformat.read(SOURCE / "notebooks" / f"{name}.ipynb", as_version=4)
+        seconds = float(notebook.metadata["papermill"]["duration"])
+        total += seconds
+        cells = sum(cell.cell_type == "code" for cell in notebook.cells)
+        rows.append(f"| [](../notebooks/{name}) | {cells} | {seconds:.0f} s |")
+    rows.append(f"| all | | {total:.0f} s |")
+    versions = f"Python {platform.python_version()}, torch {torch.__version__}, {os.cpu_count()} cores"
+    machine = f"{time.strftime('%d %B %Y')}: {platform.system()} {platform.machine()}, {versions}."
+    return "\n".join([*rows, "", machine])
+
+
+def api() -> str:
+    """One section for each room that the package has, in the order of its dependencies."""
+    parts = []
+    for room in ROOMS:
+        if importlib.util.find_spec(f"splinelab.{room}") is None:
+            raise SystemExit(f"The API page lists splinelab.{room}, which does not exist.")
+        directive = f".. automodule:: splinelab.{room}\n   :members:\n   :imported-members:"
+        parts.append(f"## `{room}`\n\n```{{eval-rst}}\n{directive}\n```")
+    return "\n\n".join(parts)
+
+
+def store_notebooks(wanted: list[str]) -> None:
+    """Run chapters from their `.py`; store outputs beside them and measurements in the book."""
+    names = wanted or chapters.names()
+    bare = BUILD / "bare"
+    bare.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        chapters.write_colab_cell(NOTEBOOKS / f"{name}.py")
+        nbformat.write(chapters.pristine(name), bare / f"{name}.ipynb")
+    run_all({name: bare / f"{name}.ipynb" for name in names}, BUILD / "executed", ROOT / "book/results")
+    for name in names:
+        notebook = chapters.cleaned(nbformat.read(BUILD / "executed" / f"{name}.ipynb", as_version=4))
+        nbformat.write(notebook, NOTEBOOKS / f"{name}.ipynb")
+    from splinelab.claims import write_verdicts
+
+    write_verdicts(ROOT / "book/results")
+
+
+def write_colab_cells() -> None:
+    """Write the generated first cell into every chapter's `.py`."""
+    for name in chapters.names():
+        changed = chapters.write_colab_cell(NOTEBOOKS / f"{name}.py")
+        print(f"  {name}: {'written' if changed else 'unchanged'}")
+
+
+def main() -> None:
+    """Parse the command line."""
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
+    parser.add_argument("what", nargs="?", default="book", choices=["book", "notebooks", "colab"])
+    parser.add_argument("names", nargs="*", help="chapters to run (with `notebooks`); all by default")
+    given = parser.parse_args()
+    if given.what == "notebooks":
+        store_notebooks(given.names)
+    elif given.what == "colab":
+        write_colab_cells()
+    else:
+        build()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""Chapters as files: which there are, their first cell, running one, cleaning what a run leaves behind.
+
+A chapter is a pair of files, `notebooks/NAME.py` and `notebooks/NAME.ipynb`. People edit the first; the
+second carries the outputs.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import jupytext
+import nbformat
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = ROOT / "notebooks"
+WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
+COLAB_TAGS = ["colab", "remove-cell"]
+
+
+def repository() -> str:
+    """The repository's address, from the one place that holds it."""
+    with open(ROOT / "pyproject.toml", "rb") as file:
+        return tomllib.load(file)["project"]["urls"]["Repository"].rstrip("/")
+
+
+def names() -> list[str]:
+    """The chapters in the book's order, as `_toc.yml` lists them."""
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    files = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+    return [Path(file).name for file in files if file.startswith("notebooks/")]
+
+
+def colab_cell() -> str:
+    """The first cell of every chapter: on Colab it installs the package, elsewhere it does nothing."""
+    name = repository().rsplit("/", 1)[1]
+    return f"""\
+# On Colab only: fetch the repository and install the package from it.
+import sys
+
+if "google.colab" in sys.modules:
+    import os
+    import subprocess
+
+    if not os.path.isdir("/content/{name}"):
+        clone = ["git", "clone", "--quiet", "--depth", "1", "{repository()}", "/content/{name}"]
+        subprocess.run(clone, check=True)
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "-e", "/content/{name}"]
+    subprocess.run(install, check=True)
+    sys.path.insert(0, "/content/{name}")
+    os.chdir("/content/{name}/notebooks")"""
+
+
+def first_code_cell(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode | None:
+    """The first code cell of a notebook, or `None`."""
+    return next((cell for cell in notebook.cells if cell.cell_type == "code"), None)
+
+
+def write_colab_cell(source: Path) -> bool:
+    """Make a chapter's first code cell the generated one; returns whether the file changed."""
+    notebook = jupytext.read(source)
+    cell = first_code_cell(notebook)
+    if cell is None or "colab" not in cell.metadata.get("tags", []):
+        cell = nbformat.v4.new_code_cell()
+        notebook.cells.insert(1 if notebook.cells and notebook.cells[0].cell_type == "markdown" else 0, cell)
+    if cell.source == colab_cell() and cell.metadata.get("tags") == COLAB_TAGS:
+        return False
+    cell.source, cell.metadata["tags"] = colab_cell(), COLAB_TAGS
+    jupytext.write(notebook, source, fmt="py:percent")
+    return True
+
+
+def execute(
+    source: Path,
+    target: Path,
+    *,
+    results: Path,
+    threads: int = 1,
+    parameters: dict | None = None,
+) -> None:
+    """Run one notebook with papermill, in the folder of the chapters; a failure names the chapter.
+
+    Measurements go to `results`; no tracked file is touched unless the caller points there.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    results.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "papermill", str(source), str(target)]
+    command += ["--cwd", str(NOTEBOOKS), "-k", "python3", "--no-progress-bar", "--log-level", "WARNING"]
+    for key, value in (parameters or {}).items():
+        command += ["-y", yaml.safe_dump({key: value})]
+    environment = os.environ | {
+        "SPLINELAB_RESULTS": str(results),
+        "TQDM_DISABLE": "1",  # a bar would leave its speed in the notebook
+        "PYTHONHASHSEED": "0",
+    }
+    environment |= {key: str(threads) for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    run = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    if run.returncode:
+        raise SystemExit(f"Chapter {source.stem} failed:\n{run.stderr[-4000:] or run.stdout[-4000:]}")
+
+
+def pristine(name: str) -> nbformat.NotebookNode:
+    """The notebook that a chapter's `.py` describes, without outputs."""
+    notebook = jupytext.read(NOTEBOOKS / f"{name}.py")
+    notebook.metadata.pop("jupytext", None)
+    for index, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{index:02d}"
+    return notebook
+
+
+def cleaned(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Without clocks, progress, standard error and random widget names: two runs differ in results only."""
+    notebook.metadata.pop("papermill", None)
+    notebook.metadata["language_info"] = {"name": "python"}
+    for cell in notebook.cells:
+        for key in ("papermill", "execution"):
+            cell.metadata.pop(key, None)
+        if cell.cell_type == "code":
+            cell["outputs"] = [output for output in cell.outputs if output.get("name") != "stderr"]
+    return _stable_widgets(notebook)
+
+
+def _stable_widgets(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Number the widgets in the order in which the page reaches them."""
+    state = notebook.metadata.get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
+    if not state:
+        notebook.metadata.pop("widgets", None)
+        return notebook
+    order: list[str] = []
+
+    def reach(model: str) -> None:
+        if model in state and model not in order:
+            order.append(model)
+            for child in re.findall(r"IPY_MODEL_(\w+)", json.dumps(state[model], sort_keys=True)):
+                reach(child)
+
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            view = output.get("data", {}).get("application/vnd.jupyter.widget-view+json")
+            if view:
+                reach(view["model_id"])
+
+    def renamed(text: str) -> str:
+        for index, model in enumerate(order):
+            text = text.replace(model, f"{index:032x}")
+        return text
+
+    def anonymous(model: str) -> str:
+        return renamed(json.dumps(state[model], sort_keys=True))
+
+    for model in sorted(set(state) - set(order), key=anonymous):
+        reach(model)
+    return nbformat.reads(renamed(nbformat.writes(notebook)), as_version=4)
