@@ -1,0 +1,19 @@
+"""One fit loop for all nets: a frozen recipe in, a trained net and its history out."""
+
+from splinelab.training.checkpoint import load_checkpoint, save_checkpoint
+from splinelab.training.evaluation import evaluate
+from splinelab.training.images import TrainingData, training_data
+from splinelab.training.loop import Fit, evaluation_steps, fit
+from splinelab.training.recipe import Recipe
+
+__all__ = [
+    "Fit",
+    "Recipe",
+    "TrainingData",
+    "evaluate",
+    "evaluation_steps",
+    "fit",
+    "load_checkpoint",
+    "save_checkpoint",
+    "training_data",
+]

@@ -1,0 +1,60 @@
+"""What a recipe trains on and is judged by."""
+
+from typing import NamedTuple
+
+import torch
+
+from splinelab import data as datasets
+from splinelab.data import Dataset
+from splinelab.errors import InputError, RecipeError
+from splinelab.training.recipe import Recipe
+
+__all__ = ["TrainingData", "check_fit", "resident", "training_data"]
+
+
+class TrainingData(NamedTuple):
+    """What a net is trained on, and what it is judged by; no image is in both."""
+
+    train: Dataset
+    heldout: Dataset
+
+
+def training_data(recipe: Recipe) -> TrainingData:
+    """The images a recipe trains on and the images held out from it.
+
+    Both are subsets by ``stratified_split`` with a fixed seed, so that 1,000 training images of MNIST-5k are
+    those of ``protocol_split`` in every arm. For ``mnist-train`` the held-out images are MNIST's test set.
+    """
+    full = datasets.load(recipe.dataset)
+    if recipe.train_images is None:
+        return TrainingData(full, datasets.load("mnist-test"))
+    split = datasets.stratified_split(full, recipe.train_images, seed=0)
+    if recipe.dataset == "mnist-train":
+        return TrainingData(full.take(split.train), datasets.load("mnist-test"))
+    if not len(split.heldout):
+        raise RecipeError(f"recipe: train_images is {recipe.train_images}; that leaves nothing held out")
+    return TrainingData(full.take(split.train), full.take(split.heldout))
+
+
+def check_fit(recipe: Recipe, data: TrainingData) -> None:
+    """Refuse a net that does not fit the images, before any time is spent."""
+    for name, part in data._asdict().items():
+        if not len(part):
+            raise InputError(f"the {name} images are empty; expected at least one")
+        pixels, classes = part.flat.shape[1], int(part.labels.max()) + 1
+        if pixels != recipe.sizes[0]:
+            raise RecipeError(
+                f"recipe: sizes begin with {recipe.sizes[0]}, but images of {part.name} have {pixels} pixels"
+            )
+        if classes > recipe.sizes[-1] or part.labels.min() < 0:
+            raise RecipeError(
+                f"recipe: sizes end with {recipe.sizes[-1]}, but the labels of {part.name} run from "
+                f"{part.labels.min()} to {classes - 1}"
+            )
+
+
+def resident(part: Dataset, dtype: torch.dtype, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    return (
+        torch.from_numpy(part.images).to(device=device, dtype=dtype),
+        torch.from_numpy(part.labels).to(device),
+    )

@@ -1,0 +1,258 @@
+"""The fit loop: deterministic batches, history at log-spaced steps, exact resume."""
+
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from splinelab.errors import InputError, TrainingError
+from splinelab.nets import mlp
+from splinelab.training.checkpoint import load_checkpoint, save_checkpoint
+from splinelab.training.evaluation import judge
+from splinelab.training.images import TrainingData, check_fit, resident, training_data
+from splinelab.training.recipe import Recipe
+
+__all__ = ["Fit", "evaluation_steps", "fit"]
+
+#: A probe looks at the net (in eval mode, no gradients) and returns a number, or several with their names.
+Probe = Callable[[nn.Module], float | Mapping[str, float]]
+
+_LOSS_BLOCK = 25  # steps between looks at the losses: on a GPU each look waits for the queue
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A finished run.
+
+    net: the trained net in eval mode, on the CPU, in the recipe's dtype.
+    history: columns of equal length, ready for ``pandas.DataFrame``: ``step, train_loss, train_accuracy,
+        heldout_accuracy, weight_norm, weight_decay`` and one per probe.
+    snapshots: name → state dict; ``"memorised"`` for recipes with ``decay_from_accuracy``.
+    switch_step: the step from which weight decay acted in such a recipe, else None.
+    seconds: time spent in training, evaluations and probes included, over all interrupted parts.
+    """
+
+    net: nn.Sequential
+    history: dict[str, list]
+    snapshots: dict[str, dict[str, torch.Tensor]]
+    switch_step: int | None
+    seconds: float
+
+
+def evaluation_steps(steps: int, evaluations: int) -> list[int]:
+    """Step 0 and about ``evaluations`` log-spaced steps, the last one included.
+
+    >>> evaluation_steps(1000, 4)
+    [0, 1, 10, 100, 1000]
+    """
+    return [0, *np.unique(np.geomspace(1, steps, evaluations).round().astype(int)).tolist()]
+
+
+def fit(
+    recipe: Recipe,
+    seed: int,
+    *,
+    data: TrainingData | None = None,
+    device: str = "cpu",
+    probes: Mapping[str, Probe] | None = None,
+    checkpoint: str | os.PathLike | None = None,
+    checkpoint_every: int = 1000,
+    progress: bool = False,
+) -> Fit:
+    """Train a net. The same recipe, seed, data and machine give the same bits.
+
+    ``data`` replaces the recipe's own images. With ``checkpoint`` the state is saved every
+    ``checkpoint_every`` steps, and an existing file is resumed: a run killed at any moment and started again
+    ends with the bits of an uninterrupted one. Batches depend on seed and epoch alone, never on a global
+    generator. ``probes`` are called at every evaluation; one that returns a mapping adds a column per key.
+
+    Raises ``InputError`` for an absent device, ``RecipeError`` where net and images do not fit, and
+    ``TrainingError`` for a non-finite loss or an unfit checkpoint.
+    """
+    if not isinstance(seed, int) or seed < 0:
+        raise InputError(f"seed is {seed!r}; expected a whole number, zero or more")
+    device = _device(device)
+    data = training_data(recipe) if data is None else TrainingData(*data)
+    check_fit(recipe, data)
+    run = _Run(recipe, seed, data, device, probes or {})
+    identity = {
+        "recipe": recipe.to_dict(),
+        "seed": seed,
+        "train": data.train.checksum,
+        "heldout": data.heldout.checksum,
+        "probes": sorted(probes or {}),
+    }
+    if checkpoint is not None and (state := load_checkpoint(checkpoint, identity)) is not None:
+        run.restore(state)
+    due = set(evaluation_steps(recipe.steps, recipe.evaluations))
+    started, before = time.monotonic(), run.seconds
+    if run.step == 0:
+        run.evaluate()
+    with _bar(recipe, run.step, progress) as bar:
+        while run.step < recipe.steps:
+            run.advance()
+            bar.update()
+            switched = run.maybe_switch()
+            if switched or run.step in due:
+                run.evaluate()
+                bar.set_postfix_str(run.summary())
+            run.seconds = before + time.monotonic() - started
+            if checkpoint is not None and run.step % checkpoint_every == 0:
+                run.check_losses()
+                save_checkpoint(checkpoint, {"identity": identity, **run.state()})
+    net = run.net.cpu().eval()
+    return Fit(net, run.history, run.snapshots, run.switch_step, run.seconds)
+
+
+class _Run:
+    """The state of a run: everything that a checkpoint must hold."""
+
+    def __init__(self, recipe: Recipe, seed: int, data: TrainingData, device: torch.device, probes) -> None:
+        self.recipe, self.seed, self.device, self.probes = recipe, seed, device, probes
+        dtype = getattr(torch, recipe.dtype)
+        self.train = resident(data.train, dtype, device)
+        self.heldout = resident(data.heldout, dtype, device)
+        labels = self.train[1]
+        self.targets = labels
+        if recipe.loss == "mse":
+            self.targets = F.one_hot(labels, recipe.sizes[-1]).to(dtype)
+        self.loss = F.mse_loss if recipe.loss == "mse" else F.cross_entropy
+        self.net = mlp(recipe.sizes, seed=seed, scale=recipe.scale, dtype=dtype).to(device)
+        waiting = recipe.decay_from_accuracy is not None
+        self.optimiser = torch.optim.AdamW(
+            self.net.parameters(),
+            lr=recipe.lr,
+            weight_decay=0.0 if waiting else recipe.weight_decay,
+            fused=True,  # one kernel for all parameters: a fifth off the step on a CPU
+        )
+        self.epoch_steps = math.ceil(len(labels) / recipe.batch)
+        self.step, self.seconds, self.switch_step = 0, 0.0, None
+        self.history: dict[str, list] = {}
+        self.snapshots: dict[str, dict[str, torch.Tensor]] = {}
+        self._epoch, self._order = -1, None
+        self._losses: list[torch.Tensor] = []
+
+    def advance(self) -> None:
+        """One optimiser step."""
+        epoch, position = divmod(self.step, self.epoch_steps)
+        if epoch != self._epoch:
+            # The order is a function of seed and epoch, so a resumed run needs no generator state.
+            order = np.random.default_rng([self.seed, epoch]).permutation(len(self.targets))
+            self._epoch, self._order = epoch, torch.from_numpy(order).to(self.device)
+        batch = self._order[position * self.recipe.batch : (position + 1) * self.recipe.batch]
+        self.optimiser.zero_grad(set_to_none=True)
+        output = self.net(self.train[0].index_select(0, batch))
+        loss = self.loss(output, self.targets.index_select(0, batch))
+        loss.backward()
+        self.optimiser.step()
+        self.step += 1
+        self._losses.append(loss.detach())
+        if len(self._losses) == _LOSS_BLOCK:
+            self.check_losses()
+
+    def check_losses(self) -> None:
+        """Raise ``TrainingError`` at the first non-finite loss since the last look."""
+        if not self._losses:
+            return
+        finite = torch.stack(self._losses).isfinite().cpu()
+        first = self.step - len(self._losses) + 1
+        self._losses.clear()
+        if not finite.all():
+            raise TrainingError(
+                f"the loss is not finite at step {first + int(finite.int().argmin())} of {self.recipe.steps} "
+                f"(lr {self.recipe.lr:g}, scale {self.recipe.scale:g}, {self.recipe.loss}): "
+                "lower lr (by 3 to 10 times), or scale, or train in float64"
+            )
+
+    def maybe_switch(self) -> bool:
+        """Turn weight decay on once the training images are learnt; True at that step only."""
+        threshold = self.recipe.decay_from_accuracy
+        if threshold is None or self.switch_step is not None or self.step % self.epoch_steps:
+            return False
+        if judge(self.net, *self.train, self.recipe.loss)[1] < threshold:
+            return False
+        self.switch_step = self.step
+        self.snapshots["memorised"] = {
+            name: value.detach().cpu().clone() for name, value in self.net.state_dict().items()
+        }
+        for group in self.optimiser.param_groups:
+            group["weight_decay"] = self.recipe.weight_decay
+        return True
+
+    def evaluate(self) -> None:
+        """Add a row to the history."""
+        self.check_losses()
+        self.net.eval()
+        train_loss, train_accuracy = judge(self.net, *self.train, self.recipe.loss)
+        row: dict[str, float] = {
+            "step": self.step,
+            "train_loss": train_loss,
+            "train_accuracy": train_accuracy,
+            "heldout_accuracy": judge(self.net, *self.heldout, self.recipe.loss)[1],
+            "weight_norm": math.sqrt(
+                sum(float(p.detach().double().square().sum()) for p in self.net.parameters())
+            ),
+            "weight_decay": self.optimiser.param_groups[0]["weight_decay"],
+        }
+        with torch.no_grad():
+            for name, probe in self.probes.items():
+                value = probe(self.net)
+                row.update(value if isinstance(value, Mapping) else {name: value})
+        self.net.train()
+        for name, value in row.items():
+            # Plain numbers only: checkpoints load with weights_only=True.
+            self.history.setdefault(name, []).append(value if isinstance(value, int) else float(value))
+
+    def summary(self) -> str:
+        """The latest row, for the progress bar."""
+        last = {name: column[-1] for name, column in self.history.items()}
+        return f"train {last['train_accuracy']:.3f}, held out {last['heldout_accuracy']:.3f}"
+
+    def state(self) -> dict:
+        """What a checkpoint holds beside the identity of the run."""
+        return {
+            "step": self.step,
+            "seconds": self.seconds,
+            "switch_step": self.switch_step,
+            "history": self.history,
+            "snapshots": self.snapshots,
+            "model": self.net.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+
+    def restore(self, state: dict) -> None:
+        """Continue from ``state``."""
+        for name in ("step", "seconds", "switch_step", "history", "snapshots"):
+            setattr(self, name, state[name])
+        self.net.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"device is {name!r}; expected 'cpu' or 'cuda'") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            f"device {name!r} was asked for, but torch {torch.__version__} finds no CUDA device here; "
+            "use device='cpu', or install a CUDA build of torch"
+        )
+    return device
+
+
+def _norm(net: nn.Module) -> float:
+    """The L2 norm of all parameters together."""
+    return math.sqrt(sum(float(p.detach().double().square().sum()) for p in net.parameters()))
+
+
+def _bar(recipe: Recipe, initial: int, progress: bool):
+    from tqdm.auto import tqdm
+
+    return tqdm(total=recipe.steps, initial=initial, disable=not progress, unit="step", mininterval=0.5)
