@@ -1,0 +1,78 @@
+"""The command line: ``python -m splinelab train | zoo | claims``."""
+
+import argparse
+import sys
+
+from splinelab.errors import SplinelabError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status. An expected error is one line on stderr and status 1."""
+    args = _parser().parse_args(arguments)
+    try:
+        args.run(args)
+    except SplinelabError as error:
+        print(f"splinelab: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("splinelab: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m splinelab", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(title="commands", required=True)
+
+    train = commands.add_parser("train", help="train a net of the zoo by its recipe")
+    train.add_argument("name", help="an entry that `zoo` lists")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+    train.add_argument("--out", default="zoo", metavar="DIR", help="where weights and card go (default: zoo)")
+    train.set_defaults(run=_train)
+
+    zoo = commands.add_parser("zoo", help="list the nets that ship with the book")
+    zoo.set_defaults(run=_zoo)
+
+    claims = commands.add_parser("claims", help="print the scoreboard of the claims ledger")
+    claims.add_argument("--json", action="store_true", help="as a JSON list of objects")
+    claims.set_defaults(run=_claims)
+    return parser
+
+
+# Each command imports what it needs: `claims` starts without waiting for torch.
+
+
+def _train(args: argparse.Namespace) -> None:
+    from splinelab import zoo
+
+    for path in zoo.train(args.name, args.seed, device=args.device, folder=args.out):
+        found = zoo.card(*_name_and_seed(path), folder=args.out)
+        metrics = found["metrics"]
+        print(
+            f"{path}: train {metrics['train_accuracy']:.4f}, held out {metrics['heldout_accuracy']:.4f}, "
+            f"{found['seconds']:.0f} s"
+        )
+
+
+def _name_and_seed(path) -> tuple[str, int]:
+    name, _, seed = path.stem.rpartition("-")
+    return name, int(seed)
+
+
+def _zoo(args: argparse.Namespace) -> None:
+    from splinelab import zoo
+
+    table = zoo.table()
+    print(table.drop(columns="about").to_string(index=False, float_format="{:.3f}".format, na_rep="–"))
+    print(f"{table['MB'].sum():.1f} MB. Retrain one with: python -m splinelab train NAME --seed N")
+
+
+def _claims(args: argparse.Namespace) -> None:
+    from splinelab import claims
+
+    claims.print_scoreboard(as_json=args.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,150 @@
+"""What is in the zoo: each entry's name, recipe and seeds."""
+
+import difflib
+from dataclasses import dataclass
+
+from splinelab import data
+from splinelab.data import Dataset
+from splinelab.errors import ZooError
+from splinelab.training import Recipe
+
+__all__ = ["Entry", "entries", "entry", "recipe", "seeds"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One kind of net. ``seeds`` are those that ship; ``snapshot`` marks a moment of another entry's run."""
+
+    name: str
+    about: str
+    recipe: Recipe
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    snapshot: str | None = None
+
+
+_LONG = Recipe(loss="mse", lr=1e-3, weight_decay=0.01, batch=50, steps=10_000)
+_ORDINARY = Recipe(loss="mse", lr=1e-3, weight_decay=0.01, batch=64, steps=320)  # 20 epochs of 16 batches
+_FULL = Recipe(  # 20 epochs of 938 batches
+    dataset="mnist-train",
+    train_images=None,
+    lr=1e-3,
+    weight_decay=0.01,
+    batch=64,
+    steps=18_760,
+    evaluations=25,
+)
+_GROKKING = Recipe(
+    scale=6.0,
+    loss="mse",
+    lr=3e-3,
+    weight_decay=0.5,
+    decay_from_accuracy=0.999,
+    batch=100,
+    steps=3_800,
+    evaluations=60,
+)
+
+_ALL = (
+    Entry("G", "delayed generalisation: large weights, weight decay once all is memorised", _GROKKING),
+    Entry("G-memorised", "G at the step where weight decay sets in", _GROKKING, snapshot="memorised"),
+    Entry("GA-mse", "long training, mean squared error", _LONG),
+    Entry("GA-ce", "long training, cross-entropy", _LONG.replace(loss="cross-entropy")),
+    Entry(
+        "GCE",
+        "large weights, cross-entropy, strong weight decay",
+        Recipe(scale=8.0, loss="cross-entropy", lr=1e-3, weight_decay=1.0, batch=100, steps=4_000),
+    ),
+    Entry("N-mse", "ordinary training for 20 epochs, mean squared error", _ORDINARY),
+    Entry("N-ce", "ordinary training for 20 epochs, cross-entropy", _ORDINARY.replace(loss="cross-entropy")),
+    Entry(
+        "U",
+        "1,000 epochs from large weights, too little weight decay: memorises, never generalises",
+        Recipe(scale=6.0, loss="mse", lr=1e-3, weight_decay=0.01, batch=200, steps=5_000),
+    ),
+    Entry(
+        "N4k-mse",
+        "ordinary training on 4,000 images; trained live in seconds, does not ship",
+        _ORDINARY.replace(train_images=4_000, steps=1_260),  # 20 epochs of 63 batches
+        seeds=(),
+    ),
+    Entry(
+        "full-mse", "the source's ordinary net: 20 epochs of all of MNIST, mean squared error", _FULL, (0,)
+    ),
+    Entry(
+        "full-ce",
+        "the source's ordinary net: 20 epochs of all of MNIST, cross-entropy",
+        _FULL.replace(loss="cross-entropy"),
+        (0,),
+    ),
+    Entry(
+        "full-long",
+        "the recipe of GA on all of MNIST",
+        _FULL.replace(batch=50, steps=200_000, evaluations=40),
+        (0,),
+    ),
+    Entry(
+        "omnigrok",
+        "the budget of Omnigrok: 1,000 images of MNIST, weights × 8, 100,000 steps in float64",
+        Recipe(
+            dataset="mnist-train",
+            sizes=(784, 200, 200, 10),
+            scale=8.0,
+            lr=1e-3,
+            weight_decay=0.01,
+            batch=200,
+            steps=100_000,
+            dtype="float64",
+            evaluations=60,
+        ),
+        (0,),
+    ),
+)
+
+
+def entries() -> dict[str, Entry]:
+    """All entries by name.
+
+    >>> entries()["GA-mse"].recipe.weight_decay
+    0.01
+    """
+    return {item.name: item for item in _ALL}
+
+
+def entry(name: str) -> Entry:
+    """The entry called ``name``; an unknown name raises ``ZooError`` and names the closest."""
+    known = entries()
+    if name not in known:
+        folded = {key.lower(): key for key in known}
+        close = difflib.get_close_matches(str(name).lower(), folded, n=1, cutoff=0.4)
+        hint = f"did you mean {folded[close[0]]!r}? " if close else ""
+        raise ZooError(f"the zoo has no entry {name!r}; {hint}It has {', '.join(known)}")
+    return known[name]
+
+
+def seeds(name: str) -> tuple[int, ...]:
+    """The seeds of an entry that ship.
+
+    >>> seeds("G")
+    (0, 1, 2, 3, 4)
+    """
+    return entry(name).seeds
+
+
+def recipe(name: str, *, dataset: str | Dataset | None = None, steps: int | None = None) -> Recipe:
+    """The recipe of an entry, or its cut-down version for live training on other data or a small budget.
+
+    Another ``dataset`` brings its own input size and number of protocol images.
+
+    >>> recipe("GA-mse", dataset="digits", steps=500).sizes
+    (64, 200, 200, 200, 10)
+    """
+    found = entry(name).recipe
+    if dataset is not None:
+        images = data.load(dataset) if isinstance(dataset, str) else dataset
+        if images.name != found.dataset:
+            found = found.replace(
+                dataset=images.name,
+                sizes=(images.flat.shape[1], *found.sizes[1:]),
+                train_images=len(data.protocol_split(images).train),
+            )
+    return found if steps is None else found.replace(steps=steps)

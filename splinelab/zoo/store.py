@@ -1,0 +1,144 @@
+"""Weights and their provenance cards on disk: written whole, and read only if they match."""
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load as from_safetensors
+from safetensors.torch import save as to_safetensors
+from torch import nn
+
+from splinelab._files import write_atomically
+from splinelab.data import Dataset
+from splinelab.errors import ZooError
+from splinelab.nets import mlp
+from splinelab.zoo.recipes import entry, recipe
+
+__all__ = ["WEIGHTS", "card", "load", "save", "untrained"]
+
+#: The folder that ships.
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+def card(name: str, seed: int = 0, *, folder: str | os.PathLike | None = None) -> dict[str, Any]:
+    """The provenance card of a net: ``name, seed, recipe, data, metrics, history, switch_step, seconds,
+    parameters, versions, sha256``.
+
+    ``history`` holds columns of equal length, ready for ``pandas.DataFrame``. Raises ``ZooError`` for an
+    unknown name, a seed that is not there, and a card that cannot be read.
+    """
+    path = _paths(name, seed, folder)[1]
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ZooError(f"the card {path} is not JSON ({error}); {_retrain(name, seed)}") from error
+
+
+def load(name: str, seed: int = 0, *, folder: str | os.PathLike | None = None) -> nn.Sequential:
+    """A trained net, float32, on the CPU, in eval mode. ``folder`` is where you retrained it, if you did.
+
+    Raises ``ZooError`` for an unknown name, a seed that is not there, and weights that do not match the
+    checksum on their card.
+
+    >>> net = load("GA-mse", seed=0)
+    >>> [name for name, _ in net.named_children()][-2:]
+    ['relu3', 'output']
+    """
+    path, _ = _paths(name, seed, folder)
+    expected = card(name, seed, folder=folder)
+    content = path.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != expected["sha256"]:
+        raise ZooError(
+            f"the weights {path} do not match their card: SHA-256 {found}, expected {expected['sha256']}. "
+            f"Reinstall splinelab, or {_retrain(name, seed)}"
+        )
+    net = mlp(expected["recipe"]["sizes"], seed=0)
+    net.load_state_dict(from_safetensors(content))
+    return net.eval()
+
+
+def untrained(name: str, seed: int = 0, *, dataset: str | Dataset | None = None) -> nn.Sequential:
+    """The net of an entry as it was before the first step: nothing is stored, the seed says it all.
+
+    ``dataset`` gives it the input size of other images, as in ``recipe``.
+    """
+    found = recipe(name, dataset=dataset)
+    return mlp(found.sizes, seed=seed, scale=found.scale).eval()
+
+
+def save(
+    folder: str | os.PathLike,
+    name: str,
+    seed: int,
+    state: Mapping[str, torch.Tensor],
+    about: Mapping[str, Any],
+) -> Path:
+    """Write weights (as float32) and card; returns the path of the weights.
+
+    The weights go first. Should the run end between the two files, the pair does not match and is refused.
+    """
+    folder = Path(folder)
+    content = to_safetensors({key: value.float().contiguous() for key, value in state.items()})
+    whole = {
+        "name": name,
+        "seed": seed,
+        **about,
+        "parameters": sum(value.numel() for value in state.values()),
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+        },
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    path = folder / f"{name}-{seed}.safetensors"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, content)
+        write_atomically(path.with_suffix(".json"), (_readable(whole) + "\n").encode())
+    except OSError as error:
+        raise ZooError(
+            f"{path} cannot be written ({error.strerror}): make room, or choose another folder with --out"
+        ) from error
+    return path
+
+
+def _paths(name: str, seed: int, folder: str | os.PathLike | None) -> tuple[Path, Path]:
+    """The two files of a net, both there."""
+    found = entry(name)
+    here = WEIGHTS if folder is None else Path(folder)
+    paths = here / f"{name}-{seed}.safetensors", here / f"{name}-{seed}.json"
+    for path in paths:
+        if not path.is_file():
+            ships = (
+                f"seeds {', '.join(map(str, found.seeds))} ship" if found.seeds else "its weights do not ship"
+            )
+            raise ZooError(f"there is no {path} ({name}: {ships}); {_retrain(name, seed)}")
+    return paths
+
+
+def _retrain(name: str, seed: int) -> str:
+    return f"train it: python -m splinelab train {name} --seed {seed} --out DIR, then load with folder=DIR"
+
+
+def _readable(whole: Mapping[str, Any]) -> str:
+    """JSON with a line for each key and each column of the history."""
+
+    def text(value: Any, indent: str) -> str:
+        if isinstance(value, Mapping):
+            inner = ",\n".join(f"{indent} {json.dumps(k)}: {text(v, indent + ' ')}" for k, v in value.items())
+            return "{\n" + inner + "\n" + indent + "}"
+        if isinstance(value, list):
+            return "[" + ", ".join(text(item, indent) for item in value) + "]"
+        if isinstance(value, float):
+            value = float(f"{value:.7g}")
+        return json.dumps(value)
+
+    return text(whole, "")

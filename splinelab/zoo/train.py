@@ -1,0 +1,124 @@
+"""Retrain an entry and write it with its card."""
+
+import os
+from pathlib import Path
+
+from torch import nn
+
+from splinelab.data import Dataset
+from splinelab.errors import InputError
+from splinelab.training import Fit, TrainingData, evaluate, fit, training_data
+from splinelab.zoo.probes import pair_auc
+from splinelab.zoo.recipes import Entry, entries, entry, recipe
+from splinelab.zoo.store import save
+
+__all__ = ["heldout", "require_heldout", "train", "train_small"]
+
+
+def train(
+    name: str,
+    seed: int = 0,
+    *,
+    device: str = "cpu",
+    folder: str | os.PathLike = "zoo",
+    progress: bool = True,
+) -> list[Path]:
+    """Train an entry by its recipe and write weights and card into ``folder``; returns the weights' paths.
+
+    G and G-memorised are moments of one run, so either name writes both. An interrupted run leaves a resume
+    point in ``folder/.checkpoints`` and goes on from there, to the same bits.
+    """
+    found = entry(name)
+    group = [item for item in entries().values() if item.recipe == found.recipe]
+    owner = next(item for item in group if item.snapshot is None)
+    data = training_data(found.recipe)
+    resume = Path(folder) / ".checkpoints" / f"{owner.name}-{seed}.ckpt"
+    result = fit(
+        found.recipe,
+        seed,
+        data=data,
+        device=device,
+        probes={"pairs": pair_auc(data.heldout)},
+        checkpoint=resume,
+        checkpoint_every=2000,
+        progress=progress,
+    )
+    paths = [
+        save(folder, item.name, seed, _weights(item, result), _about(item, result, data, device))
+        for item in group
+        if item.snapshot is None or item.snapshot in result.snapshots
+    ]
+    resume.unlink(missing_ok=True)
+    if resume.parent.is_dir() and not any(resume.parent.iterdir()):
+        resume.parent.rmdir()
+    return paths
+
+
+def train_small(name: str, seed: int, dataset: str | Dataset, *, steps: int) -> nn.Sequential:
+    """A net by the recipe of an entry, cut to ``steps`` and trained now on the given data set; nothing is
+    written. It has seen the training images of ``protocol_split`` alone (or as many as its recipe names)."""
+    short = recipe(name, dataset=dataset, steps=steps).replace(evaluations=1)
+    result = fit(short, seed)
+    snapshot = entry(name).snapshot
+    if snapshot in result.snapshots:
+        result.net.load_state_dict(result.snapshots[snapshot])
+    return result.net.float()
+
+
+def heldout(name: str) -> Dataset:
+    """The images that no seed of this entry was trained on: the ones to judge it by."""
+    return training_data(entry(name).recipe).heldout
+
+
+def require_heldout(name: str, dataset: Dataset) -> None:
+    """Raise ``InputError`` if a net of this entry may have been trained on images of ``dataset``.
+
+    All of MNIST-5k lies in MNIST's training set, so none of it is held out for the nets of full MNIST.
+    """
+    found = entry(name).recipe
+    pool = "mnist-train" if found.dataset == "mnist5k" else found.dataset
+    if dataset.pool != pool:
+        return
+    if found.dataset != "mnist5k" and found.dataset != "digits":
+        raise InputError(
+            f"{dataset!r} is no held-out set for {name}, which was trained on images of {found.dataset}, "
+            f"where all of {dataset.name} comes from; use zoo.heldout({name!r})"
+        )
+    seen = {image.tobytes() for image in training_data(found).train.images}
+    shared = sum(image.tobytes() in seen for image in dataset.images)
+    if shared:
+        raise InputError(
+            f"{shared:,} of the {len(dataset):,} images of {dataset.name} were trained on by {name}; "
+            f"use zoo.heldout({name!r})"
+        )
+
+
+def _weights(item: Entry, result: Fit) -> dict:
+    return result.net.state_dict() if item.snapshot is None else result.snapshots[item.snapshot]
+
+
+def _about(item: Entry, result: Fit, data: TrainingData, device: str) -> dict:
+    """What the card says beside name, seed and checksums of the file."""
+    history = result.history
+    if item.snapshot is not None:
+        rows = history["step"].index(result.switch_step) + 1
+        history = {name: column[:rows] for name, column in history.items()}
+    final = {name: column[-1] for name, column in history.items()}
+    metrics = {name: value for name, value in final.items() if name != "weight_decay"}
+    if item.snapshot is None:  # of what is stored, which is float32
+        net = result.net.float()
+        metrics["train_accuracy"] = evaluate(net, data.train, item.recipe.loss)[1]
+        metrics["heldout_accuracy"] = evaluate(net, data.heldout, item.recipe.loss)[1]
+    return {
+        "about": item.about,
+        "recipe": item.recipe.to_dict(),
+        "data": {
+            part: {"name": images.name, "images": len(images), "checksum": images.checksum}
+            for part, images in data._asdict().items()
+        },
+        "metrics": metrics,
+        "switch_step": result.switch_step,
+        "seconds": round(result.seconds, 1),
+        "device": device,
+        "history": history,
+    }
