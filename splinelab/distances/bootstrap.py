@@ -1,22 +1,29 @@
 """Intervals for the ROC-AUC of distances: images are resampled, not pairs, since pairs share images."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from scipy.stats import norm
 
-from splinelab.distances.histograms import check_matrix
-from splinelab.distances.separability import auc_from_counts, check_pairs
+from splinelab.distances.histograms import ClassHistograms, check_matrix
+from splinelab.distances.separability import (
+    Separability,
+    auc_from_counts,
+    check_pairs,
+    overlap_bins,
+    separability,
+    summarise,
+)
 from splinelab.errors import InputError
 
-LEVELS = 2**15  # distances are replaced by at most this many ranks while resampling
+LEVELS = 2**12  # distances are replaced by at most this many ranks while resampling
 
 
 class Difference(NamedTuple):
-    """A difference of two AUCs: its value, its interval and a two-sided p against no difference."""
+    """A difference of two values: its size, its interval and a two-sided p against no difference."""
 
     value: float
     low: float
@@ -26,21 +33,31 @@ class Difference(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Bootstrap:
-    """What `bootstrap` returns: `values[name]`, the exact AUC, and `draws[name]`, the AUC of each resample.
+    """What `bootstrap` returns.
 
-    Draw i of every name used the same images (and the same seeds): differences are paired.
+    `values[name]` is the `Separability` of each name, averaged over seeds; `draws[name]` the same of every
+    resample (arrays of the number of resamples). Draw i of every name used the same images and the same
+    seeds, so differences are paired, also between two `Bootstrap`s of the same images, seed and number of
+    nets.
     """
 
-    values: dict[str, float]
-    draws: dict[str, np.ndarray]
+    values: dict[str, Separability]
+    draws: dict[str, Separability]
 
-    def interval(self, name, level=0.95):
-        """The percentile interval (low, high) that holds `level` of the draws."""
-        return _interval(self.draws[name], level)
+    def interval(self, name, statistic="auc", level=0.95):
+        """The value of a statistic (auc, overlap, d_prime or gap) with the percentile interval that holds
+        `level` of the draws: (value, low, high)."""
+        return getattr(self.values[name], statistic), *_interval(getattr(self.draws[name], statistic), level)
 
-    def difference(self, a, b, level=0.95):
-        """`Difference` of the AUCs a − b; p by normal approximation with the sd of the draws."""
-        value, draws = self.values[a] - self.values[b], self.draws[a] - self.draws[b]
+    def difference(self, a, b, statistic="auc", *, other=None, level=0.95):
+        """`Difference` a − b of a statistic; p by normal approximation with the sd of the draws.
+
+        With `other`, b is looked up there: the same comparison in another net, or on other images (which are
+        then drawn independently unless they are the same ones).
+        """
+        other = other or self
+        value = getattr(self.values[a], statistic) - getattr(other.values[b], statistic)
+        draws = getattr(self.draws[a], statistic) - getattr(other.draws[b], statistic)
         sd = draws.std(ddof=1)
         p = 2 * norm.sf(abs(value) / sd) if sd > 0 else float(value == 0)
         return Difference(float(value), *_interval(draws, level), float(p))
@@ -56,23 +73,23 @@ class PermutationNull:
 
 
 def bootstrap(distances, labels, *, resamples=400, seed=0):
-    """Image-level paired bootstrap of the ROC-AUC of different-class over same-class pairs.
+    """Image-level paired bootstrap of how well distances separate classes (see `Separability`).
 
     `distances`: name → n × n matrix, or → a list of such matrices, one per training seed of a net (all of
     the same n images, in the same order). Each draw takes n images with replacement; a pair of two
     different images counts as often as its images were drawn together (the product of their
     multiplicities), and a pair of an image with its own copy is left out: its distance is 0 by
     construction and says nothing about the class. With lists, each draw also takes as many seeds with
-    replacement, the same for every name, and averages their AUCs: the interval then covers images and
+    replacement, the same for every name, and averages over them: the interval then covers images and
     seeds, and `values` holds the mean over seeds. A single matrix stands for every seed.
 
-    While resampling, distances are replaced by ranks on at most 2¹⁵ levels of equally many pairs. Where
+    While resampling, distances are replaced by ranks on at most 2¹² levels of equally many pairs. Where
     there are no more distinct distances than that, nothing changes; otherwise pairs that share a level
-    count as tied, which moves an AUC by less than 1/2¹⁵ · pairs/(2 · different-class pairs), about 2 ·
-    10⁻⁵ for ten classes. `values` are exact. A draw without a same-class or a different-class pair is
+    count as tied, which moves an AUC by less than 1/2¹² · pairs/(2 · different-class pairs), about
+    1.4 · 10⁻⁴ for ten classes. `values` are exact. A draw without a same-class or a different-class pair is
     drawn again.
 
-    1000 images and 400 resamples take about a second per matrix.
+    500 images and 400 resamples take about a second per matrix.
     """
     if not isinstance(distances, Mapping) or not distances:
         raise InputError(
@@ -86,17 +103,20 @@ def bootstrap(distances, labels, *, resamples=400, seed=0):
     codes = check_pairs(labels, n)
 
     ranks = {name: [_Ranks(d, codes) for d in stack] for name, stack in stacks.items()}
-    values = {name: float(np.mean([r.value for r in stack])) for name, stack in ranks.items()}
-    draws = {name: np.empty(resamples) for name in stacks}
+    values = {
+        name: _mean([rank.value for rank in stack], np.ones(len(stack))) for name, stack in ranks.items()
+    }
+    draws = {name: [] for name in stacks}
     rng = np.random.default_rng(seed)
-    for i in range(resamples):
+    for _ in range(resamples):
         images, weights = _draw(rng, codes)
         chosen = np.bincount(rng.integers(seeds, size=seeds), minlength=seeds)
         for name, stack in ranks.items():
-            take = chosen if len(stack) > 1 else [1]
-            aucs = [r.auc(images, weights) if times else 0.0 for r, times in zip(stack, take, strict=True)]
-            draws[name][i] = np.dot(aucs, take) / np.sum(take)
-    return Bootstrap(values, draws)
+            take = chosen if len(stack) > 1 else np.ones(1)
+            drawn = [rank.draw(images, weights) for rank, times in zip(stack, take, strict=True) if times]
+            draws[name].append(_mean(drawn, take[take > 0]))
+    columns = {name: np.array([astuple(draw) for draw in found]).T for name, found in draws.items()}
+    return Bootstrap(values, {name: Separability(*found) for name, found in columns.items()})
 
 
 def permutation_null(distances, labels, *, permutations=200, seed=0):
@@ -105,7 +125,9 @@ def permutation_null(distances, labels, *, permutations=200, seed=0):
         raise InputError(f"permutations is {permutations}: expected at least 1")
     distances = check_matrix(distances)
     codes = check_pairs(labels, len(distances))
-    level, count, value = _levels(distances, codes)
+    value = separability(distances, codes).auc
+    level, levels = _levels(distances)
+    count = len(levels)
     total = np.bincount(level[np.triu_indices(len(level), 1)], minlength=count)
     rng = np.random.default_rng(seed)
     draws = np.empty(permutations)
@@ -120,39 +142,46 @@ def permutation_null(distances, labels, *, permutations=200, seed=0):
 
 
 class _Ranks:
-    """One matrix as ranks with the class relation folded in: one weighted count per draw gives the AUC."""
+    """One matrix as ranks with the class relation folded in: one weighted count per draw gives all."""
 
     def __init__(self, distances, codes):
-        level, self.count, self.value = _levels(distances, codes)
+        histogram = ClassHistograms.from_matrix(distances, codes)
+        self.value = separability(histogram)
+        level, self.values = _levels(distances)
+        self.count, self.bins = len(self.values), overlap_bins(self.values)
         # count levels for different-class pairs, as many for same-class pairs, one for the diagonal.
         level += self.count * (codes[:, None] == codes)
         np.fill_diagonal(level, 2 * self.count)
         self.level = torch.from_numpy(level)
 
-    def auc(self, images, weights):
+    def draw(self, images, weights):
         level = self.level[images][:, images].reshape(-1)
         pairs = torch.outer(weights, weights).reshape(-1)
         counts = torch.bincount(level, pairs, 2 * self.count + 1).numpy()
-        return auc_from_counts(counts[self.count : -1], counts[: self.count])
+        return summarise(self.values, self.bins, counts[self.count : -1], counts[: self.count])
 
 
-def _levels(distances, codes):
-    """Ranks (int32 n × n, symmetric, read above the diagonal) on at most LEVELS levels, their number, and the
-    exact AUC before any rounding to levels."""
+def _mean(found, weights):
+    """The weighted mean of several `Separability`."""
+    return Separability(*np.average([astuple(each) for each in found], axis=0, weights=weights).tolist())
+
+
+def _levels(distances):
+    """Ranks (int32 n × n, symmetric, read above the diagonal) on at most LEVELS levels, and each level's
+    mean distance."""
     n = len(distances)
     above = np.triu(np.ones((n, n), bool), 1)
     values, rank = np.unique(distances[above], return_inverse=True)
     rank = rank.reshape(-1)
     total = np.bincount(rank)
-    intra = np.bincount(rank[(codes[:, None] == codes)[above]], minlength=len(values))
-    exact = float(auc_from_counts(intra, total - intra))
     of_value = np.arange(len(values))
     if len(values) > LEVELS:
         of_value = (np.cumsum(total) - total) * LEVELS // total.sum()  # equally many pairs on each level
         _, of_value = np.unique(of_value, return_inverse=True)
     level = np.zeros((n, n), np.int32)
     level[above] = of_value[rank]
-    return np.maximum(level, level.T), int(of_value[-1]) + 1, exact
+    means = np.bincount(of_value, total * values.astype(np.float64)) / np.bincount(of_value, total)
+    return np.maximum(level, level.T), means
 
 
 def _draw(rng, codes):

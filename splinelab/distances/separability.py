@@ -50,16 +50,31 @@ def separability(distances, labels=None):
     else:
         h = ClassHistograms.from_matrix(distances, labels)
     _check_both(h.intra.sum(), h.inter.sum())
-    mean_intra, var_intra = _moments(h.values, h.intra)
-    mean_inter, var_inter = _moments(h.values, h.inter)
-    _, var_all = _moments(h.values, h.intra + h.inter)
-    pooled = np.sqrt((var_intra + var_inter) / 2)
+    return summarise(h.values, overlap_bins(h.values), h.intra, h.inter)
+
+
+def summarise(values, bins, intra, inter):
+    """`Separability` of the numbers (or weights) of pairs at each of the ascending `values`.
+
+    `bins` says which of the overlap's bins each value falls into (see `overlap_bins`).
+    """
+    mean_intra, var_intra = _moments(values, intra)
+    mean_inter, var_inter = _moments(values, inter)
+    _, var_all = _moments(values, intra + inter)
+    low, high = (np.bincount(bins, counts, _OVERLAP_BINS) / counts.sum() for counts in (intra, inter))
     return Separability(
-        auc=float(auc_from_counts(h.intra, h.inter)),
-        overlap=_overlap(h),
-        d_prime=_ratio(mean_inter - mean_intra, pooled),
-        gap=_ratio(_quantile(h.values, h.inter, 0.05) - _quantile(h.values, h.intra, 0.95), np.sqrt(var_all)),
+        auc=float(auc_from_counts(intra, inter)),
+        overlap=float(np.minimum(low, high).sum()),
+        d_prime=_ratio(mean_inter - mean_intra, np.sqrt((var_intra + var_inter) / 2)),
+        gap=_ratio(_quantile(values, inter, 0.05) - _quantile(values, intra, 0.95), np.sqrt(var_all)),
     )
+
+
+def overlap_bins(values):
+    """Which of 100 equal bins, from the smallest to the largest value, each value falls into."""
+    width = values[-1] - values[0]
+    share = (values - values[0]) / width if width > 0 else np.zeros(len(values))
+    return np.minimum((share * _OVERLAP_BINS).astype(np.int64), _OVERLAP_BINS - 1)
 
 
 def auc_from_counts(intra, inter):
@@ -86,19 +101,15 @@ def _check_both(intra, inter):
 
 
 def _moments(values, counts):
-    mean = np.average(values, weights=counts)
-    return mean, np.average((values - mean) ** 2, weights=counts)
+    total = counts.sum()
+    mean = counts @ values / total
+    return mean, counts @ (values - mean) ** 2 / total
 
 
 def _quantile(values, counts, q):
     """The smallest value that at least the fraction q of the pairs does not exceed."""
     running = np.cumsum(counts)
     return values[np.searchsorted(running, np.ceil(q * running[-1]))]
-
-
-def _overlap(h):
-    _, intra, inter = h.binned(_OVERLAP_BINS)
-    return float(np.minimum(intra / intra.sum(), inter / inter.sum()).sum())
 
 
 def _ratio(difference, scale):

@@ -1,0 +1,121 @@
+"""What every chapter on spline codes holds equal: the images, the ways to compare two of them, the intervals.
+
+The source (*spline-clustering-mnist*, Experiment 1) compares Jaccard and Hamming distance on stacked spline
+codes with L2 and cosine distance on stacked `nn.Linear` outputs. The other comparisons are fair baselines.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from torch import nn
+
+from splinelab import zoo
+from splinelab.codes import SplineCodes
+from splinelab.data import Dataset, protocol_split, stratified_split
+from splinelab.distances import Bootstrap, bootstrap, pairwise
+from splinelab.errors import InputError
+from splinelab.nets import mlp
+from splinelab.recording import Recording, record
+from splinelab.training import fit
+
+__all__ = ["COMPARISONS", "compare", "distance_matrices", "evaluation_images", "nets", "views"]
+
+#: Name of a comparison → the view it looks at (see `views`) and its metric.
+COMPARISONS = {
+    "Jaccard": ("codes", "jaccard"),
+    "Hamming": ("codes", "hamming"),
+    "L2 linear": ("linear", "l2"),
+    "cosine linear": ("linear", "cosine"),
+    "cosine standardised": ("standardised", "cosine"),
+    "cosine post-ReLU": ("post-ReLU", "cosine"),
+    "cosine logits": ("logits", "cosine"),
+}
+
+#: Steps of training where the zoo has no net: enough for a look, not for a figure of the book.
+SMALL_BUDGET = 600
+
+
+def evaluation_images(dataset: Dataset, n: int = 500) -> dict[str, Dataset]:
+    """`n` training and `n` held-out images of the protocol's split, the same for all nets, losses and seeds.
+
+    Both are stratified by class; where a part holds fewer than `n` images, all of them are taken. The key
+    "training" holds images that the nets were fitted to, "held-out" images that they never saw.
+    """
+    split = protocol_split(dataset)
+    parts = {"training": dataset.take(split.train), "held-out": dataset.take(split.heldout)}
+    return {
+        name: part.take(stratified_split(part, min(n, len(part)), seed=0).train)
+        for name, part in parts.items()
+    }
+
+
+def views(recording: Recording) -> dict[str, SplineCodes | np.ndarray]:
+    """The ways to look at one recording, each with one row per sample.
+
+    codes: the spline codes of all layers; linear: stacked outputs of all linear layers, logits included, as
+    the source takes them; standardised: the same with mean 0 and standard deviation 1 per unit; post-ReLU:
+    stacked activations after the ReLUs; unit length: these divided by their L2 norm; logits.
+    """
+    linear = recording.stack("pre", output=True)
+    post = recording.stack("post")
+    spread = linear.std(axis=0)
+    length = np.linalg.norm(post, axis=1, keepdims=True)
+    return {
+        "codes": recording.codes,
+        "linear": linear,
+        "standardised": (linear - linear.mean(axis=0)) / np.where(spread > 0, spread, 1),
+        "post-ReLU": post,
+        "unit length": post / np.where(length > 0, length, 1),
+        "logits": recording.output,
+    }
+
+
+def nets(name: str, seeds: Iterable[int], dataset: Dataset) -> list[nn.Module]:
+    """One net per seed: the zoo's where it has them, otherwise the same recipe trained for `SMALL_BUDGET` steps.
+
+    The zoo's nets of MNIST-5k belong to the seeds that they were trained with; those of full MNIST serve its
+    training and test images. `"untrained"` is GA-mse before its first step and exists for every seed.
+    """
+    if name == "untrained":
+        sizes = zoo.recipe("GA-mse", dataset=dataset.name).sizes
+        return [mlp(sizes, seed=seed).eval() for seed in seeds]
+    entry = zoo.entry(name)
+    recipe = zoo.recipe(name, dataset=dataset.name, steps=SMALL_BUDGET)
+    return [
+        zoo.load(name, seed)
+        if seed in entry.seeds and dataset.pool == "mnist-train"
+        else fit(recipe, seed).net
+        for seed in seeds
+    ]
+
+
+def distance_matrices(
+    looks: Mapping[str, SplineCodes | np.ndarray], comparisons: Iterable[str] = tuple(COMPARISONS)
+) -> dict[str, np.ndarray]:
+    """For each comparison, the n × n matrix of distances between the samples of `views(recording)`."""
+    unknown = [name for name in comparisons if name not in COMPARISONS]
+    if unknown:
+        raise InputError(f"there is no comparison {unknown}; expected some of {list(COMPARISONS)}")
+    chosen = {name: COMPARISONS[name] for name in comparisons}
+    return {name: pairwise(looks[view], metric=metric) for name, (view, metric) in chosen.items()}
+
+
+def compare(
+    models: Sequence[nn.Module],
+    images: Dataset,
+    comparisons: Iterable[str] = tuple(COMPARISONS),
+    *,
+    resamples: int = 400,
+    seed: int = 0,
+) -> Bootstrap:
+    """How well each comparison separates the classes of `images`, over the nets of one arm.
+
+    The bootstrap draws images and nets (one per training seed) with replacement, the same for every
+    comparison and, with the same `seed`, for every arm, so that differences are paired.
+    """
+    comparisons = tuple(comparisons)
+    stacks: dict[str, list[np.ndarray]] = {name: [] for name in comparisons}
+    for model in models:
+        for name, matrix in distance_matrices(views(record(model, images)), comparisons).items():
+            stacks[name].append(matrix)
+    return bootstrap(stacks, images.labels, resamples=resamples, seed=seed)
