@@ -18,7 +18,7 @@ from splinelab.nets import mlp
 from splinelab.recording import Recording, record
 from splinelab.training import fit
 
-__all__ = ["COMPARISONS", "compare", "distance_matrices", "evaluation_images", "nets", "views"]
+__all__ = ["COMPARISONS", "compare", "distance_matrices", "evaluation_images", "nets", "sample", "views"]
 
 #: Name of a comparison → the view it looks at (see `views`) and its metric.
 COMPARISONS = {
@@ -43,10 +43,12 @@ def evaluation_images(dataset: Dataset, n: int = 500) -> dict[str, Dataset]:
     """
     split = protocol_split(dataset)
     parts = {"training": dataset.take(split.train), "held-out": dataset.take(split.heldout)}
-    return {
-        name: part.take(stratified_split(part, min(n, len(part)), seed=0).train)
-        for name, part in parts.items()
-    }
+    return {name: sample(part, n) for name, part in parts.items()}
+
+
+def sample(dataset: Dataset, n: int) -> Dataset:
+    """`n` images, stratified by class and always the same; all of them where there are fewer."""
+    return dataset.take(stratified_split(dataset, min(n, len(dataset)), seed=0).train)
 
 
 def views(recording: Recording) -> dict[str, SplineCodes | np.ndarray]:
@@ -71,7 +73,7 @@ def views(recording: Recording) -> dict[str, SplineCodes | np.ndarray]:
 
 
 def nets(name: str, seeds: Iterable[int], dataset: Dataset) -> list[nn.Module]:
-    """One net per seed: the zoo's where it has them, otherwise the same recipe trained for `SMALL_BUDGET` steps.
+    """One net per seed: the zoo's where it has them, else the same recipe trained for `SMALL_BUDGET` steps.
 
     The zoo's nets of MNIST-5k belong to the seeds that they were trained with; those of full MNIST serve its
     training and test images. `"untrained"` is GA-mse before its first step and exists for every seed.

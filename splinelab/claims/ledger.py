@@ -16,6 +16,7 @@ are corrected over the whole ledger by Holm's method (Holm 1979).
 import json
 import math
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -267,13 +268,13 @@ class Ledger:
             )
         return rows
 
-    def table(self, chapter: str) -> pd.DataFrame:
-        """Every measured case of one chapter, with digits as printed: for the chapter's closing section."""
+    def table(self, claim_ids: Iterable[str]) -> pd.DataFrame:
+        """Every measured case of some claims, with the digits that a reader needs."""
         holding, rows = self.holding(), []
-        for claim in self.claims.values():
+        for claim in (self.claims[claim_id] for claim_id in claim_ids):
             for case in claim.cases:
                 found = self.measurements.get(claim.id, {}).get(case.label)
-                if claim.chapter == chapter and found:
+                if found:
                     rows.append(
                         {
                             "claim": claim.id,

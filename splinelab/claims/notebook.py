@@ -5,6 +5,8 @@ import json
 import os
 from pathlib import Path
 
+import pandas as pd
+
 from splinelab.claims.ledger import Ledger, Measurement, results_folder
 from splinelab.errors import ClaimError
 
@@ -45,6 +47,11 @@ class Notebook:
             measurement = before
         self.ledger.add(claim_id, case, measurement)
         self._new.setdefault(claim_id, {})[case] = measurement
+
+    def table(self, *claim_ids: str) -> pd.DataFrame:
+        """Measured cases and verdicts of some claims; without arguments, of all claims of the chapter."""
+        mine = [claim.id for claim in self.ledger.claims.values() if claim.chapter == self.chapter]
+        return self.ledger.table(claim_ids or mine)
 
     def save(self) -> str:
         """Write the chapter's results and the ledger's verdicts; returns one line that says what happened."""

@@ -46,10 +46,22 @@ def mnist_bytes(name: str) -> bytes:
         raise DataError(f"SPLINELAB_DATA is set to {root}, which is no folder; correct or unset it")
     if root and (Path(root) / "mnist").is_dir():
         return gzip.decompress(_verified(Path(root) / "mnist" / name, "restore it, or unset SPLINELAB_DATA"))
-    cache = Path(os.environ.get("SPLINELAB_CACHE") or Path.home() / ".cache" / "splinelab") / "mnist"
+    cache = _cache()
     if not (cache / name).exists():
         _download(name, cache)
     return gzip.decompress(_verified(cache / name, "delete it, and it is downloaded again"))
+
+
+def mnist_at_hand() -> bool:
+    """Whether full MNIST can be read without a download."""
+    root = os.environ.get("SPLINELAB_DATA")
+    if root and (Path(root) / "mnist").is_dir():
+        return True
+    return all((_cache() / name).is_file() for name in MNIST_FILES)
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("SPLINELAB_CACHE") or Path.home() / ".cache" / "splinelab") / "mnist"
 
 
 def _verified(path: Path, remedy: str) -> bytes:
