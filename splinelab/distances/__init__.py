@@ -1,8 +1,8 @@
 """Hamming, Jaccard, L2 and cosine distances: matrices, blocks, neighbours, histograms and separability."""
 
-from splinelab.distances.blocks import blocks, neighbours, pairwise
 from splinelab.distances.bootstrap import Bootstrap, Difference, PermutationNull, bootstrap, permutation_null
 from splinelab.distances.histograms import ClassHistograms, class_histograms
+from splinelab.distances.matrices import blocks, neighbours, pairwise
 from splinelab.distances.operands import METRICS
 from splinelab.distances.separability import Separability, separability
 

@@ -7,7 +7,7 @@ import torch
 from tqdm import tqdm
 
 from splinelab.distances.kernels import kernel
-from splinelab.distances.operands import check_labels, packed_bits, vectors
+from splinelab.distances.operands import PackedBits, check_labels, packed_bits, vectors
 from splinelab.errors import InputError
 
 _TABLE = 2048  # units up to which every ratio of integers gets its own counter (4 M counters, 34 MB)
@@ -117,16 +117,8 @@ def class_histograms(
 def _sorted(x, order, metric):
     if metric in ("hamming", "jaccard"):
         packed, units = packed_bits(x)
-        return _Rows(packed[order], units)
+        return PackedBits(packed[order], units)
     return vectors(x)[order]
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Packed codes in another order: all that a kernel asks of codes."""
-
-    packed: np.ndarray
-    units: int
 
 
 class _Counter:

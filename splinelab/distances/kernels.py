@@ -106,7 +106,8 @@ class VectorKernel:
     """L2 and cosine between two sets of vectors: products in float64, distances returned as float32.
 
     Vectors are shifted by their common mean first (L2 does not change), since ‖a‖² + ‖b‖² − 2ab loses digits
-    where the mean is large. A zero vector has no direction: its cosine similarity counts as 0.
+    where the mean is large. A zero vector has no direction: its cosine distance is 0 to another
+    zero vector and 1 to the rest.
     """
 
     def __init__(self, a, b, metric, device):
@@ -146,8 +147,9 @@ class VectorKernel:
 
 
 def _unit(x):
+    """Rows of length 1; a zero vector points along an axis of its own, at 0 to its like and 1 to the rest."""
     norm = np.linalg.norm(x, axis=1, keepdims=True)
-    return x / np.where(norm == 0, 1, norm)
+    return np.hstack([x / np.where(norm == 0, 1, norm), norm == 0])
 
 
 def kernel(a, b, metric, backend, device):

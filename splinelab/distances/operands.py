@@ -3,6 +3,8 @@
 Codes (`hamming`, `jaccard`) become packed bits, vectors (`l2`, `cosine`) become float64.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from splinelab.errors import InputError
@@ -10,6 +12,17 @@ from splinelab.errors import InputError
 METRICS = ("hamming", "jaccard", "l2", "cosine")
 CODE_METRICS = ("hamming", "jaccard")
 MAX_UNITS = 2**24  # float32 counts exactly only below this
+
+
+@dataclass(frozen=True)
+class PackedBits:
+    """Packed rows and their number of units: all that distances ask of codes."""
+
+    packed: np.ndarray
+    units: int
+
+    def __len__(self):
+        return len(self.packed)
 
 
 def check_metric(metric):

@@ -1,0 +1,169 @@
+"""Five algorithms by name; scikit-learn, hdbscan and fastcluster do the work."""
+
+import warnings
+
+import fastcluster
+import hdbscan
+import numpy as np
+from kneed import KneeLocator
+from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial.distance import squareform
+from sklearn.cluster import DBSCAN, KMeans
+from sklearn.exceptions import ConvergenceWarning
+
+from splinelab.clustering.inputs import check_k, check_samples, coordinates, resolve_metric
+from splinelab.distances import blocks, neighbours, pairwise
+from splinelab.errors import InputError
+
+METHODS = ("kmeans", "dbscan", "ward", "average", "hdbscan")
+
+
+def cluster(
+    x,
+    method: str,
+    *,
+    k: int | None = None,
+    metric: str | None = None,
+    seed: int = 0,
+    n_init: int = 10,
+    min_samples: int = 5,
+    eps: float | None = None,
+    min_cluster_size: int | None = None,
+) -> np.ndarray:
+    """Cluster labels (int64, one per sample; −1 is noise) by one of `METHODS`.
+
+    `x`: SplineCodes, vectors (samples × units), or an n × n matrix with `metric="precomputed"`. `metric`:
+    one of hamming, jaccard, l2, cosine; by default jaccard for codes and l2 for vectors.
+
+    - "kmeans": k-means++ with `n_init` starts from `seed`, the only random method here; l2 (on codes: of
+    their
+      bits, so that squared distances are Hamming counts).
+    - "ward", "average": agglomeration cut into exactly `k` clusters. Ward is defined for l2 only (on
+    codes: √Hamming). - "dbscan": `eps` is by default the knee of the sorted distances to the (min_samples
+    − 1)-th neighbour
+      (`knee_eps`), a rule that uses no labels; a sample itself counts towards `min_samples`, as in
+      scikit-learn.
+    - "hdbscan": `min_cluster_size` is by default 1 % of the samples, at least 5; `min_samples` as given.
+
+    One sample is one cluster for the first three and noise for the last two. Raises InputError for an
+    unknown method or metric, k missing or larger than n, fewer distinct samples than k in k-means, and
+    empty or non-finite input.
+
+    >>> cluster([[0.0], [0.1], [5.0], [5.1]], "average", k=2).tolist()
+    [0, 0, 1, 1]
+    """
+    if method not in METHODS:
+        raise InputError(f"unknown method {method!r}: expected one of {', '.join(METHODS)}")
+    metric = _metric_for(method, x, metric)
+    n = check_samples(x, metric)
+    if method in ("dbscan", "hdbscan"):
+        if k is not None:
+            raise InputError(f"k is {k}, but {method} finds the number of clusters itself: expected k=None")
+        if min_samples < 1:
+            raise InputError(f"min_samples is {min_samples}: expected at least 1")
+        if n == 1:
+            return np.array([-1])
+    else:
+        k = check_k(k, n)
+
+    if method == "kmeans":
+        return kmeans(coordinates(x), k, seed=seed, n_init=n_init).labels_.astype(np.int64)
+    if method in ("ward", "average"):
+        return _agglomerate(x, method, metric, k, n)
+    if method == "dbscan":
+        eps = knee_eps(x, metric=metric, min_samples=min_samples) if eps is None else eps
+        if not eps > 0:
+            raise InputError(f"eps is {eps}: expected a positive distance")
+        found = DBSCAN(eps=eps, min_samples=min_samples, metric="precomputed")
+        return found.fit_predict(_radius(x, metric, eps)).astype(np.int64)
+    size = max(5, n // 100) if min_cluster_size is None else min_cluster_size
+    if size < 2:
+        raise InputError(f"min_cluster_size is {size}: expected at least 2")
+    if n <= max(size, min_samples):  # too few for one cluster
+        return np.full(n, -1)
+    distances = _matrix(x, metric).astype(np.float64)
+    found = hdbscan.HDBSCAN(min_cluster_size=size, min_samples=min_samples, metric="precomputed")
+    return found.fit_predict(distances).astype(np.int64)
+
+
+def knee_eps(x, *, metric: str | None = None, min_samples: int = 5) -> float:
+    """DBSCAN's eps by the knee rule: the knee of the sorted distances to the (min_samples − 1)-th neighbour.
+
+    The knee is kneed's (Satopää et al., 2011; convex, increasing, S = 1). Where the curve has none (equal
+    distances, say), eps is its largest value; where the rule gives 0 (more copies than min_samples), the
+    smallest positive float32, so that only copies are neighbours.
+    """
+    metric = resolve_metric(x, metric)
+    n = check_samples(x, metric)
+    if n < 2:
+        raise InputError("x has 1 sample: expected at least 2 for a neighbour's distance")
+    nth = min(max(min_samples - 1, 1), n - 1)
+    if metric == "precomputed":
+        far = np.partition(np.asarray(x, np.float64), nth, axis=1)[:, nth]  # column 0 is the sample itself
+    else:
+        far = neighbours(x, k=nth, metric=metric)[1][:, -1]
+    curve = np.sort(far.astype(np.float64))
+    knee = None
+    if curve[-1] > curve[0]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "no knee found" is answered below
+            knee = KneeLocator(np.arange(n), curve, curve="convex", direction="increasing").knee
+    eps = curve[-1] if knee is None else curve[int(knee)]
+    return float(max(eps, np.finfo(np.float32).tiny))
+
+
+def kmeans(points, k, *, seed, n_init):
+    """A fitted scikit-learn KMeans; InputError where fewer than `k` distinct samples exist."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        try:
+            return KMeans(n_clusters=k, n_init=n_init, random_state=seed).fit(points)
+        except ConvergenceWarning as warning:
+            raise InputError(
+                f"k is {k}, but the samples hold fewer distinct points ({warning}): choose a smaller k"
+            ) from warning
+
+
+def _metric_for(method, x, metric):
+    if method == "kmeans" or method == "ward":
+        if metric not in (None, "l2"):
+            raise InputError(
+                f"{method} is defined for Euclidean distance: expected metric 'l2', got {metric!r}"
+            )
+        return "l2"
+    return resolve_metric(x, metric)
+
+
+def _matrix(x, metric):
+    return np.asarray(x) if metric == "precomputed" else pairwise(x, metric=metric)
+
+
+def _agglomerate(x, method, metric, k, n):
+    if n == 1:
+        return np.zeros(1, np.int64)
+    condensed = squareform(_matrix(x, metric).astype(np.float64), checks=False)
+    merges = fastcluster.linkage(condensed, method, preserve_input=False)[: n - k, :2].astype(np.int64)
+    # The first n − k merges leave exactly k clusters; merge i makes the node n + i.
+    nodes = np.repeat(n + np.arange(n - k), 2)
+    graph = coo_matrix((np.ones(len(nodes)), (nodes, merges.ravel())), shape=(2 * n - k, 2 * n - k))
+    _, first_seen = np.unique(connected_components(graph, directed=False)[1][:n], return_inverse=True)
+    return first_seen.reshape(-1).astype(np.int64)
+
+
+def _radius(x, metric, eps):
+    """Distances up to eps as a sparse matrix, zeros between copies kept."""
+    if metric == "precomputed":
+        x = np.asarray(x, np.float64)
+        rows, cols = np.nonzero(x <= eps)
+        return csr_matrix((x[rows, cols], (rows, cols)), shape=x.shape)
+    found = []
+    for rows, cols, block in blocks(x, metric=metric):  # on and above the diagonal
+        i, j = np.nonzero(block <= eps)
+        near = block[i, j].astype(np.float64)
+        found.append((i + rows.start, j + cols.start, near))
+        if rows != cols:
+            found.append((j + cols.start, i + rows.start, near))
+    i, j, near = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    n = rows.stop
+    return csr_matrix((near, (i, j)), shape=(n, n))

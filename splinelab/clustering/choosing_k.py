@@ -1,0 +1,83 @@
+"""The number of clusters, by rules declared before looking."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from kneed import KneeLocator
+
+from splinelab.clustering.algorithms import kmeans
+from splinelab.clustering.indices import calinski_harabasz, davies_bouldin, silhouette
+from splinelab.clustering.inputs import check_k, coordinates
+from splinelab.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class KScan:
+    """K-means over several k. `inertia`, `silhouette`, `ch`, `db` are float64 arrays along `ks` (nan:
+    undefined); `labels[k]` are the clusters found.
+
+    The rules, none of which uses class labels: `elbow` is the knee of the inertia (kneed: convex,
+    decreasing, S = 1; None where it finds none), `best_silhouette` and `best_ch` the k of the largest
+    value, `best_db` of the smallest, the smallest k in a tie.
+    """
+
+    ks: np.ndarray
+    inertia: np.ndarray
+    silhouette: np.ndarray
+    ch: np.ndarray
+    db: np.ndarray
+    labels: dict[int, np.ndarray]
+
+    @property
+    def elbow(self) -> int | None:
+        if len(self.ks) < 3 or np.ptp(self.inertia) == 0:
+            return None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # None says that there is no elbow
+            found = KneeLocator(self.ks, self.inertia, curve="convex", direction="decreasing").elbow
+        return None if found is None else int(found)
+
+    @property
+    def best_silhouette(self) -> int | None:
+        return self._best(-self.silhouette)
+
+    @property
+    def best_ch(self) -> int | None:
+        return self._best(-self.ch)
+
+    @property
+    def best_db(self) -> int | None:
+        return self._best(self.db)
+
+    def _best(self, cost):
+        return None if np.isnan(cost).all() else int(self.ks[np.nanargmin(cost)])
+
+
+def scan_k(x, ks, *, seed: int = 0, n_init: int = 10, metric: str | None = None) -> KScan:
+    """Run k-means for every k of `ks` (ascending) and score each clustering.
+
+    `x`: SplineCodes (their bits) or vectors, samples × units. `metric` is the silhouette's (default:
+    hamming for codes, l2 for vectors); k-means, Calinski-Harabasz and Davies-Bouldin are Euclidean.
+    `seed` starts every k anew. Raises InputError as `cluster` does, before the first run.
+
+    >>> scan_k([[0.0], [0.1], [5.0], [5.1], [9.0], [9.1]], [2, 3, 4]).best_silhouette
+    3
+    """
+    points = coordinates(x)
+    ks = [check_k(k, len(points)) for k in ks]
+    if not ks or ks != sorted(set(ks)):
+        raise InputError(f"ks is {ks}: expected different numbers of clusters in ascending order")
+    rows, labels = [], {}
+    for k in ks:
+        fitted = kmeans(points, k, seed=seed, n_init=n_init)
+        labels[k] = fitted.labels_.astype(np.int64)
+        rows.append(
+            (
+                fitted.inertia_,
+                silhouette(x, labels[k], metric),
+                calinski_harabasz(points, labels[k]),
+                davies_bouldin(points, labels[k]),
+            )
+        )
+    return KScan(np.array(ks), *np.array(rows, np.float64).T, labels)

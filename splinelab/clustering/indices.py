@@ -1,0 +1,132 @@
+"""Internal indices (geometry alone) and external ones (against known classes).
+
+Never compare internal indices across metrics or spaces; ARI and NMI may be. Samples labelled −1 are
+noise: the internal indices leave them out, the external ones count them as one more cluster, so that
+noise earns nothing.
+"""
+
+import numpy as np
+import torch
+from sklearn import metrics
+
+from splinelab.clustering.inputs import check_samples, coordinates, resolve_metric
+from splinelab.distances.kernels import kernel
+from splinelab.distances.operands import PackedBits, check_labels, packed_bits, unpack
+from splinelab.errors import InputError
+
+_BLOCK = 1024
+
+
+def silhouette(x, labels, metric: str | None = None) -> float:
+    """Mean silhouette (Rousseeuw 1987) of the samples that are not noise; equal to scikit-learn's to
+    rounding.
+
+    `x`: SplineCodes, vectors or, with `metric="precomputed"`, an n × n matrix. `metric`: by default
+    hamming for codes, l2 for vectors. Hamming comes from each cluster's column counts, Jaccard block by
+    block, both without an n × n matrix. A cluster of one sample scores 0. nan where fewer than two
+    clusters, or only single samples, are left.
+
+    >>> round(silhouette([[0.0], [0.1], [5.0], [5.1]], [0, 0, 1, 1]), 2)
+    0.98
+    """
+    metric = resolve_metric(x, metric, code_default="hamming")
+    n = check_samples(x, metric)
+    kept, codes = _without_noise(labels, n)
+    sizes = np.bincount(codes)
+    if not 2 <= len(sizes) < len(codes):
+        return float("nan")
+    if metric == "precomputed":
+        return float(metrics.silhouette_score(np.asarray(x)[np.ix_(kept, kept)], codes, metric="precomputed"))
+    if metric in ("l2", "cosine"):
+        return float(
+            metrics.silhouette_score(
+                coordinates(x)[kept], codes, metric="euclidean" if metric == "l2" else "cosine"
+            )
+        )
+    packed, units = packed_bits(x)
+    if len(kept) < n:
+        packed = packed[kept]
+    sums = (_hamming_sums if metric == "hamming" else _jaccard_sums)(packed, units, codes, sizes)
+    return _from_sums(sums, codes, sizes)
+
+
+def calinski_harabasz(x, labels) -> float:
+    """Calinski-Harabasz index (l2; of codes' bits): larger is better. Noise and nan as in `silhouette`."""
+    return _euclidean_index(metrics.calinski_harabasz_score, x, labels)
+
+
+def davies_bouldin(x, labels) -> float:
+    """Davies-Bouldin index (l2; of codes' bits): smaller is better. Noise and nan as in `silhouette`."""
+    return _euclidean_index(metrics.davies_bouldin_score, x, labels)
+
+
+def ari(labels, truth) -> float:
+    """Adjusted Rand index of two labellings: 1 equal, 0 what chance gives. Noise is one more cluster."""
+    return float(metrics.adjusted_rand_score(*_two(labels, truth)))
+
+
+def nmi(labels, truth) -> float:
+    """Normalised mutual information (arithmetic mean) of two labellings. Noise is one more cluster."""
+    return float(metrics.normalized_mutual_info_score(*_two(labels, truth)))
+
+
+def _two(labels, truth):
+    truth = np.asarray(truth)
+    if truth.ndim != 1 or len(truth) == 0:
+        raise InputError(f"truth has shape {truth.shape}: expected one label per sample")
+    codes, _ = check_labels(labels, len(truth))
+    return codes, check_labels(truth, len(truth))[0]
+
+
+def _without_noise(labels, n):
+    check_labels(labels, n)
+    labels = np.asarray(labels)
+    kept = np.flatnonzero(labels != -1)
+    return kept, np.unique(labels[kept], return_inverse=True)[1].reshape(-1)
+
+
+def _euclidean_index(index, x, labels):
+    points = coordinates(x)
+    kept, codes = _without_noise(labels, len(points))
+    if not 2 <= len(np.unique(codes)) < len(codes):
+        return float("nan")
+    return float(index(points[kept], codes))
+
+
+def _hamming_sums(packed, units, codes, sizes):
+    """Summed Hamming distances, samples × clusters: n_c |b| + Σ S_c − 2 b · S_c with column counts S_c."""
+    bits = torch.from_numpy(unpack(packed, units)).float()
+    member = torch.nn.functional.one_hot(torch.from_numpy(codes), len(sizes))
+    counts = member.float().T @ bits  # clusters × units: exact, since below 2²⁴ samples
+    exact = torch.float32 if units * len(codes) < 2**24 else torch.float64
+    common = (bits.to(exact) @ counts.T.to(exact)).double()
+    ones = bits.sum(1, keepdim=True).double()
+    return ((ones * torch.from_numpy(sizes) + counts.double().sum(1) - 2 * common) / units).numpy()
+
+
+def _jaccard_sums(packed, units, codes, sizes):
+    """Sum of Jaccard distances from each sample to each cluster, one block of pairs at a time."""
+    kern = kernel(PackedBits(packed, units), None, "jaccard", None, "cpu")
+    member = torch.nn.functional.one_hot(torch.from_numpy(codes), len(sizes)).double()
+    sums = torch.zeros(len(codes), len(sizes), dtype=torch.float64)
+    stripes = [slice(i, min(i + _BLOCK, len(codes))) for i in range(0, len(codes), _BLOCK)]
+    for i, rows in enumerate(stripes):
+        for cols in stripes[i:]:
+            block = kern.block(rows, cols).double()
+            sums[rows] += block @ member[cols]
+            if rows != cols:  # distances are symmetric
+                sums[cols] += block.T @ member[rows]
+    return sums.numpy()
+
+
+def _from_sums(sums, codes, sizes):
+    rows = np.arange(len(codes))
+    within = sums[rows, codes] / np.maximum(sizes[codes] - 1, 1)
+    means = sums / sizes
+    means[rows, codes] = np.inf
+    nearest = means.min(axis=1)
+    larger = np.maximum(within, nearest)
+    scores = np.where(
+        (sizes[codes] > 1) & (larger > 0), (nearest - within) / np.where(larger > 0, larger, 1), 0
+    )
+    return float(scores.mean())
