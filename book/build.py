@@ -8,7 +8,6 @@ Everything is staged under `_build/source`: copies of the pages, the executed ch
 """
 
 import argparse
-import importlib.util
 import os
 import platform
 import re
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import chapters
 import nbformat
+import reference
 import yaml
 from chapters import NOTEBOOKS, ROOT
 
@@ -28,7 +28,19 @@ BUILD = ROOT / "_build"
 SOURCE = BUILD / "source"
 RESULTS = BUILD / "results"
 ALONE = {"A1_speed"}  # measures time, so nothing may run beside it
-ROOMS = "errors data nets training codes recording distances clustering zoo claims charts".split()
+ROOMS = [
+    "errors",
+    "data",
+    "nets",
+    "training",
+    "codes",
+    "recording",
+    "distances",
+    "clustering",
+    "zoo",
+    "claims",
+    "charts",
+]
 VERDICTS = "reproduced under a condition|not reproduced|reproduced|partial|extends|not tested"
 
 
@@ -40,12 +52,18 @@ def build() -> None:
     run_all({name: NOTEBOOKS / f"{name}.ipynb" for name in chapters.names()}, SOURCE / "notebooks", RESULTS)
     os.environ["SPLINELAB_RESULTS"] = str(RESULTS)
     stage_pages()
-    command = [sys.executable, "-m", "jupyter_book", "build", str(SOURCE), "--path-output", str(ROOT)]
-    built = subprocess.run([*command, "-W", "--keep-going", "--quiet"], check=False)
-    if built.returncode:
-        raise SystemExit("jupyter-book found something to complain about: see the warnings above.")
+    write_html()
     minutes = (time.monotonic() - started) / 60
     print(f"The book is at {BUILD.relative_to(ROOT)}/html/index.html ({minutes:.1f} minutes).")
+
+
+def write_html() -> None:
+    """Call jupyter-book on the staged files; any warning is an error."""
+    program = Path(sys.executable).with_name("jupyter-book")
+    command = [str(program), "build", str(SOURCE), "--path-output", str(ROOT), "-W", "--keep-going"]
+    built = subprocess.run([*command, "--quiet"], check=False)
+    if built.returncode:
+        raise SystemExit("jupyter-book found something to complain about: see the warnings above.")
 
 
 def run_all(sources: dict[str, Path], target: Path, results: Path) -> None:
@@ -90,14 +108,15 @@ def write_vega(path: Path) -> None:
     from splinelab.charts.renderer import vegalite_version
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(vl_convert.javascript_bundle(vl_version=vegalite_version()), encoding="utf-8")
+    bundle = vl_convert.javascript_bundle(vl_version=vegalite_version())
+    path.write_text(f"(() => {{\n{bundle}\n}})();\n", encoding="utf-8")  # it declares `_`, as other scripts do
 
 
 def fill(folder: Path) -> None:
     """Replace every `%% name %%` line of the pages; a name that nothing generates is an error."""
     parts = {
         "address": chapters.repository,
-        "api": api,
+        "api": lambda: reference.page(ROOMS),
         "picture": picture,
         "scoreboard": scoreboard,
         "status": status,
@@ -116,8 +135,7 @@ def scoreboard() -> str:
     from splinelab.claims import scoreboard_markdown
 
     def mark(found: re.Match) -> str:
-        kind = found[1].split()[0] if found[1] != "reproduced under a condition" else "condition"
-        return f"[{found[1]}]{{.sl-verdict .sl-{kind}}}"
+        return f"[{found[1]}]{{.sl-verdict .sl-{found[1].replace(' ', '-')}}}"
 
     table = re.sub(rf"\*\*({VERDICTS})\*\*", mark, scoreboard_markdown())
     return f":::{{div}} sl-scoreboard\n{table}\n:::"
@@ -148,17 +166,6 @@ def status() -> str:
     versions = f"Python {platform.python_version()}, torch {torch.__version__}, {os.cpu_count()} cores"
     machine = f"{time.strftime('%d %B %Y')}: {platform.system()} {platform.machine()}, {versions}."
     return "\n".join([*rows, "", machine])
-
-
-def api() -> str:
-    """One section for each room that the package has, in the order of its dependencies."""
-    parts = []
-    for room in ROOMS:
-        if importlib.util.find_spec(f"splinelab.{room}") is None:
-            raise SystemExit(f"The API page lists splinelab.{room}, which does not exist.")
-        directive = f".. automodule:: splinelab.{room}\n   :members:\n   :imported-members:"
-        parts.append(f"## `{room}`\n\n```{{eval-rst}}\n{directive}\n```")
-    return "\n\n".join(parts)
 
 
 def store_notebooks(wanted: list[str]) -> None:

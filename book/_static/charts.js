@@ -38,8 +38,16 @@
     }
   }
 
+  // The widget library asks MathJax 2 to set its labels; the page has MathJax 3.
+  function bridgeMathJax() {
+    const { MathJax } = window;
+    if (MathJax && !MathJax.Hub) {
+      MathJax.Hub = { Queue: ([, , element]) => MathJax.typesetPromise && MathJax.typesetPromise([element]) };
+    }
+  }
+
   async function start() {
-    document.documentElement.classList.add("sl-scripts");
+    bridgeMathJax();
     const specs = [...document.querySelectorAll('script[type="application/vnd.vegalite.v6+json"]')];
     if (specs.length) {
       await load(new URL("vendor/vega.js", here).href);
@@ -48,6 +56,5 @@
     document.documentElement.dataset.charts = "ready";
   }
 
-  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
-  else start();
+  document.addEventListener("DOMContentLoaded", start); // this script is deferred, so the event is still to come
 })();
