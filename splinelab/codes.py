@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
+from splinelab._files import write_atomically
 from splinelab.errors import DataError, InputError
 
 __all__ = ["SplineCodes", "join_packed", "row_index"]
@@ -144,7 +144,13 @@ class SplineCodes:
         header["sha256"] = _checksum(self.packed, header["layers"])
         # One key only: safetensors does not keep the order of several, and files should be reproducible.
         data = to_safetensors({"packed": self.packed}, metadata={"splinelab": json.dumps(header)})
-        _write_atomically(Path(path), data)
+        try:
+            write_atomically(path, data)
+        except OSError as error:
+            raise DataError(
+                f"Could not write {path} ({len(data)} bytes): {error.strerror}. What was there before is "
+                "untouched; free some space or choose another place."
+            ) from error
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "SplineCodes":
@@ -224,23 +230,3 @@ def _checksum(packed: np.ndarray, layers) -> str:
     digest = hashlib.sha256(json.dumps([list(item) for item in layers]).encode())
     digest.update(np.ascontiguousarray(packed).data)
     return digest.hexdigest()
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    temporary = None
-    try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp's 0600 would hide the file from others
-        os.replace(temporary, path)
-    except OSError as error:
-        raise DataError(
-            f"Could not write {path} ({len(data)} bytes): {error.strerror}. What was there before "
-            "is untouched; free some space or choose another place."
-        ) from error
-    finally:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
