@@ -7,8 +7,9 @@ import torch
 
 from splinelab.codes import SplineCodes
 from splinelab.errors import InputError
-from splinelab.recording.inputs import batches, evaluation, place
-from splinelab.recording.recorder import Recorder, check_finite, to_rows
+from splinelab.recording.arrays import Rows, check_finite
+from splinelab.recording.inputs import batches, evaluation, expected_samples, place
+from splinelab.recording.recorder import Recorder
 from splinelab.recording.result import Activations, Recording
 
 __all__ = ["Activations", "Recording", "record"]
@@ -29,7 +30,8 @@ def record(
     ReLU, leaky, parametric and (in evaluation) randomised ReLU, abs, ReLU6, hard tanh, hard sigmoid,
     threshold, shrinkage, clamp and elementwise maximum are caught as modules, functions and methods, in
     place or not. A bit is 1 where the value *before* the operation is above the threshold; an operation
-    with two thresholds gives two blocks of bits. Attention and normalisation pass without a code.
+    with two thresholds gives two blocks of bits. Attention and normalisation pass without a code. A
+    `torch.jit.script`ed function that is called from plain Python code cannot be seen.
 
     Parameters
     ----------
@@ -79,12 +81,10 @@ def record(
     """
     model, device, dtype = place(model, device)
     ignore = (ignore,) if isinstance(ignore, str) else tuple(ignore)
-    recorder = Recorder(model, activations=activations, pools=pools, ignore=ignore)
-    layers: dict[str, int] = {}
+    expected = expected_samples(inputs)
+    recorder = Recorder(model, activations=activations, pools=pools, ignore=ignore, expected=expected)
     packed: list[np.ndarray] = []
-    outputs: list[np.ndarray] = []
-    pre: dict[str, list[np.ndarray]] = {}
-    post: dict[str, list[np.ndarray]] = {}
+    outputs = Rows(expected)
     with evaluation(model, device):
         for batch in batches(inputs, batch_size, device, dtype):
             recorder.begin(len(batch))
@@ -92,27 +92,18 @@ def record(
                 output = model(batch)
             if not recorder.layers:
                 raise InputError(_no_layers(ignore))
-            layers = layers or recorder.layers
-            if list(layers.items()) != list(recorder.layers.items()):
-                raise InputError(
-                    "The layers must be the same in every batch, or codes cannot be compared; the first "
-                    f"batch had {layers}, the one from sample {recorder.seen} on has {recorder.layers}."
-                )
             packed.append(recorder.packed())
-            outputs.append(_output_rows(output, recorder))
-            for kept, values in ((pre, recorder.pre), (post, recorder.post)):
-                for name, rows in values.items():
-                    kept.setdefault(name, []).append(rows)
-    codes = SplineCodes(np.concatenate(packed), layers)
-    return Recording(codes, _joined(pre), _joined(post), np.concatenate(outputs))
+            outputs.append(_checked_output(output, recorder))
+    codes = SplineCodes(np.concatenate(packed), recorder.layers)
+    return Recording(codes, _gathered(recorder.pre), _gathered(recorder.post), outputs.array())
 
 
-def _joined(kept: dict[str, list[np.ndarray]]) -> Activations:
+def _gathered(kept: dict[str, Rows]) -> Activations:
     # Layer by layer, so that at most one layer lies in memory twice.
-    return Activations({name: np.concatenate(kept.pop(name)) for name in list(kept)})
+    return Activations({name: kept.pop(name).array() for name in list(kept)})
 
 
-def _output_rows(output, recorder: Recorder) -> np.ndarray:
+def _checked_output(output, recorder: Recorder) -> torch.Tensor:
     if isinstance(output, tuple | list) and output:
         output = output[0]
     if not torch.is_tensor(output) or output.ndim == 0 or len(output) != recorder.samples:
@@ -122,7 +113,7 @@ def _output_rows(output, recorder: Recorder) -> np.ndarray:
             f"begins with one; got {type(output).__name__}{shape}."
         )
     check_finite(output, "The model's output holds", recorder.seen, "Check the weights of its last layers.")
-    return to_rows(output, recorder.samples)
+    return output
 
 
 def _no_layers(ignore: tuple[str, ...]) -> str:

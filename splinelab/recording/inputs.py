@@ -9,9 +9,9 @@ import torch
 from torch.utils import data as torch_data
 
 from splinelab.errors import InputError, UnsupportedOperationError
-from splinelab.recording.recorder import check_finite
+from splinelab.recording.arrays import check_finite
 
-__all__ = ["batches", "evaluation", "place"]
+__all__ = ["batches", "evaluation", "expected_samples", "place"]
 
 KINDS = (
     "a tensor or array with the samples first, a data set with .images, a torch Dataset, a DataLoader or "
@@ -40,9 +40,14 @@ def batches(inputs, batch_size: int, device: torch.device | None, dtype: torch.d
         raise InputError(f"The inputs are empty: expected at least one sample in {KINDS}.")
 
 
+def expected_samples(inputs) -> int:
+    """Number of samples where it is known beforehand, else 0."""
+    inputs = getattr(inputs, "images", inputs)
+    return len(inputs) if isinstance(inputs, torch.Tensor | np.ndarray) and inputs.ndim else 0
+
+
 def _raw(inputs, batch_size: int) -> Iterable:
-    if hasattr(inputs, "images"):
-        inputs = inputs.images
+    inputs = getattr(inputs, "images", inputs)
     if isinstance(inputs, torch.Tensor | np.ndarray):
         if inputs.ndim == 0:
             raise InputError(f"The inputs are a single number; expected {KINDS}.")

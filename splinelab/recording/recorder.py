@@ -5,7 +5,7 @@ overwritten. The mode switches itself off inside a call, so that `F.relu`, which
 once.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from splinelab.codes import join_packed
 from splinelab.errors import InputError, UnsupportedOperationError
+from splinelab.recording.arrays import Rows, check_finite, pack, pack_above
 from splinelab.recording.rules import (
     ACTIVATIONS,
     MATHS,
@@ -25,7 +26,7 @@ from splinelab.recording.rules import (
     pool_bits,
 )
 
-__all__ = ["Recorder", "check_finite", "to_rows"]
+__all__ = ["Recorder"]
 
 WATCHED = frozenset(RULES) | ACTIVATIONS | MATHS | frozenset(POOLS) | OTHER_POOLS
 DROPOUTS = frozenset(
@@ -40,30 +41,35 @@ PLAIN_HOMES = ("torch.nn.modules.activation", "torch.nn.modules.pooling")
 class Recorder(TorchFunctionMode):
     """Reads the spline code of every call that a rule covers, batch by batch.
 
-    Use: `begin(samples)`, then `with recorder: model(batch)`, then read `packed`, `layers`, `pre`, `post`.
+    For each batch: `begin(samples)`, then `with recorder: model(batch)`, then `packed()`. The values before
+    and after each call gather in `pre` and `post`; `expected` is their number of samples, 0 if unknown.
     """
 
-    def __init__(self, model: torch.nn.Module, *, activations: bool, pools: bool, ignore: tuple[str, ...]):
+    def __init__(self, model, *, activations: bool, pools: bool, ignore: tuple[str, ...], expected: int):
         super().__init__()
         self.paths = {id(module): path for path, module in model.named_modules()}
         self.activations, self.pools, self.ignore = activations, pools, ignore
+        self.layers: dict[str, int] = {}  # name → bits per sample, fixed by the first batch
+        self.pre: defaultdict[str, Rows] = defaultdict(lambda: Rows(expected))
+        self.post: defaultdict[str, Rows] = defaultdict(lambda: Rows(expected))
         self.seen = self.samples = 0
-        self.begin(0)
+        self.parts: dict[str, np.ndarray] = {}  # this batch's packed bits by layer
+        self.first = True
 
     def begin(self, samples: int) -> None:
-        """Forget the last batch and expect one of `samples` samples."""
+        """Expect a batch of `samples` samples."""
         self.seen += self.samples
         self.samples = samples
-        self.layers: dict[str, int] = {}  # name → bits per sample
-        self.parts: list[np.ndarray] = []  # packed bits, one array per layer
-        self.pre: dict[str, np.ndarray] = {}
-        self.post: dict[str, np.ndarray] = {}
+        self.first = self.seen == 0
+        self.parts = {}
         self.calls: Counter[str] = Counter()
         self.stack: list[tuple[str, torch.nn.Module]] = []
 
     def packed(self) -> np.ndarray:
         """The batch's codes, samples × ⌈bits / 8⌉."""
-        return join_packed(self.parts, list(self.layers.values()))
+        if len(self.parts) < len(self.layers):
+            self._refuse_change(f"did not call {list(self.layers)[len(self.parts)]!r}")
+        return join_packed(list(self.parts.values()), list(self.layers.values()))
 
     # The module stack. Global hooks leave the model's own hooks alone and see modules in every container.
 
@@ -99,7 +105,7 @@ class Recorder(TorchFunctionMode):
             self._check_dropout(op, args, kwargs)
         result = func(*args, **kwargs)
         if layer is not None:
-            self.post[layer] = to_rows(result, self.samples)
+            self.post[layer].append(result)
         return result
 
     def _read(self, op: str, args, kwargs) -> str | None:
@@ -109,7 +115,8 @@ class Recorder(TorchFunctionMode):
             return None
         if op in POOLS:
             if self.pools and (name := self._name(op)):
-                self._keep_bits(name, [pool_bits(POOLS[op], args, kwargs)])
+                bits = pool_bits(POOLS[op], args, kwargs).flatten(1)
+                self._keep_bits(name, pack(bits), bits.shape[1])
             return None
         try:
             kinks = RULES[op](args, kwargs) if op in RULES else None
@@ -136,18 +143,31 @@ class Recorder(TorchFunctionMode):
                 f"{tuple(value.shape)} for a batch of {self.samples}. {self._place(op)}"
             )
         check_finite(value, f"Layer {name!r} received", self.seen, "Check the inputs and the weights.")
-        bits = [value > threshold for threshold in kinks.thresholds]
-        self._keep_bits(name, bits)
+        if any(torch.is_tensor(threshold) for threshold in kinks.thresholds):
+            value = value.expand(torch.broadcast_shapes(value.shape, *map(_shape, kinks.thresholds)))
+        units = value[0].numel()
+        parts = [_pack_above(value, threshold) for threshold in kinks.thresholds]
+        packed = parts[0] if len(parts) == 1 else join_packed(parts, [units] * len(parts))
+        self._keep_bits(name, packed, units * len(parts))
         if not self.activations:
             return None
-        self.pre[name] = to_rows(value.expand_as(bits[0]), self.samples)
+        self.pre[name].append(value)
         return name
 
-    def _keep_bits(self, name: str, bits: list[torch.Tensor]) -> None:
-        rows = [part.reshape(self.samples, -1) for part in bits]
-        rows = rows[0] if len(rows) == 1 else torch.cat(rows, dim=1)
-        self.layers[name] = rows.shape[1]
-        self.parts.append(_pack(rows))
+    def _keep_bits(self, name: str, packed: np.ndarray, bits: int) -> None:
+        if self.first:
+            self.layers[name] = bits
+        elif len(self.parts) >= len(self.layers):
+            self._refuse_change(f"called {name!r} too")
+        elif (due := list(self.layers.items())[len(self.parts)]) != (name, bits):
+            self._refuse_change(f"called {name!r} with {bits} bits where {due[0]!r} with {due[1]} was due")
+        self.parts[name] = packed
+
+    def _refuse_change(self, what: str) -> None:
+        raise InputError(
+            "The layers must be the same in every batch, or codes cannot be compared: the first batch called "
+            f"{self.layers}, the one from sample {self.seen} on {what}. Record such inputs apart."
+        )
 
     # Names, and what to leave out
 
@@ -198,27 +218,11 @@ class Recorder(TorchFunctionMode):
             )
 
 
-def to_rows(value: torch.Tensor, samples: int) -> np.ndarray:
-    """Copy a tensor into a float32 array, samples × units; later in-place operations do not reach it."""
-    rows = torch.empty(value.shape, dtype=torch.float32)
-    rows.copy_(value)
-    return rows.view(samples, -1).numpy()
+def _shape(threshold) -> tuple[int, ...]:
+    return tuple(threshold.shape) if torch.is_tensor(threshold) else ()
 
 
-def check_finite(value: torch.Tensor, who: str, first_sample: int, advice: str) -> None:
-    """Raise `InputError` if a floating-point tensor, samples first, holds NaN or infinite values."""
-    if value.numel() == 0 or bool(torch.isfinite(torch.stack(torch.aminmax(value))).all()):
-        return
-    bad = ~torch.isfinite(value)
-    row = int(bad.flatten(1).any(dim=1).nonzero()[0]) if value.ndim > 1 else int(bad.nonzero()[0])
-    kind = "NaN" if bool(value.isnan().any()) else "infinite values"
-    raise InputError(f"{who} {kind}, first in sample {first_sample + row}. {advice}")
-
-
-def _pack(bits: torch.Tensor) -> np.ndarray:
-    """Pack booleans, samples × units, into bytes; on an accelerator before they cross to main memory."""
-    if bits.device.type == "cpu":
-        return np.packbits(bits.numpy(), axis=1)
-    padded = torch.nn.functional.pad(bits, (0, -bits.shape[1] % 8)).view(len(bits), -1, 8)
-    weights = torch.tensor([128, 64, 32, 16, 8, 4, 2, 1], dtype=torch.uint8, device=bits.device)
-    return (padded * weights).sum(dim=2, dtype=torch.uint8).cpu().numpy()
+def _pack_above(value: torch.Tensor, threshold) -> np.ndarray:
+    if torch.is_tensor(threshold):
+        return pack((value > threshold).reshape(len(value), -1))
+    return pack_above(value, threshold)
