@@ -18,7 +18,16 @@ from splinelab.nets import mlp
 from splinelab.recording import Recording, record
 from splinelab.training import fit
 
-__all__ = ["COMPARISONS", "compare", "distance_matrices", "evaluation_images", "nets", "sample", "views"]
+__all__ = [
+    "COMPARISONS",
+    "compare",
+    "distance_matrices",
+    "evaluation_images",
+    "logit_margin",
+    "nets",
+    "sample",
+    "views",
+]
 
 #: Name of a comparison → the view it looks at (see `views`) and its metric.
 COMPARISONS = {
@@ -70,6 +79,15 @@ def views(recording: Recording) -> dict[str, SplineCodes | np.ndarray]:
         "unit length": post / np.where(length > 0, length, 1),
         "logits": recording.output,
     }
+
+
+def logit_margin(output: np.ndarray) -> np.ndarray:
+    """How far the largest output lies above the second largest, by sample: small where a net is uncertain.
+
+    Softmax entropy would say nothing about nets trained with mean squared error, whose outputs lie in [0, 1].
+    """
+    top = np.partition(output, -2, axis=1)[:, -2:]
+    return top[:, 1] - top[:, 0]
 
 
 def nets(name: str, seeds: Iterable[int], dataset: Dataset) -> list[nn.Module]:

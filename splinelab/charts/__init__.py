@@ -10,6 +10,7 @@
 ['application/vnd.vegalite.v6+json', 'image/png', 'text/plain']
 """
 
+from splinelab.charts.landing import landing
 from splinelab.charts.renderer import describe, svg, use
 from splinelab.charts.theme import BLUE, DIGITS, GREEN, GREY, ORANGE, PALETTE, PINK, SKY, VERMILION
 from splinelab.charts.widgets import frames
@@ -26,6 +27,7 @@ __all__ = [
     "VERMILION",
     "describe",
     "frames",
+    "landing",
     "svg",
     "use",
 ]

@@ -10,12 +10,15 @@ import altair as alt
 import numpy as np
 import pandas as pd
 from PIL import Image
+from sklearn.decomposition import PCA
 
 from splinelab.charts.renderer import describe
 from splinelab.charts.separability import order
 from splinelab.charts.theme import BLUE, DIGITS, GREEN, GREY, ORANGE, SKY, VERMILION
+from splinelab.codes import SplineCodes
+from splinelab.data import Dataset
 
-__all__ = ["ari_table", "cluster_heatmap", "code_map", "k_by_split", "k_scan", "thumbnails"]
+__all__ = ["ari_table", "cluster_heatmap", "code_map", "k_by_split", "k_scan", "map_table", "thumbnails"]
 
 REPRESENTATION_COLOURS = {
     "codes": BLUE,
@@ -121,11 +124,40 @@ def k_by_split(table: pd.DataFrame) -> alt.TopLevelMixin:
     )
 
 
+def map_table(
+    looks: dict[str, SplineCodes | np.ndarray], images: Dataset, clusters: np.ndarray, margin: np.ndarray
+) -> pd.DataFrame:
+    """The table that `code_map` draws: the first two principal components of each view, scaled to one box.
+
+    `looks` maps a view's name to codes or vectors with one row per image, `clusters` and `margin` hold one
+    number per image.
+    """
+    pictures = thumbnails(images.images)
+    rows = []
+    for view, points in looks.items():
+        points = points.bits() if isinstance(points, SplineCodes) else points
+        plane = PCA(2, svd_solver="full").fit_transform(np.asarray(points, np.float64))
+        plane /= np.abs(plane).max(axis=0)
+        rows += [
+            {
+                "sample": index,
+                "view": view,
+                "x": x,
+                "y": y,
+                "digit": int(images.labels[index]),
+                "cluster": int(clusters[index]),
+                "margin": float(margin[index]),
+                "image": pictures[index],
+            }
+            for index, (x, y) in enumerate(plane)
+        ]
+    return pd.DataFrame(rows)
+
+
 def code_map(table: pd.DataFrame, title: str = "") -> alt.TopLevelMixin:
     """Images as points in the plane; hover to see the image, choose what the colour says.
 
-    `table` has the columns x, y, digit, cluster, margin (logit margin), view (which representation the
-    coordinates belong to) and image (see `thumbnails`).
+    `table` comes from `map_table`.
     """
     views = list(table["view"].unique())
     colour = alt.param(

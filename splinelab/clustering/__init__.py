@@ -3,11 +3,14 @@
 from splinelab.clustering.algorithms import METHODS, cluster, knee_eps
 from splinelab.clustering.choosing_k import KScan, scan_k
 from splinelab.clustering.indices import ari, calinski_harabasz, davies_bouldin, nmi, silhouette
+from splinelab.clustering.intervals import Agreement, bootstrap_ari
 
 __all__ = [
     "METHODS",
+    "Agreement",
     "KScan",
     "ari",
+    "bootstrap_ari",
     "calinski_harabasz",
     "cluster",
     "davies_bouldin",
