@@ -109,7 +109,8 @@ def write_vega(path: Path) -> None:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     bundle = vl_convert.javascript_bundle(vl_version=vegalite_version())
-    path.write_text(f"(() => {{\n{bundle}\n}})();\n", encoding="utf-8")  # it declares `_`, as other scripts do
+    wrapped = f"(() => {{\n{bundle}\n}})();\n"  # it declares `_` at its top, as another script does
+    path.write_text(wrapped, encoding="utf-8")
 
 
 def fill(folder: Path) -> None:

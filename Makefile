@@ -1,0 +1,40 @@
+# `make book` and `make test` are all a reader needs; both work from a fresh clone.
+
+# The first Python that is recent enough; override with `make book PYTHON=/path/to/python`.
+PYTHON ?= $(shell for p in python3.12 python3.11 python3 python3.13 python; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
+	&& { echo $$p; break; }; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: book test notebooks clean help
+
+book: .venv/installed-book  ## run every chapter and build the book into _build/html
+	$(BIN)/python book/build.py
+
+test: .venv/installed-test  ## run the whole test suite, chapters and built pages included
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest --nbval tests splinelab notebooks
+
+notebooks: .venv/installed-book  ## maintainers: run the chapters' .py, store outputs and results (NAMES="..." for some)
+	$(BIN)/python book/build.py notebooks $(NAMES)
+
+clean:  ## remove what was built; .venv stays
+	rm -rf _build build *.egg-info .pytest_cache .ruff_cache .hypothesis
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# A .venv that is there already is kept: it may hold a build of PyTorch without GPU libraries.
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "splinelab needs Python 3.11 or newer with venv (on Debian: apt install" \
+	"python3-venv). Set PYTHON=/path/to/python if it is not on the PATH." >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/installed-book: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) -e ".[book]"
+	@touch $@
+
+.venv/installed-test: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) -e ".[book,test,fast]"
+	@touch $@ .venv/installed-book
