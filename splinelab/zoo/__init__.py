@@ -3,7 +3,7 @@
 from splinelab.zoo.recipes import Entry, entries, entry, recipe, seeds
 from splinelab.zoo.store import WEIGHTS, card, load, untrained
 from splinelab.zoo.table import table
-from splinelab.zoo.train import heldout, require_heldout, train, train_small
+from splinelab.zoo.train import heldout, require_heldout, train, train_small, training_images
 
 __all__ = [
     "WEIGHTS",
@@ -19,5 +19,6 @@ __all__ = [
     "table",
     "train",
     "train_small",
+    "training_images",
     "untrained",
 ]

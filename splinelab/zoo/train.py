@@ -12,7 +12,7 @@ from splinelab.zoo.probes import pair_auc
 from splinelab.zoo.recipes import Entry, entries, entry, recipe
 from splinelab.zoo.store import save
 
-__all__ = ["heldout", "require_heldout", "train", "train_small"]
+__all__ = ["heldout", "require_heldout", "train", "train_small", "training_images"]
 
 
 def train(
@@ -65,6 +65,11 @@ def train_small(name: str, seed: int, dataset: str | Dataset, *, steps: int) -> 
     return result.net.float()
 
 
+def training_images(name: str) -> Dataset:
+    """The images that every seed of this entry was trained on."""
+    return training_data(entry(name).recipe).train
+
+
 def heldout(name: str) -> Dataset:
     """The images that no seed of this entry was trained on: the ones to judge it by."""
     return training_data(entry(name).recipe).heldout
@@ -79,7 +84,7 @@ def require_heldout(name: str, dataset: Dataset) -> None:
     pool = "mnist-train" if found.dataset == "mnist5k" else found.dataset
     if dataset.pool != pool:
         return
-    if found.dataset != "mnist5k" and found.dataset != "digits":
+    if found.dataset == "mnist-train":
         raise InputError(
             f"{dataset!r} is no held-out set for {name}, which was trained on images of {found.dataset}, "
             f"where all of {dataset.name} comes from; use zoo.heldout({name!r})"

@@ -1,0 +1,493 @@
+"""Training: recipes, the fit loop, and resuming to the same bits."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import resource
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from splinelab import data
+from splinelab.data import Dataset
+from splinelab.errors import InputError, RecipeError, TrainingError
+from splinelab.nets import mlp
+from splinelab.training import (
+    Recipe,
+    TrainingData,
+    evaluate,
+    evaluation_steps,
+    fit,
+    load_checkpoint,
+    save_checkpoint,
+    training_data,
+)
+
+SMALL = Recipe(
+    dataset="digits", train_images=300, sizes=(64, 32, 10), lr=3e-3, batch=64, steps=60, evaluations=6
+)
+
+
+def digest(net):
+    return hashlib.sha256(b"".join(p.detach().numpy().tobytes() for p in net.parameters())).hexdigest()
+
+
+# --- recipes
+
+
+def test_recipe_round_trip_and_frozen():
+    recipe = Recipe(sizes=[4, 3], decay_from_accuracy=0.9)
+    assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+    assert recipe.replace(steps=7).steps == 7
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        recipe.lr = 1.0
+
+
+@pytest.mark.parametrize(
+    ("key", "closest"),
+    [
+        ("weight_decy", "'weight_decay'"),
+        ("learning", "expected one of"),
+        ("step", "'steps'"),
+        ("Loss", "'loss'"),
+    ],
+)
+def test_unknown_key_names_the_closest(key, closest):
+    with pytest.raises(RecipeError) as caught:
+        Recipe.from_dict({key: 1})
+    assert key in str(caught.value) and closest in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"dataset": "cifar"},
+        {"dataset": "mnist-test"},
+        {"loss": "hinge"},
+        {"dtype": "float16"},
+        {"sizes": (784,)},
+        {"sizes": (784, 0, 10)},
+        {"sizes": 10},
+        {"batch": 0},
+        {"batch": 2.5},
+        {"steps": -1},
+        {"steps": True},
+        {"evaluations": 0},
+        {"train_images": 0},
+        {"train_images": None},
+        {"scale": 0},
+        {"lr": float("nan")},
+        {"lr": "fast"},
+        {"weight_decay": -0.1},
+        {"decay_from_accuracy": 0},
+        {"decay_from_accuracy": 1.5},
+    ],
+)
+def test_impossible_values(values):
+    (key,) = values
+    with pytest.raises(RecipeError, match=f"{key} is .*expected"):
+        Recipe.from_dict(values)
+
+
+# --- images
+
+
+def test_training_data_is_the_protocols():
+    recipe = Recipe()
+    split = data.protocol_split(data.mnist5k())
+    parts = training_data(recipe)
+    assert parts.train.checksum == data.mnist5k().take(split.train).checksum
+    assert parts.heldout.checksum == data.mnist5k().take(split.heldout).checksum
+    with pytest.raises(RecipeError, match="nothing held out"):
+        training_data(Recipe(train_images=5000))
+
+
+def test_net_and_images_must_fit():
+    with pytest.raises(RecipeError, match=r"sizes begin with 784.*64 pixels"):
+        fit(Recipe(dataset="digits", train_images=300), 0)
+    with pytest.raises(RecipeError, match="sizes end with 9"):
+        fit(SMALL.replace(sizes=(64, 9)), 0)
+    empty = data.digits().take([])
+    with pytest.raises(InputError, match="empty"):
+        fit(SMALL, 0, data=TrainingData(empty, data.digits()))
+
+
+# --- the loop
+
+
+def reference(recipe, seed, parts):
+    """The same training in the plainest torch: no fused optimiser, no shared code with the loop."""
+    net = mlp(recipe.sizes, seed=seed, scale=recipe.scale)
+    optimiser = torch.optim.AdamW(
+        net.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, foreach=False
+    )
+    x, y = torch.from_numpy(parts.train.images), torch.from_numpy(parts.train.labels)
+    step, epoch = 0, 0
+    while step < recipe.steps:
+        order = torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(len(y)))
+        for batch in order.split(recipe.batch):
+            if step == recipe.steps:
+                break
+            optimiser.zero_grad()
+            output = net(x[batch])
+            if recipe.loss == "mse":
+                loss = ((output - torch.eye(10)[y[batch]]) ** 2).mean()
+            else:
+                loss = -output.log_softmax(1)[torch.arange(len(batch)), y[batch]].mean()
+            loss.backward()
+            optimiser.step()
+            step += 1
+        epoch += 1
+    return net
+
+
+@pytest.mark.parametrize("loss", ["mse", "cross-entropy"])
+def test_loop_agrees_with_plain_torch(loss):
+    recipe = SMALL.replace(loss=loss, steps=23, scale=2.0)  # ends inside the fifth epoch of 5 batches
+    ours = fit(recipe, 3).net
+    plain = reference(recipe, 3, training_data(recipe))
+    for a, b in zip(ours.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=2e-5)
+
+
+def test_history():
+    run = fit(
+        SMALL,
+        0,
+        probes={"norm": lambda net: net[1].weight.norm(), "two": lambda net: {"a": 1, "b": np.float64(2)}},
+    )
+    history = run.history
+    assert history["step"] == evaluation_steps(60, 6) and history["step"][-1] == 60
+    assert set(history) == {
+        *("step", "train_loss", "train_accuracy", "heldout_accuracy", "weight_norm", "weight_decay"),
+        *("norm", "a", "b"),
+    }
+    assert {len(column) for column in history.values()} == {7}
+    parts = training_data(SMALL)
+    for part, key in ((parts.train, "train_accuracy"), (parts.heldout, "heldout_accuracy")):
+        with torch.no_grad():
+            guess = run.net(torch.from_numpy(part.images)).argmax(1).numpy()
+        assert history[key][-1] == (guess == part.labels).mean()
+    norm = np.sqrt(sum(float((p.detach() ** 2).sum()) for p in run.net.parameters()))
+    assert history["weight_norm"][-1] == pytest.approx(norm, rel=1e-5)
+    assert history["train_accuracy"][-1] > 0.9 > 0.3 > history["train_accuracy"][0]
+    json.dumps(history)
+
+
+def test_evaluate_matches_a_direct_computation():
+    net = mlp((64, 32, 10), seed=0)
+    dataset = data.digits()
+    with torch.no_grad():
+        output = net(torch.from_numpy(dataset.images))
+    labels = torch.from_numpy(dataset.labels)
+    expected = nn.functional.cross_entropy(output, labels)
+    loss, accuracy = evaluate(net, dataset, "cross-entropy")
+    assert loss == pytest.approx(float(expected), rel=1e-5)
+    assert accuracy == float((output.argmax(1) == labels).double().mean())
+    assert evaluate(net, dataset)[0] == pytest.approx(
+        float(((output - torch.eye(10)[labels]) ** 2).mean()), rel=1e-5
+    )
+
+
+def test_same_seed_same_bits_whatever_the_global_generators():
+    torch.manual_seed(0)
+    np.random.seed(0)  # noqa: NPY002
+    one = fit(SMALL, 5)
+    torch.manual_seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    assert digest(fit(SMALL, 5).net) == digest(one.net)
+    assert digest(fit(SMALL, 6).net) != digest(one.net)
+
+
+def test_threads_change_no_more_than_rounding():
+    threads = torch.get_num_threads()
+    try:
+        runs = []
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            runs.append(fit(SMALL, 0).net)
+    finally:
+        torch.set_num_threads(threads)
+    for a, b in zip(*(run.parameters() for run in runs), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_decay_waits_for_the_training_accuracy():
+    recipe = SMALL.replace(decay_from_accuracy=0.8, weight_decay=0.5, steps=80)
+    run = fit(recipe, 0)
+    assert run.switch_step is not None and run.switch_step % 5 == 0  # 300 images in batches of 64
+    at = run.history["step"].index(run.switch_step)
+    assert run.history["train_accuracy"][at] >= 0.8
+    assert set(run.history["weight_decay"][:at]) == {0.0} and set(run.history["weight_decay"][at:]) == {0.5}
+    # Up to the switch it is a run without weight decay; the snapshot is its net.
+    without = fit(recipe.replace(decay_from_accuracy=None, weight_decay=0.0, steps=run.switch_step), 0)
+    for name, value in without.net.state_dict().items():
+        assert torch.equal(run.snapshots["memorised"][name], value)
+    never = fit(recipe.replace(decay_from_accuracy=1.0, steps=5), 0)
+    assert never.switch_step is None and never.snapshots == {}
+
+
+def test_float64():
+    run = fit(SMALL.replace(dtype="float64", steps=5), 0)
+    assert all(p.dtype == torch.float64 for p in run.net.parameters())
+
+
+def test_one_image_and_one_class():
+    one = Dataset("one", np.full((1, 1, 8, 8), 0.5, np.float32), np.array([3]))
+    run = fit(SMALL, 0, data=TrainingData(one, one))
+    assert run.history["train_accuracy"][-1] == 1.0
+
+
+def test_non_finite_loss_says_where_and_what_to_do():
+    with pytest.raises(TrainingError, match=r"not finite at step \d+ of 60 \(lr 1e\+30.*lower lr"):
+        fit(SMALL.replace(lr=1e30), 0)
+
+
+def test_non_finite_loss_names_the_first_step():
+    recipe = SMALL.replace(lr=1e30)
+    with pytest.raises(TrainingError) as caught:
+        fit(recipe, 0)
+    step = int(str(caught.value).split("at step ")[1].split()[0])
+    before = reference(recipe.replace(steps=step - 1), 0, training_data(recipe))
+    parts = training_data(recipe)
+    epoch, position = divmod(step - 1, 5)
+    batch = np.random.default_rng([0, epoch]).permutation(300)[position * 64 : (position + 1) * 64]
+    with torch.no_grad():
+        output = before(torch.from_numpy(parts.train.images[batch]))
+    assert not torch.isfinite(((output - torch.eye(10)[parts.train.labels[batch]]) ** 2).mean())
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:0"])
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_absent_device(device):
+    with pytest.raises(InputError, match=r"cuda.*no CUDA device.*device='cpu'"):
+        fit(SMALL, 0, device=device)
+
+
+def test_bad_device_and_seed():
+    with pytest.raises(InputError, match="device is 'gpu'"):
+        fit(SMALL, 0, device="gpu")
+    for seed in (-1, 0.5, None):
+        with pytest.raises(InputError, match="seed"):
+            fit(SMALL, seed)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_trains_to_about_the_same_net():
+    cpu, gpu = fit(SMALL, 0), fit(SMALL, 0, device="cuda")
+    assert abs(cpu.history["heldout_accuracy"][-1] - gpu.history["heldout_accuracy"][-1]) < 0.03
+
+
+# --- checkpoints
+
+KILLED = """
+import hashlib, json, os, random, signal, sys, threading, time
+import torch
+torch.set_num_threads(1)
+from splinelab import _files
+from splinelab.training import Recipe, fit, training_data
+
+recipe = Recipe(dataset="digits", train_images=300, sizes=(64, 48, 10), scale=3.0, lr=3e-3, batch=64,
+                weight_decay=0.5, decay_from_accuracy=0.9, steps=200, evaluations=20)
+path = sys.argv[1]
+
+# Once, for all children: the images, and what torch imports at the first step of an optimiser.
+images = training_data(recipe)
+warm = torch.nn.Parameter(torch.zeros(1))
+warm.grad = torch.zeros(1)
+torch.optim.AdamW([warm], fused=True).step()
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def run(**options):
+    probes = {"norm": lambda net: net[1].weight.norm()}
+    result = fit(recipe, 4, data=images, checkpoint_every=9, probes=probes, **options)
+    bits = b"".join(p.detach().numpy().tobytes() for p in result.net.parameters())
+    bits += b"".join(v.numpy().tobytes() for v in result.snapshots["memorised"].values())
+    assert result.switch_step is not None
+    print(json.dumps([hashlib.sha256(bits).hexdigest(), result.history, result.switch_step]), flush=True)
+
+def on_call(name, count, partial=False):
+    # Die in the count-th call of os.<name>: while a checkpoint is written, before or after it takes its name.
+    original, calls = getattr(os, name), [0]
+    def wrapped(*args, **kwargs):
+        calls[0] += 1
+        if calls[0] == count and not partial:
+            die()
+        result = original(*args, **kwargs)
+        if calls[0] == count:
+            die()
+        return result
+    setattr(os, name, wrapped)
+
+def half_written(count):
+    # Die with half of the bytes in the temporary file.
+    original, calls = os.fdopen, [0]
+    def wrapped(*args, **kwargs):
+        file = original(*args, **kwargs)
+        calls[0] += 1
+        if calls[0] == count:
+            write = file.write
+            class Half:
+                def __enter__(self): return self
+                def __exit__(self, *_): pass
+                def write(self, content):
+                    write(content[: len(content) // 2]); file.flush(); die()
+            return Half()
+        return file
+    os.fdopen = wrapped
+
+def timer(seconds):
+    threading.Thread(target=lambda: (time.sleep(seconds), die()), daemon=True).start()
+
+moments = [
+    lambda: on_call("fsync", 1),                 # before the very first checkpoint exists
+    lambda: half_written(3),
+    lambda: on_call("replace", 4),
+    lambda: on_call("replace", 3, partial=True),
+    lambda: timer(0.15),
+    lambda: timer(0.3),
+    lambda: on_call("fsync", 5),
+    lambda: on_call("replace", 4, partial=True),
+]
+killed = 0
+for moment in [None, *moments, None]:            # an uninterrupted run first, the last resume at the end
+    child = os.fork()
+    if child == 0:
+        if moment is not None:
+            moment()
+        first = moment is None and not killed
+        run(checkpoint=None if first else path)
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    if moment is None:
+        assert status == 0, status
+    else:
+        killed += os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+assert killed >= len(moments) - 2, killed       # a timer may come too late on a fast machine
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_killed_at_any_moment_and_resumed_gives_the_same_bits(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(KILLED), str(tmp_path / "run.ckpt")],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
+    assert len(lines) >= 2
+    assert all(line == lines[0] for line in lines)
+
+
+def test_resume_in_pieces_equals_one_run(tmp_path):
+    """Every step is a possible place to stop."""
+    recipe = SMALL.replace(decay_from_accuracy=0.7, steps=33)
+    whole = fit(recipe, 1)
+
+    class Stop(Exception):
+        pass
+
+    for stop in (1, 7, 8, 20, 32):
+        path = tmp_path / f"{stop}.ckpt"
+        with pytest.raises(Stop):
+            stopped_at(recipe, stop, path, Stop)
+        resumed = fit(recipe, 1, checkpoint=path, checkpoint_every=1)
+        assert digest(resumed.net) == digest(whole.net)
+        assert resumed.history == whole.history and resumed.switch_step == whole.switch_step
+
+
+def stopped_at(recipe, stop, path, error):
+    """Train until the checkpoint of step ``stop`` is written, then fail."""
+    from splinelab.training import loop
+
+    original = loop.save_checkpoint
+
+    def save(where, state):
+        original(where, state)
+        if state["step"] == stop:
+            raise error
+
+    loop.save_checkpoint = save
+    try:
+        fit(recipe, 1, checkpoint=path, checkpoint_every=1)
+    finally:
+        loop.save_checkpoint = original
+
+
+@pytest.mark.parametrize("change", ["seed", "recipe", "data", "probes"])
+def test_checkpoint_of_another_run_is_refused(change, tmp_path):
+    path = tmp_path / "run.ckpt"
+    fit(SMALL, 0, checkpoint=path, checkpoint_every=20)
+    before = path.read_bytes()
+    recipe, seed, options = SMALL, 0, {}
+    if change == "seed":
+        seed = 1
+    elif change == "recipe":
+        recipe = SMALL.replace(lr=1e-3)
+    elif change == "data":
+        parts = training_data(SMALL)
+        options["data"] = TrainingData(parts.train.take(slice(None, None, -1)), parts.heldout)
+    else:
+        options["probes"] = {"one": lambda net: 1.0}
+    expected = "train" if change == "data" else change
+    with pytest.raises(TrainingError, match=rf"another run \(.*{expected}.*delete it"):
+        fit(recipe, seed, checkpoint=path, **options)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "empty", "other"])
+def test_corrupt_checkpoint_is_refused(damage, tmp_path):
+    path = tmp_path / "run.ckpt"
+    fit(SMALL, 0, checkpoint=path, checkpoint_every=20)
+    content = bytearray(path.read_bytes())
+    if damage == "flip":
+        content[len(content) // 2] ^= 4
+    path.write_bytes({"flip": content, "cut": content[:-100], "empty": b"", "other": b"x" * 500}[damage])
+    with pytest.raises(TrainingError, match=r"run.ckpt is corrupt.*delete it"):
+        fit(SMALL, 0, checkpoint=path)
+
+
+def test_checkpoint_holds_no_code(tmp_path):
+    """An object that pickle would run when read is refused on load."""
+
+    class Evil:
+        def __reduce__(self):
+            return (os.system, ("true",))
+
+    path = tmp_path / "evil.ckpt"
+    save_checkpoint(path, {"identity": {}, "evil": Evil()})
+    with pytest.raises(Exception, match=r"[Ww]eights.only"):
+        load_checkpoint(path, {})
+
+
+def test_no_disk_space_leaves_the_old_checkpoint(tmp_path):
+    path = tmp_path / "run.ckpt"
+    recipe = SMALL.replace(steps=40)
+    fit(recipe, 0, checkpoint=path, checkpoint_every=20)
+    before = path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))  # no file may grow beyond 1,000 bytes
+    try:
+        with pytest.raises(TrainingError, match=r"could not be written.*make room"):
+            save_checkpoint(path, {"identity": {}, "weights": torch.zeros(5000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == before and [item.name for item in tmp_path.iterdir()] == ["run.ckpt"]
+
+
+def test_finished_checkpoint_gives_the_finished_net(tmp_path):
+    path = tmp_path / "run.ckpt"
+    first = fit(SMALL, 0, checkpoint=path, checkpoint_every=20)
+    again = fit(SMALL, 0, checkpoint=path, checkpoint_every=20)
+    assert digest(first.net) == digest(again.net) and first.history == again.history

@@ -1,0 +1,263 @@
+"""The zoo: what ships matches its cards and its recipes, and what does not match is refused."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from splinelab import data, zoo
+from splinelab.errors import DataError, InputError, ZooError
+from splinelab.training import Recipe, evaluate
+from splinelab.zoo import probes, recipes, store
+
+SHIPPED = [(name, seed) for name in zoo.entries() for seed in zoo.seeds(name)]
+
+
+@pytest.mark.parametrize(("name", "seed"), SHIPPED)
+def test_card_and_weights(name, seed):
+    card, net = zoo.card(name, seed), zoo.load(name, seed)
+    assert (card["name"], card["seed"]) == (name, seed)
+    assert Recipe.from_dict(card["recipe"]) == zoo.entry(name).recipe
+    assert card["parameters"] == sum(p.numel() for p in net.parameters())
+    assert not net.training and all(p.dtype == torch.float32 for p in net.parameters())
+    history = card["history"]
+    assert len({len(column) for column in history.values()}) == 1
+    assert {"step", "auc_jaccard", "auc_hamming", "auc_cosine_linear", "auc_cosine_relu"} < set(history)
+    assert all(np.isfinite(column).all() for column in history.values())
+    assert {"python", "torch", "numpy"} == set(card["versions"]) and card["seconds"] > 0
+
+
+@pytest.mark.parametrize("name", [name for name in zoo.entries() if zoo.seeds(name)])
+def test_metrics_on_the_card_are_those_of_the_weights(name):
+    card, net = zoo.card(name, 0), zoo.load(name, 0)
+    if card["recipe"]["dataset"] != "mnist5k":
+        try:
+            data.mnist("test")
+        except DataError:
+            pytest.skip("needs full MNIST")
+    for part, key in (("train", "train_accuracy"), ("heldout", "heldout_accuracy")):
+        images = zoo.heldout(name) if part == "heldout" else zoo.training_images(name)
+        assert images.checksum == card["data"][part]["checksum"]
+        accuracy = evaluate(net, images)[1]
+        # Another processor may round an image or two to the other side.
+        assert accuracy == pytest.approx(card["metrics"][key], abs=2.5 / len(images))
+
+
+def mean(name, metric):
+    return np.array([zoo.card(name, seed)["metrics"][metric] for seed in zoo.seeds(name)])
+
+
+def test_targets_of_the_protocol():
+    """Delayed generalisation in every seed of G, none in U, and the accuracies that the design asks for."""
+    for seed in zoo.seeds("G"):
+        history = zoo.card("G", seed)["history"]
+        train, heldout = np.array(history["train_accuracy"]), np.array(history["heldout_accuracy"])
+        assert heldout[np.argmax(train >= 0.99)] <= 0.50 and heldout[-1] >= 0.87
+    assert (mean("G-memorised", "train_accuracy") >= 0.99).all()
+    assert (mean("G-memorised", "heldout_accuracy") <= 0.50).all()
+    assert (mean("U", "train_accuracy") >= 0.99).all() and (mean("U", "heldout_accuracy") <= 0.35).all()
+    assert (mean("GA-mse", "heldout_accuracy") >= 0.90).all()
+
+
+def test_all_arms_share_their_training_images():
+    checksums = {
+        json.dumps(zoo.card(name, seed)["data"])
+        for name, seed in SHIPPED
+        if zoo.card(name, seed)["recipe"]["dataset"] == "mnist5k"
+    }
+    assert len(checksums) == 1
+
+
+def test_size_limit():
+    files = [path for path in zoo.WEIGHTS.rglob("*") if path.is_file() and path.suffix != ".ckpt"]
+    assert sum(path.stat().st_size for path in files) <= 45e6
+    expected = {f"{name}-{seed}{suffix}" for name, seed in SHIPPED for suffix in (".safetensors", ".json")}
+    assert {path.name for path in files} == expected
+
+
+def test_g_and_its_memorised_snapshot_are_one_run():
+    whole, part = zoo.card("G", 0), zoo.card("G-memorised", 0)
+    rows = len(part["history"]["step"])
+    assert part["history"]["step"][-1] == part["switch_step"] == whole["switch_step"]
+    assert all(column[:rows] == part["history"][key] for key, column in whole["history"].items())
+
+
+# --- what does not fit is refused
+
+
+@pytest.fixture
+def copy(tmp_path):
+    for suffix in (".safetensors", ".json"):
+        shutil.copy(zoo.WEIGHTS / f"N-mse-0{suffix}", tmp_path)
+    return tmp_path
+
+
+def test_changed_weights_are_refused(copy):
+    path = copy / "N-mse-0.safetensors"
+    zoo.load("N-mse", 0, folder=copy)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    expected = zoo.card("N-mse", 0)["sha256"]
+    with pytest.raises(
+        ZooError, match=rf"N-mse-0.safetensors.*expected {expected}.*splinelab train N-mse --seed 0"
+    ):
+        zoo.load("N-mse", 0, folder=copy)
+
+
+def test_broken_card_is_refused(copy):
+    (copy / "N-mse-0.json").write_text('{"name": ')
+    with pytest.raises(ZooError, match=r"N-mse-0.json is not JSON"):
+        zoo.load("N-mse", 0, folder=copy)
+
+
+def test_missing_files_names_and_seeds(copy):
+    with pytest.raises(ZooError, match=r"no entry 'ga_mse'; did you mean 'GA-mse'\?"):
+        zoo.load("ga_mse")
+    with pytest.raises(ZooError, match=r"seeds 0, 1, 2, 3, 4 ship.*--seed 7"):
+        zoo.load("N-mse", 7)
+    with pytest.raises(ZooError, match="weights do not ship"):
+        zoo.load("N4k-mse")
+    (copy / "N-mse-0.safetensors").unlink()
+    with pytest.raises(ZooError, match=r"there is no .*N-mse-0.safetensors"):
+        zoo.load("N-mse", 0, folder=copy)
+
+
+def test_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ZooError, match=r"cannot be written.*--out"):
+        store.save(tmp_path / "file", "N-mse", 0, zoo.untrained("N-mse").state_dict(), {})
+
+
+# --- held out is held out
+
+
+def test_mnist5k_is_never_held_out_for_nets_of_full_mnist():
+    for name in ("full-mse", "full-ce", "full-long", "omnigrok"):
+        with pytest.raises(InputError, match=r"mnist5k.* is no held-out set|no held-out set.*mnist5k"):
+            zoo.require_heldout(name, data.mnist5k())
+
+
+def test_require_heldout():
+    split = data.protocol_split(data.mnist5k())
+    zoo.require_heldout("GA-mse", data.mnist5k().take(split.heldout))
+    zoo.require_heldout("GA-mse", data.digits())
+    with pytest.raises(InputError, match="1,000 of the 5,000"):
+        zoo.require_heldout("GA-mse", data.mnist5k())
+    # The 4,000 images of the ordinary arm leave a smaller held-out set.
+    with pytest.raises(InputError, match="3,000 of the 4,000"):
+        zoo.require_heldout("N4k-mse", zoo.heldout("GA-mse"))
+    zoo.require_heldout("GA-mse", zoo.heldout("N4k-mse"))
+
+
+# --- untrained, small budgets, other data
+
+
+def test_untrained_is_a_function_of_the_seed():
+    one, two, other = (zoo.untrained("G", seed)[1].weight for seed in (0, 0, 1))
+    assert torch.equal(one, two) and not torch.equal(one, other)
+    scale = zoo.entry("G").recipe.scale
+    torch.testing.assert_close(one, scale * zoo.untrained("GA-mse", 0)[1].weight)
+    assert zoo.untrained("G", 0, dataset="digits")[1].in_features == 64
+
+
+def test_recipe_for_other_data_and_budget():
+    short = zoo.recipe("G", dataset=data.digits(), steps=50)
+    assert (short.dataset, short.sizes[0], short.train_images, short.steps) == ("digits", 64, 300, 50)
+    assert (short.scale, short.decay_from_accuracy) == (6.0, 0.999)
+    assert zoo.recipe("G", dataset="mnist5k") == zoo.entry("G").recipe
+
+
+def test_train_small():
+    net = zoo.train_small("N-mse", 9, "digits", steps=100)
+    heldout = data.digits().take(data.protocol_split(data.digits()).heldout)
+    assert not net.training and evaluate(net, heldout)[1] > 0.8
+
+
+# --- retraining
+
+
+@pytest.fixture
+def tiny_entries(monkeypatch):
+    """A zoo whose recipes take a second, with a net, its snapshot and a float64 net."""
+    recipe = Recipe(
+        dataset="digits",
+        train_images=300,
+        sizes=(64, 32, 10),
+        lr=3e-3,
+        weight_decay=0.3,
+        decay_from_accuracy=0.8,
+        steps=60,
+        evaluations=5,
+    )
+    double = recipe.replace(dtype="float64", decay_from_accuracy=None)
+    entries = (
+        recipes.Entry("T", "tiny", recipe),
+        recipes.Entry("T-memorised", "its snapshot", recipe, snapshot="memorised"),
+        recipes.Entry("D", "double", double),
+    )
+    monkeypatch.setattr(recipes, "_ALL", entries)
+
+
+@pytest.mark.parametrize("name", ["T", "T-memorised"])
+def test_one_run_writes_net_and_snapshot(name, tiny_entries, tmp_path):
+    paths = zoo.train(name, 3, folder=tmp_path, progress=False)
+    assert [path.name for path in paths] == ["T-3.safetensors", "T-memorised-3.safetensors"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        *("T-3.json", "T-3.safetensors", "T-memorised-3.json", "T-memorised-3.safetensors")
+    ]
+    for entry in ("T", "T-memorised"):
+        card, net = zoo.card(entry, 3, folder=tmp_path), zoo.load(entry, 3, folder=tmp_path)
+        accuracy = evaluate(net, zoo.heldout(entry))[1]
+        assert card["metrics"]["heldout_accuracy"] == pytest.approx(accuracy, rel=1e-6)
+        assert card["metrics"]["auc_jaccard"] == card["history"]["auc_jaccard"][-1]
+
+
+def test_retraining_repeats_the_bits_and_float64_is_stored_as_float32(tiny_entries, tmp_path):
+    for folder in ("a", "b"):
+        zoo.train("D", 0, folder=tmp_path / folder, progress=False)
+    assert (tmp_path / "a/D-0.safetensors").read_bytes() == (tmp_path / "b/D-0.safetensors").read_bytes()
+    net = zoo.load("D", 0, folder=tmp_path / "a")
+    assert net[1].weight.dtype == torch.float32
+
+
+# --- probes
+
+
+def test_pair_auc_against_brute_force():
+    net, heldout = zoo.untrained("G", 0), zoo.heldout("G")
+    found = probes.pair_auc(heldout, images=60)(net)
+    chosen = heldout.take(data.stratified_split(heldout, 60, seed=0).train)
+    x, pre, post = torch.from_numpy(chosen.images), [], []
+    with torch.no_grad():
+        for name, layer in net.named_children():
+            x = layer(x)
+            if name.startswith("linear") or name == "output":
+                pre.append(x.numpy())
+            elif name.startswith("relu"):
+                post.append(x.numpy())
+    pre, post = np.hstack(pre), np.hstack(post)
+    from scipy.spatial.distance import pdist
+    from sklearn.metrics import roc_auc_score
+
+    rows, columns = np.triu_indices(60, 1)
+    different = chosen.labels[rows] != chosen.labels[columns]
+    expected = {
+        "auc_jaccard": pdist(post > 0, "jaccard"),
+        "auc_hamming": pdist(post > 0, "hamming"),
+        "auc_cosine_linear": pdist(pre.astype(np.float64), "cosine"),
+        "auc_cosine_relu": pdist(post.astype(np.float64), "cosine"),
+    }
+    for key, distance in expected.items():
+        assert found[key] == pytest.approx(roc_auc_score(different, distance), abs=1e-4)
+
+
+def test_table():
+    table = zoo.table().set_index("name")
+    assert list(table.index) == list(zoo.entries())
+    assert table.loc["G", "seeds"] == "0, 1, 2, 3, 4" and table.loc["N4k-mse", "seeds"] == "none ship"
+    assert table.loc["GA-mse", "held-out accuracy"] == pytest.approx(
+        mean("GA-mse", "heldout_accuracy").mean()
+    )
