@@ -1,0 +1,254 @@
+"""The chapters as files, what a run leaves behind, and the book built from them."""
+
+import ast
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import chapters
+import jupytext
+import nbformat
+import pytest
+import reference
+import yaml
+from conftest import ROOT, tracked_state
+from jupytext.compare import compare_notebooks
+
+from splinelab.charts.renderer import MIME
+from splinelab.charts.widgets import MIME as FRAMES_MIME
+
+NAMES = chapters.names()
+VENDOR = ROOT / "book/_static/vendor"
+
+
+def source(name: str) -> nbformat.NotebookNode:
+    return jupytext.read(chapters.NOTEBOOKS / f"{name}.py")
+
+
+def committed(name: str) -> nbformat.NotebookNode:
+    return nbformat.read(chapters.NOTEBOOKS / f"{name}.ipynb", as_version=4)
+
+
+def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def shown(cell: nbformat.NotebookNode) -> list[dict]:
+    """The chart and slider outputs of a cell, as MIME bundles."""
+    bundles = [output.get("data", {}) for output in cell.outputs]
+    return [bundle for bundle in bundles if MIME in bundle or FRAMES_MIME in bundle]
+
+
+def draws(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """Cells whose last line is a call to something from `splinelab.charts`, or to its sliders anywhere."""
+    imported: set[str] = set()
+    found = []
+    for cell in code_cells(notebook):
+        tree = ast.parse(cell.source)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("splinelab"):
+                whole = node.module.startswith("splinelab.charts")
+                imported |= {a.asname or a.name for a in node.names if whole or a.name == "charts"}
+        last = tree.body[-1] if tree.body else None
+        called = {node.id for node in ast.walk(last) if isinstance(node, ast.Name)} if last else set()
+        if isinstance(last, ast.Expr) and called & imported and "charts.use()" not in ast.unparse(last):
+            found.append(cell)
+    return found
+
+
+# --- the pair of files ----------------------------------------------------------------------------
+
+
+def test_every_chapter_of_the_table_is_there_and_no_other():
+    for suffix in ("py", "ipynb"):
+        files = {path.stem for path in chapters.NOTEBOOKS.glob(f"*.{suffix}")} - {"conftest"}
+        assert files == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pair_agrees(name):
+    compare_notebooks(
+        committed(name), source(name), fmt="py:percent", compare_outputs=False, compare_ids=False
+    )
+
+
+def test_pair_check_sees_one_changed_character():
+    changed = source(NAMES[0])
+    code_cells(changed)[-1].source += "#"
+    with pytest.raises(Exception, match="differ"):
+        compare_notebooks(
+            changed, source(NAMES[0]), fmt="py:percent", compare_outputs=False, compare_ids=False
+        )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_first_cell_is_the_generated_one(name):
+    cell = chapters.first_code_cell(source(name))
+    assert cell.source == chapters.colab_cell(), "run `python book/build.py colab`"
+    assert cell.metadata["tags"] == chapters.COLAB_TAGS
+
+
+def test_repository_address_stands_in_one_place():
+    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if files.returncode:
+        pytest.skip("not a git checkout")
+    address = chapters.repository()
+    holders = set()
+    for name in files.stdout.splitlines():
+        path = ROOT / name
+        is_text = path.suffix in (".py", ".md", ".yml", ".yaml", ".toml", ".cff", ".ipynb", ".txt", "")
+        if is_text and path.is_file() and address in path.read_text(encoding="utf-8", errors="ignore"):
+            holders.add(name)
+    generated = {f"notebooks/{name}.{suffix}" for name in NAMES for suffix in ("py", "ipynb")}
+    assert holders - generated - {"README.md"} == {"pyproject.toml"}
+
+
+# --- committed outputs ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_committed_notebook_is_whole_clean_and_small(name):
+    path = chapters.NOTEBOOKS / f"{name}.ipynb"
+    assert path.stat().st_size < 600_000
+    notebook = committed(name)
+    nbformat.validate(notebook)
+    assert "papermill" not in notebook.metadata
+    for cell in code_cells(notebook):
+        assert cell.execution_count is not None, f"never run: {cell.source[:80]}"
+        assert not any(
+            output.output_type == "error" or output.get("name") == "stderr" for output in cell.outputs
+        )
+        assert not {"papermill", "execution"} & set(cell.metadata)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_charting_cell_shows_a_described_chart(name):
+    cells = draws(committed(name))
+    assert cells, "a chapter without charts?"
+    for cell in cells:
+        bundles = shown(cell)
+        assert bundles, f"no chart from: {cell.source[-200:]}"
+        for bundle in bundles:
+            assert bundle["image/png"]
+            described = bundle[MIME] if MIME in bundle else bundle[FRAMES_MIME]
+            assert len(described["description"]) > 30
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_results_are_compared_and_only_training_and_timing_are_not(name):
+    for cell in code_cells(source(name)):
+        if "nbval-ignore-output" in cell.metadata.get("tags", []):
+            assert ".record(" not in cell.source and "ledger.table" not in cell.source, cell.source[:200]
+
+
+def test_cleaning_makes_two_runs_the_same_file(tmp_path):
+    texts = []
+    code = (
+        "from splinelab import charts\nimport sys\nprint('noise', file=sys.stderr)\n"
+        "import altair as alt, pandas as pd\n"
+        "c = [alt.Chart(pd.DataFrame({'x': [1, k]})).mark_bar().encode(x='x') for k in (1, 2)]\n"
+        "charts.frames(c, ['1', '2'], description='Two bars.')"
+    )
+    raw = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code, id="a")])
+    nbformat.write(raw, tmp_path / "in.ipynb")
+    for run in ("one", "two"):
+        target = tmp_path / f"{run}.ipynb"
+        chapters.execute(tmp_path / "in.ipynb", target, results=tmp_path / "results")
+        texts.append(nbformat.writes(chapters.cleaned(nbformat.read(target, as_version=4))))
+    assert texts[0] == texts[1]
+    assert "noise" not in texts[0].replace("print('noise'", "")
+    assert json.loads(texts[0])["metadata"]["widgets"]
+
+
+# --- running with other parameters ----------------------------------------------------------------
+
+
+def variants() -> list:
+    found = []
+    for name in NAMES:
+        path = chapters.NOTEBOOKS / f"{name}.py"
+        cells = code_cells(source(name)) if path.exists() else []
+        text = "\n".join(cell.source for cell in cells if "parameters" in cell.metadata.get("tags", []))
+        known = set(re.findall(r"^(\w+) *=", text, re.MULTILINE))
+        for wanted in ({"seed": 7, "quick": True}, {"dataset": "digits", "quick": True}):
+            changes = {key: value for key, value in wanted.items() if key in known}
+            if set(changes) - {"quick"}:
+                found.append(pytest.param(name, changes, id=f"{name}-{'-'.join(map(str, changes.values()))}"))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "changes"), variants())
+def test_chapter_runs_with_other_parameters_and_records_nothing(name, changes, tmp_path):
+    results = tmp_path / "results"
+    target = tmp_path / "out.ipynb"
+    chapters.execute(chapters.NOTEBOOKS / f"{name}.ipynb", target, results=results, parameters=changes)
+    assert list(results.iterdir()) == []
+    for cell in draws(nbformat.read(target, as_version=4)):
+        assert shown(cell), f"no chart from: {cell.source[-200:]}"
+
+
+# --- the pages ------------------------------------------------------------------------------------
+
+
+def test_docstrings_become_markdown():
+    text = reference.markdown(
+        "First line.\n\n    Parameters\n    ----------\n    x : the values\n    labels\n        one for each\n"
+    )
+    assert text.startswith("First line.\n\n**Parameters**\n\n- `x`: the values\n- `labels`: one for each")
+
+
+def test_vendored_files_come_with_their_licences():
+    listed = (VENDOR / "LICENSES.md").read_text(encoding="utf-8")
+    for path in VENDOR.iterdir():
+        assert path.is_dir() or path.name == "LICENSES.md" or path.name in listed or path.suffix == ".woff2"
+    for licence in re.findall(r"`(licences/[^`]+)`", listed):
+        assert (VENDOR / licence).stat().st_size > 500
+
+
+def pages() -> list[str]:
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    return [toc["root"]] + [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+
+
+def test_book_has_every_page_and_fetches_nothing_from_elsewhere(built_book):
+    for name in pages():
+        text = (built_book / f"{name}.html").read_text(encoding="utf-8")
+        loaded = re.findall(r"<(?:script|img|iframe|link)[^>]+(?:src|href)=\"(https?:[^\"]+)\"", text)
+        assert not [address for address in loaded if not address.startswith(chapters.repository())]
+        assert "%%" not in re.sub(r"<(script|pre)\b.*?</\1>", "", text, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_built_chapter_shows_every_chart_that_its_run_drew(built_book, name):
+    executed = nbformat.read(ROOT / f"_build/source/notebooks/{name}.ipynb", as_version=4)
+    bundles = [bundle for cell in code_cells(executed) for bundle in shown(cell)]
+    text = (built_book / f"notebooks/{name}.html").read_text(encoding="utf-8")
+    labels = re.findall(r'aria-label="([^"]{30,})"', text)
+    assert bundles and text.count('<figure class="sl-figure') == len(bundles) <= len(labels)
+    assert all(shown(cell) for cell in draws(executed))
+
+
+def test_colab_button_opens_the_chapter_from_the_repository(built_book):
+    text = (built_book / f"notebooks/{NAMES[0]}.html").read_text(encoding="utf-8")
+    place = chapters.repository().removeprefix("https://github.com/")
+    assert f"https://colab.research.google.com/github/{place}/blob/main/notebooks/{NAMES[0]}.ipynb" in text
+
+
+def test_scoreboard_is_on_the_landing_page(built_book):
+    from splinelab.claims import Ledger
+
+    text = (built_book / "book/index.html").read_text(encoding="utf-8")
+    assert all(claim in text for claim in Ledger.load().claims)
+
+
+def test_status_page_gives_every_run_time(built_book):
+    text = (built_book / "book/status.html").read_text(encoding="utf-8")
+    assert len(re.findall(r"\b\d+ s\b", text)) == len(NAMES) + 1
+
+
+def test_building_changes_no_tracked_file(built_book: Path, state_before):
+    if state_before is None:
+        pytest.skip("not a git checkout")
+    assert tracked_state() == state_before

@@ -1,0 +1,261 @@
+"""The built pages in headless Chromium, with no host but this one; screenshots under `_build`."""
+
+import base64
+import functools
+import http.server
+import json
+import os
+import re
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import chapters
+import pytest
+from conftest import ROOT
+from selenium import webdriver
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select, WebDriverWait
+
+pytestmark = pytest.mark.browser
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHAPTERS = [f"notebooks/{name}" for name in chapters.names()]
+PAGES = ["book/index", *CHAPTERS, "book/methods", "book/glossary", "book/api", "book/running", "book/status"]
+FLAGS = (
+    *("headless=new", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "hide-scrollbars"),
+    *("disable-background-networking", "disable-component-update", "disable-sync", "disable-dev-shm-usage"),
+)
+SCREENSHOTS = ROOT / "_build" / "screenshots"
+DESKTOP, PHONE = (1280, 900), (390, 844)
+
+
+@pytest.fixture(scope="session")
+def programs() -> tuple[str, str]:
+    """Browser and driver; without them the tests skip, except in continuous integration."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    driver = shutil.which("chromedriver")
+    if browser and driver:
+        return browser, driver
+    reason = "needs chromium and chromedriver (on Debian: apt install chromium chromium-driver)"
+    return pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="session")
+def site(built_book: Path) -> Iterator[str]:
+    """The address of the built book."""
+    handler = functools.partial(Quiet, directory=str(built_book))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def start(programs: tuple[str, str], profile: Path) -> webdriver.Chrome:
+    options = Options()
+    options.binary_location, driver = programs
+    for flag in FLAGS:
+        options.add_argument(f"--{flag}")
+    options.add_argument(f"--user-data-dir={profile}")
+    # Whatever is not this machine does not exist.
+    options.add_argument("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    return webdriver.Chrome(options=options, service=Service(driver))
+
+
+@pytest.fixture(scope="module")
+def browser(programs, tmp_path_factory) -> Iterator[webdriver.Chrome]:
+    driver = start(programs, tmp_path_factory.mktemp("profile"))
+    yield driver
+    driver.quit()
+
+
+def open_page(browser, address: str, size=DESKTOP, scheme: str = "light", scripts: bool = True) -> None:
+    """Load a page and wait until its charts, widgets and formulas are there; old log entries are dropped."""
+    browser.get_log("performance")
+    browser.get_log("browser")
+    metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size == PHONE}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not scripts})
+    browser.get(address)
+    if scripts:
+        WebDriverWait(browser, 60).until(
+            lambda b: b.execute_script(
+                "return document.readyState === 'complete'"
+                " && document.documentElement.dataset.charts === 'ready'"
+                " && [...document.querySelectorAll('.sl-frames')].every(f => f.querySelector('.noUi-handle'))"
+                " && (!document.querySelector('.math') || !!document.querySelector('mjx-container'))"
+            )
+        )
+
+
+def requests(browser) -> list[dict]:
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    return [event for event in events if event["method"].startswith("Network.")]
+
+
+def screenshot(browser, name: str, size) -> None:
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    height = browser.execute_script("return document.documentElement.scrollHeight")
+    clip = {"x": 0, "y": 0, "width": size[0], "height": min(height, 12000), "scale": 1}
+    shot = browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
+    (SCREENSHOTS / f"{name}.png").write_bytes(base64.b64decode(shot["data"]))
+
+
+def pictures(browser) -> list[str]:
+    script = "return [...document.querySelectorAll('.sl-live svg')].map(svg => svg.outerHTML)"
+    return browser.execute_script(script)
+
+
+@pytest.mark.parametrize(("mode", "size"), [("light", DESKTOP), ("dark", DESKTOP), ("phone", PHONE)])
+@pytest.mark.parametrize("page", PAGES)
+def test_page_is_whole(browser, site, page, mode, size):
+    scheme = "dark" if mode == "dark" else "light"
+    open_page(browser, f"{site}/{page}.html", size, scheme)
+    screenshot(browser, f"{mode}-{page.replace('/', '-')}", size)
+    # nothing failed, nothing was asked of another host
+    for event in requests(browser):
+        if event["method"] == "Network.requestWillBeSent":
+            address = event["params"]["request"]["url"]
+            assert address.startswith((site, "data:", "blob:", "about:", "chrome:")), address
+        elif event["method"] == "Network.responseReceived":
+            response = event["params"]["response"]
+            assert response["status"] < 400, response["url"]
+        elif event["method"] == "Network.loadingFailed":
+            assert event["params"].get("canceled") or event["params"]["type"] == "Document", event
+    errors = [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    assert not errors
+    # every chart is live
+    figures = browser.find_elements("css selector", ".sl-figure:not(.sl-frames)")
+    assert all(figure.get_attribute("data-live") == "yes" for figure in figures)
+    assert len(pictures(browser)) == len(figures)
+    assert figures or page not in ["book/index", *CHAPTERS]
+    # the page itself does not scroll sideways
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= size[0]
+    # light is light, dark is dark, and text in pictures is legible on it
+    assert browser.execute_script("return document.documentElement.dataset.theme") == scheme
+    ground = brightness(browser, "getComputedStyle(document.body).backgroundColor")
+    assert ground > 0.9 if scheme == "light" else ground < 0.15
+    if figures:
+        fill = "getComputedStyle(document.querySelector('.sl-live svg text')).fill"
+        assert abs(brightness(browser, fill) - ground) > 0.5
+
+
+def brightness(browser, expression: str) -> float:
+    red, green, blue = map(float, re.findall(r"[\d.]+", browser.execute_script(f"return {expression}"))[:3])
+    return (0.299 * red + 0.587 * green + 0.114 * blue) / 255
+
+
+@pytest.mark.parametrize("page", ["book/index", *CHAPTERS])
+def test_menus_and_sliders_of_charts_change_the_picture(browser, site, page):
+    open_page(browser, f"{site}/{page}.html")
+    controls = browser.find_elements("css selector", ".vega-bind")
+    if not controls:
+        pytest.skip("no chart here has a menu or slider of its own")
+    for control in controls:
+        live = control.find_element("xpath", "ancestor::div[contains(@class, 'sl-live')]")
+
+        def picture(live=live) -> str:
+            return live.find_element("css selector", "svg").get_attribute("outerHTML")
+
+        before = picture()
+        seen = set()
+        menu = control.find_elements("tag name", "select")
+        choices = control.find_elements("css selector", "input[type=radio], input[type=checkbox]")
+        ranges = control.find_elements("css selector", "input[type=range]")
+        for index in range(len(Select(menu[0]).options) if menu else 0):
+            Select(menu[0]).select_by_index(index)
+            settle(browser, live)
+            seen.add(picture())
+        for choice in choices:
+            browser.execute_script("arguments[0].click()", choice)
+            settle(browser, live)
+            seen.add(picture())
+        for end in (Keys.HOME, Keys.END) if ranges else ():
+            ranges[0].send_keys(end)
+            settle(browser, live)
+            seen.add(picture())
+        assert seen - {before}, control.text
+
+
+def settle(browser, live) -> None:
+    """Wait for Vega to finish drawing."""
+    script = "arguments[0].closest('.sl-figure').view.runAsync().then(() => arguments[1](true))"
+    browser.execute_async_script(script, live)
+
+
+def test_some_chapter_has_something_to_play_with(browser, site):
+    found = 0
+    for page in CHAPTERS[:2]:
+        open_page(browser, f"{site}/{page}.html")
+        found += len(browser.find_elements("css selector", ".vega-bind, .sl-frames .noUi-handle"))
+    assert found >= 2
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_sliders_over_frames_change_the_picture_without_a_kernel(browser, site, page):
+    open_page(browser, f"{site}/{page}.html")
+    sliders = browser.find_elements("css selector", ".sl-frames")
+    if not sliders:
+        pytest.skip("no slider over frames in this chapter")
+    for slider in sliders:
+
+        def frame(slider=slider) -> list[str]:
+            images = slider.find_elements("tag name", "img")
+            return [image.get_attribute("src") for image in images if image.is_displayed()]
+
+        before = frame()
+        handle = slider.find_element("css selector", ".noUi-handle")
+        handle.send_keys(Keys.ARROW_RIGHT)
+        if frame() == before:
+            handle.send_keys(Keys.ARROW_LEFT)
+        assert len(before) == 1 and frame() != before
+        assert slider.find_element("css selector", ".widget-readout").text
+
+
+def test_formulas_are_set(browser, site):
+    open_page(browser, f"{site}/book/methods.html")
+    assert len(browser.find_elements("css selector", "mjx-container svg")) > 3
+
+
+def test_pages_work_from_the_disk_too(browser, built_book):
+    open_page(browser, (built_book / "book/index.html").as_uri())
+    assert pictures(browser)
+
+
+@pytest.mark.parametrize("page", ["book/index", *CHAPTERS])
+def test_without_scripts_pictures_and_scoreboard_stay(programs, site, page, tmp_path):
+    browser = start(programs, tmp_path)
+    try:
+        open_page(browser, f"{site}/{page}.html", scripts=False)
+        shot = browser.execute_cdp_cmd("Page.captureScreenshot", {})
+        (SCREENSHOTS / f"without-scripts-{page.replace('/', '-')}.png").write_bytes(
+            base64.b64decode(shot["data"])
+        )
+        document = browser.execute_cdp_cmd("DOM.getDocument", {})["root"]["nodeId"]
+
+        def boxes(selector: str) -> list[float]:
+            found = browser.execute_cdp_cmd(
+                "DOM.querySelectorAll", {"nodeId": document, "selector": selector}
+            )
+            models = [browser.execute_cdp_cmd("DOM.getBoxModel", {"nodeId": n}) for n in found["nodeIds"]]
+            return [model["model"]["height"] for model in models]
+
+        figures = boxes(".sl-figure")
+        static = boxes(".sl-chart > svg") + boxes(".sl-frames noscript img")
+        assert figures and len(static) == len(figures)
+        assert all(height > 40 for height in static)
+        if page == "book/index":
+            assert len(boxes(".sl-scoreboard tbody tr")) > 10
+    finally:
+        browser.quit()
