@@ -1,24 +1,23 @@
-"""Pictures of clusters: how many, what they hold, and the images inside them.
+"""Pictures of clusters: how many there are, what they hold, how well they match the classes.
 
 Every function takes tidy tables (pandas) and returns a described Altair chart.
 """
 
-import base64
-import io
-
 import altair as alt
 import numpy as np
 import pandas as pd
-from PIL import Image
-from sklearn.decomposition import PCA
 
 from splinelab.charts.renderer import describe
 from splinelab.charts.separability import order
-from splinelab.charts.theme import BLUE, DIGITS, GREEN, GREY, ORANGE, SKY, VERMILION
-from splinelab.codes import SplineCodes
-from splinelab.data import Dataset
+from splinelab.charts.theme import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION
 
-__all__ = ["ari_table", "cluster_heatmap", "code_map", "k_by_split", "k_scan", "map_table", "thumbnails"]
+__all__ = [
+    "ari_table",
+    "cluster_counts",
+    "cluster_heatmap",
+    "k_by_split",
+    "k_scan",
+]
 
 REPRESENTATION_COLOURS = {
     "codes": BLUE,
@@ -28,17 +27,6 @@ REPRESENTATION_COLOURS = {
     "logits": GREY,
     "pixels": SKY,
 }
-
-
-def thumbnails(images: np.ndarray) -> list[str]:
-    """Images (samples × 1 × height × width, 0 to 1) as PNG data addresses of 16 greys, one each."""
-    addresses = []
-    for image in images:
-        greys = Image.fromarray(np.uint8(np.round(np.asarray(image)[0] * 255))).quantize(16)
-        file = io.BytesIO()
-        greys.save(file, "PNG", optimize=True, bits=4)
-        addresses.append("data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii"))
-    return addresses
 
 
 def k_scan(table: pd.DataFrame) -> alt.TopLevelMixin:
@@ -124,104 +112,11 @@ def k_by_split(table: pd.DataFrame) -> alt.TopLevelMixin:
     )
 
 
-def map_table(
-    looks: dict[str, SplineCodes | np.ndarray], images: Dataset, clusters: np.ndarray, margin: np.ndarray
-) -> pd.DataFrame:
-    """The table that `code_map` draws: the first two principal components of each view, scaled to one box.
-
-    `looks` maps a view's name to codes or vectors with one row per image, `clusters` and `margin` hold one
-    number per image.
-    """
-    pictures = thumbnails(images.images)
-    rows = []
-    for view, points in looks.items():
-        points = points.bits() if isinstance(points, SplineCodes) else points
-        plane = PCA(2, svd_solver="full").fit_transform(np.asarray(points, np.float64))
-        plane /= np.abs(plane).max(axis=0)
-        rows += [
-            {
-                "sample": index,
-                "view": view,
-                "x": x,
-                "y": y,
-                "digit": int(images.labels[index]),
-                "cluster": int(clusters[index]),
-                "margin": float(margin[index]),
-                "image": pictures[index],
-            }
-            for index, (x, y) in enumerate(plane)
-        ]
-    return pd.DataFrame(rows)
-
-
-def code_map(table: pd.DataFrame, title: str = "") -> alt.TopLevelMixin:
-    """Images as points in the plane; hover to see the image, choose what the colour says.
-
-    `table` comes from `map_table`.
-    """
-    views = list(table["view"].unique())
-    colour = alt.param(
-        name="map_colour",
-        value="digit",
-        bind=alt.binding_radio(options=["digit", "cluster", "logit margin"], name="colour "),
-    )
-    view = alt.param(name="map_view", value=views[0], bind=alt.binding_radio(options=views, name="of "))
-    # The image stands in a table of its own, once, however many views show it.
-    lookup = table.drop_duplicates("sample")[["sample", "image", "digit", "cluster", "margin"]]
-    base = (
-        alt.Chart(table[["sample", "x", "y", "view"]])
-        .transform_filter("datum.view == map_view")
-        .transform_lookup("sample", alt.LookupData(lookup, "sample", ["image", "digit", "cluster", "margin"]))
-        .encode(
-            x=alt.X(
-                "x:Q", title="first principal component", axis=alt.Axis(labels=False, ticks=False, grid=False)
-            ),
-            y=alt.Y("y:Q", title="second", axis=alt.Axis(labels=False, ticks=False, grid=False)),
-            tooltip=["image:N", "digit:N", "cluster:N", alt.Tooltip("margin:Q", format=".2f")],
-        )
-    )
-    groups = [str(number) for number in range(max(10, int(table["cluster"].max()) + 1))]
-    extra = ["#333333", "#c154c1", "#00857a", "#8a8a00", "#5b6ee1", "#aa4466"]
-    named = (
-        base.transform_filter("map_colour != 'logit margin'")
-        .transform_calculate(group="toString(map_colour == 'digit' ? datum.digit : datum.cluster)")
-        .mark_circle(size=42, opacity=0.85)
-        .encode(
-            color=alt.Color(
-                "group:N",
-                title=None,
-                sort=groups,
-                scale=alt.Scale(domain=groups, range=[*DIGITS, *extra][: len(groups)]),
-            )
-        )
-    )
-    graded = (
-        base.transform_filter("map_colour == 'logit margin'")
-        .mark_circle(size=42, opacity=0.85)
-        .encode(
-            color=alt.Color(
-                "margin:Q", title="margin", scale=alt.Scale(scheme="viridis", domain=[0, 1], clamp=True)
-            )
-        )
-    )
-    chart = (
-        alt.layer(named, graded)
-        .resolve_scale(color="independent")
-        .add_params(colour, view)
-        .properties(width=460, height=380, title=title)
-    )
-    return describe(
-        chart,
-        "Images as points, placed by the first two principal components of what the net makes of them. "
-        "Colour shows the digit, the k-means cluster or the logit margin; hovering shows the image.",
-    )
-
-
 def cluster_heatmap(table: pd.DataFrame, summary: pd.DataFrame, images: pd.DataFrame) -> alt.TopLevelMixin:
     """Cluster by digit, beside each cluster's margin and error; a click on a cluster shows its images.
 
     `table` has the columns cluster, digit and images (a count), in the order of display; `summary` cluster,
-    margin (median) and error (share); `images` cluster, place (0, 1, 2, …) and image (see `thumbnails`).
+    margin (median) and error (share); `images` cluster, place (0, 1, 2, …) and image (see `maps.thumbnails`).
     """
     order = list(summary["cluster"])
     doubtful = summary.loc[summary["margin"].idxmin(), "cluster"]
@@ -277,6 +172,28 @@ def cluster_heatmap(table: pd.DataFrame, summary: pd.DataFrame, images: pd.DataF
         "How many images of each digit lie in each cluster, with the cluster's median logit margin and error "
         f"rate. Cluster {doubtful} has the smallest margin; some of its images are shown at the right.",
     )
+
+
+def cluster_counts(rows: np.ndarray) -> alt.TopLevelMixin:
+    """A bare cluster by digit heat map of counts (clusters × digits): one frame of a slider over k."""
+    table = pd.DataFrame(
+        [
+            {"cluster": cluster, "digit": digit, "images": int(images)}
+            for cluster, counts in enumerate(rows)
+            for digit, images in enumerate(counts)
+        ]
+    )
+    chart = (
+        alt.Chart(table)
+        .mark_rect()
+        .encode(
+            x=alt.X("digit:O", axis=alt.Axis(labelAngle=0)),
+            y=alt.Y("cluster:O", axis=alt.Axis(labels=False, ticks=False)),
+            color=alt.Color("images:Q", scale=alt.Scale(type="sqrt", scheme="blues")),
+        )
+        .properties(width=330, height=300)  # one size for all frames, however many rows
+    )
+    return describe(chart, f"Images by cluster and digit, for {len(rows)} clusters.")
 
 
 def ari_table(table: pd.DataFrame) -> alt.TopLevelMixin:

@@ -3,7 +3,7 @@
 import altair as alt
 
 from splinelab import clustering, data, protocol
-from splinelab.charts.clusters import code_map, map_table
+from splinelab.charts.maps import code_map, map_table
 from splinelab.recording import record
 
 __all__ = ["landing"]
