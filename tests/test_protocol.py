@@ -1,0 +1,133 @@
+"""What chapters share: equal images for all arms, views of a recording, comparisons, intervals of ARI."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score, roc_auc_score
+
+from splinelab import clustering, data, protocol, zoo
+from splinelab.errors import InputError
+from splinelab.nets import mlp
+from splinelab.recording import record
+
+
+@pytest.fixture(scope="module")
+def images():
+    return data.digits()
+
+
+@pytest.fixture(scope="module")
+def recording(images):
+    return record(mlp((64, 20, 30, 10), seed=0), images.take(slice(0, 80)))
+
+
+def test_evaluation_images_are_disjoint_stratified_and_fixed(images):
+    first, again = (protocol.evaluation_images(images, 100) for _ in range(2))
+    assert {name: part.checksum for name, part in first.items()} == {
+        name: part.checksum for name, part in again.items()
+    }
+    rows = {name: {image.tobytes() for image in part.images} for name, part in first.items()}
+    assert not rows["training"] & rows["held-out"]
+    for part in first.values():
+        assert len(part) == 100
+        assert np.bincount(part.labels).min() >= 9
+
+
+def test_training_images_are_those_of_the_zoo():
+    pool = data.mnist5k()
+    split = data.protocol_split(pool)
+    fitted = {image.tobytes() for image in pool.take(split.train).images}
+    parts = protocol.evaluation_images(pool, 200)
+    assert all(image.tobytes() in fitted for image in parts["training"].images)
+    assert not any(image.tobytes() in fitted for image in parts["held-out"].images)
+
+
+def test_views(recording):
+    looks = protocol.views(recording)
+    assert looks["linear"].shape == (80, 60)
+    np.testing.assert_array_equal(looks["linear"][:, 50:], looks["logits"])
+    np.testing.assert_array_equal(looks["post-ReLU"], np.maximum(looks["linear"][:, :50], 0))
+    np.testing.assert_array_equal(looks["codes"].bits(), looks["linear"][:, :50] > 0)
+    np.testing.assert_allclose(np.linalg.norm(looks["unit length"], axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(looks["standardised"].std(axis=0), 1, rtol=1e-3)
+    np.testing.assert_allclose(looks["standardised"].mean(axis=0), 0, atol=1e-5)
+
+
+def test_dead_units_do_not_divide_by_zero():
+    net = mlp((64, 5, 10), seed=0)
+    net.linear1.weight.data.zero_()
+    net.linear1.bias.data.fill_(-1)
+    looks = protocol.views(record(net, data.digits().take(slice(0, 4))))
+    for name in ("standardised", "unit length"):
+        assert np.isfinite(looks[name]).all()
+
+
+def test_compare_agrees_with_scikit_learn(images):
+    few = protocol.sample(images, 60)
+    models = [mlp((64, 20, 30, 10), seed=seed) for seed in (0, 1)]
+    found = protocol.compare(models, few, ["Jaccard", "cosine linear"], resamples=20)
+    above = np.triu_indices(60, 1)
+    inter = (few.labels[:, None] != few.labels)[above]
+    expected = []
+    for model in models:
+        bits = protocol.views(record(model, few))["codes"].bits().astype(int)
+        both, either = bits @ bits.T, (bits[:, None] | bits).sum(axis=2)
+        expected.append(roc_auc_score(inter, (1 - both / either)[above]))
+    assert found.values["Jaccard"].auc == pytest.approx(np.mean(expected), abs=1e-6)
+    value, low, high = found.interval("Jaccard")
+    assert low <= value <= high
+
+
+def test_unknown_comparisons_are_named(recording):
+    with pytest.raises(InputError, match="no comparison"):
+        protocol.distance_matrices(protocol.views(recording), ["Manhattan"])
+
+
+def test_margin_by_hand():
+    np.testing.assert_allclose(protocol.logit_margin(np.array([[0.1, 0.9, 0.3], [2, 2, -1]])), [0.6, 0])
+
+
+def test_nets_come_from_the_zoo_or_are_trained(images, monkeypatch):
+    monkeypatch.setattr(protocol, "SMALL_BUDGET", 5)
+    (shipped,) = protocol.nets("N-mse", [0], data.mnist5k())
+    loaded = zoo.load("N-mse", 0)
+    for mine, theirs in zip(shipped.parameters(), loaded.parameters(), strict=True):
+        np.testing.assert_array_equal(mine.detach(), theirs.detach())
+    (small,) = protocol.nets("N-mse", [0], images)
+    assert small.linear1.in_features == 64
+    one, other = protocol.nets("untrained", [0, 1], images)
+    assert not np.array_equal(one.linear1.weight.detach(), other.linear1.weight.detach())
+
+
+def test_figures_follow_the_weights():
+    """A perturbed zoo weight changes what a chapter would print."""
+    few = protocol.evaluation_images(data.mnist5k(), 100)["held-out"]
+    net = zoo.load("GA-mse", 0)
+    before = protocol.compare([net], few, ["Jaccard"], resamples=2).values["Jaccard"]
+    net.linear1.weight.data[:, 300:400] += 0.05
+    after = protocol.compare([net], few, ["Jaccard"], resamples=2).values["Jaccard"]
+    assert abs(before.auc - after.auc) > 1e-3
+
+
+def test_ari_without_resampling_is_scikit_learns():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 5, 200)
+    noisy = np.where(rng.random(200) < 0.6, truth, rng.integers(-1, 7, 200))
+    found = clustering.bootstrap_ari({"noisy": [noisy], "same": [truth]}, truth, resamples=50)
+    assert found.values["noisy"].ari == pytest.approx(adjusted_rand_score(truth, noisy))
+    assert found.values["same"].ari == 1
+    assert np.all(found.draws["same"].ari == 1)
+    value, low, high = found.interval("noisy", "ari")
+    assert low < value < high
+
+
+def test_ari_draws_leave_copies_out():
+    """Random labels score zero on average, also when images are drawn twice."""
+    rng = np.random.default_rng(1)
+    truth, chance = rng.integers(0, 4, 150), [rng.integers(0, 4, 150) for _ in range(5)]
+    found = clustering.bootstrap_ari({"chance": chance}, truth, resamples=200)
+    assert abs(found.draws["chance"].ari.mean()) < 0.01
+
+
+def test_ari_of_unequal_seeds_is_refused():
+    with pytest.raises(InputError, match="same number for every name"):
+        clustering.bootstrap_ari({"a": [[0, 1]], "b": [[0, 1], [1, 0]]}, [0, 1])
