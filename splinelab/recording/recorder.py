@@ -178,7 +178,7 @@ class Recorder(TorchFunctionMode):
         base = path if path and plain else f"{path}.{op}" if path else op
         self.calls[base] += 1
         name = base if self.calls[base] == 1 else f"{base}#{self.calls[base]}"
-        return None if self._ignored(op, name) or base in self.ignore else name
+        return None if self._ignored(op, name) else name
 
     def _ignored(self, op: str, name: str) -> bool:
         path = self.stack[-1][0] if self.stack else ""
