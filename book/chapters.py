@@ -119,6 +119,8 @@ def cleaned(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     for cell in notebook.cells:
         for key in ("papermill", "execution"):
             cell.metadata.pop(key, None)
+        if not cell.metadata.get("tags", True):  # papermill gives every cell a list
+            del cell.metadata["tags"]
         if cell.cell_type == "code":
             cell["outputs"] = [output for output in cell.outputs if output.get("name") != "stderr"]
     return _stable_widgets(notebook)

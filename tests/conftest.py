@@ -43,24 +43,17 @@ def pytest_sessionfinish():
         _build.terminate()
 
 
-def tracked_state() -> str | None:
+def _tracked() -> str | None:
     """What git sees of the tracked files, or `None` outside a checkout."""
-    try:
-        state = subprocess.run(
-            ["git", "diff", "HEAD", "--stat"], cwd=ROOT, capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return state.stdout
+    command = ["git", "diff", "HEAD", "--stat"]
+    state = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return None if state.returncode else state.stdout
 
 
-_before = tracked_state()
-
-
-@pytest.fixture(scope="session")
-def state_before() -> str | None:
-    """The tracked files as they were before the suite."""
-    return _before
+@pytest.fixture(scope="session", autouse=True)
+def tracked_state():
+    """The state of the tracked files when the suite began, and a function that gives it now."""
+    return _tracked(), _tracked
 
 
 @pytest.fixture(scope="session")

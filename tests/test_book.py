@@ -12,7 +12,7 @@ import nbformat
 import pytest
 import reference
 import yaml
-from conftest import ROOT, tracked_state
+from chapters import ROOT
 from jupytext.compare import compare_notebooks
 
 from splinelab.charts.renderer import MIME
@@ -194,7 +194,7 @@ def test_chapter_runs_with_other_parameters_and_records_nothing(name, changes, t
 
 def test_docstrings_become_markdown():
     text = reference.markdown(
-        "First line.\n\n    Parameters\n    ----------\n    x : the values\n    labels\n        one for each\n"
+        "First line.\n\nParameters\n----------\nx : the values\nlabels\n    one for each\n"
     )
     assert text.startswith("First line.\n\n**Parameters**\n\n- `x`: the values\n- `labels`: one for each")
 
@@ -248,7 +248,8 @@ def test_status_page_gives_every_run_time(built_book):
     assert len(re.findall(r"\b\d+ s\b", text)) == len(NAMES) + 1
 
 
-def test_building_changes_no_tracked_file(built_book: Path, state_before):
-    if state_before is None:
+def test_building_changes_no_tracked_file(built_book: Path, tracked_state):
+    before, now = tracked_state
+    if before is None:
         pytest.skip("not a git checkout")
-    assert tracked_state() == state_before
+    assert now() == before

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import chapters
 import pytest
-from conftest import ROOT
+from chapters import ROOT
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
