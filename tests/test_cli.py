@@ -32,7 +32,7 @@ def test_train_writes_weights_and_card(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "ga-mce"], "did you mean 'GA-mse'"),
+        (["train", "ga_mse"], "did you mean 'GA-mse'"),
         (["train", "N-mse", "--device", "gpu"], "expected 'cpu' or 'cuda'"),
         (["train", "N-mse", "--seed", "-1"], "seed is -1"),
     ],

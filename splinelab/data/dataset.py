@@ -74,8 +74,8 @@ class Dataset:
     def checksum(self) -> str:
         """SHA-256 over shape, pixels and labels, in order (hexadecimal)."""
         digest = hashlib.sha256(repr(self.images.shape).encode())
-        digest.update(self.images.tobytes())
-        digest.update(self.labels.tobytes())
+        digest.update(self.images)
+        digest.update(self.labels)
         return digest.hexdigest()
 
     def take(self, index) -> "Dataset":
