@@ -36,8 +36,8 @@ def room(module: ModuleType) -> str:
         elif callable(thing):
             parts.append(directive("function", public + signature(thing), markdown(thing.__doc__)))
         else:
-            value = repr(thing)
-            constants.append(f"- `{public}`" + (f" = `{value}`" if len(value) < 80 else ""))
+            plain = isinstance(thing, str | int | float | tuple) and len(repr(thing)) < 80
+            constants.append(f"- `{public}`" + (f" = `{thing!r}`" if plain else ""))
     if constants:
         parts.append("\n".join(["**Constants**", "", *constants]))
     return "\n\n".join(part for part in parts if part)

@@ -82,8 +82,7 @@ def open_page(browser, address: str, size=DESKTOP, scheme: str = "light", script
     """Load a page and wait until its charts, widgets and formulas are there; old log entries are dropped."""
     browser.get_log("performance")
     browser.get_log("browser")
-    metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size == PHONE}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    resize(browser, size)
     feature = {"name": "prefers-color-scheme", "value": scheme}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not scripts})
@@ -105,11 +104,18 @@ def requests(browser) -> list[dict]:
 
 
 def screenshot(browser, name: str, size) -> None:
+    """The whole page. The window is made as tall as the page: capturing beyond it shifts what scrolls."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     height = browser.execute_script("return document.documentElement.scrollHeight")
-    clip = {"x": 0, "y": 0, "width": size[0], "height": min(height, 12000), "scale": 1}
-    shot = browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
+    resize(browser, (size[0], min(max(height, size[1]), 12000)))
+    shot = browser.execute_cdp_cmd("Page.captureScreenshot", {})
     (SCREENSHOTS / f"{name}.png").write_bytes(base64.b64decode(shot["data"]))
+    resize(browser, size)
+
+
+def resize(browser, size) -> None:
+    metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size[0] == PHONE[0]}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
 
 def pictures(browser) -> list[str]:

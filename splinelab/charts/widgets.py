@@ -53,7 +53,11 @@ def frames(
     ]
     stack = ipywidgets.Stack(pictures, selected_index=start)
     slider = ipywidgets.SelectionSlider(
-        options=list(labels), index=start, description=title, layout={"width": "min(460px, 95%)"}
+        options=list(labels),
+        index=start,
+        description=title,
+        style={"description_width": "initial"},
+        layout={"width": "min(460px, 95%)"},
     )
     ipywidgets.jslink((slider, "index"), (stack, "selected_index"))
     box = ipywidgets.VBox([slider, stack])
