@@ -285,7 +285,8 @@ class Ledger:
                             "verdict": self._verdict(claim, holding)[0],
                         }
                     )
-        return pd.DataFrame(rows).set_index(["claim", "case"])
+        columns = ["claim", "case", "ours", "rule", "holds", "verdict"]
+        return pd.DataFrame(rows, columns=columns).set_index(["claim", "case"])
 
 
 def holm(p_values: list[float]) -> list[float]:
