@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from splinelab import claims
-from splinelab.claims.ledger import Claim, Ledger, Measurement, book_folder
+from splinelab.claims.entries import Claim, Measurement
+from splinelab.claims.ledger import Ledger, book_folder
 from splinelab.errors import ClaimError
 
 KEYS = [

@@ -4,7 +4,8 @@
 per chapter, and the verdicts that follow from them.
 """
 
-from splinelab.claims.ledger import Case, Claim, Ledger, Measurement, holm
+from splinelab.claims.entries import Case, Claim, Measurement
+from splinelab.claims.ledger import Ledger, holm
 from splinelab.claims.notebook import Notebook, write_verdicts
 from splinelab.claims.scoreboard import print_scoreboard, scoreboard_markdown
 

@@ -6,8 +6,11 @@ import os
 from pathlib import Path
 
 import pandas as pd
+from IPython.display import Markdown
 
-from splinelab.claims.ledger import Ledger, Measurement, results_folder
+from splinelab.claims.entries import Measurement
+from splinelab.claims.ledger import Ledger, results_folder
+from splinelab.claims.scoreboard import chapter_markdown
 from splinelab.errors import ClaimError
 
 __all__ = ["Notebook", "write_verdicts"]
@@ -52,6 +55,10 @@ class Notebook:
         """Measured cases and verdicts of some claims; without arguments, of all claims of the chapter."""
         mine = [claim.id for claim in self.ledger.claims.values() if claim.chapter == self.chapter]
         return self.ledger.table(claim_ids or mine)
+
+    def summary(self) -> Markdown:
+        """The chapter's claims and their verdicts, as they stand."""
+        return Markdown(chapter_markdown(self.ledger, self.chapter))
 
     def save(self) -> str:
         """Write the chapter's results and the ledger's verdicts; returns one line that says what happened."""

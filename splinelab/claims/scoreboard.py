@@ -4,7 +4,7 @@ import json
 
 from splinelab.claims.ledger import Ledger
 
-__all__ = ["print_scoreboard", "scoreboard_markdown"]
+__all__ = ["chapter_markdown", "print_scoreboard", "scoreboard_markdown"]
 
 
 def print_scoreboard(as_json: bool = False) -> None:
@@ -14,22 +14,43 @@ def print_scoreboard(as_json: bool = False) -> None:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return
     for row in rows:
-        measured = "–" if row["ours"] is None else f"{row['ours']:.3g} [{row['low']:.3g}, {row['high']:.3g}]"
         theirs = "–" if row["theirs"] is None else f"{row['theirs']:g}"
-        print(f"{row['id']:<28}{row['verdict']:<30}theirs {theirs:<8}ours {measured}")
-        print(f"    {' '.join(row['statement'].split())}")
+        print(f"{row['id']:<28}{row['verdict']:<30}theirs {theirs:<8}ours {_ours(row)}")
+        print(f"    {_one_line(row['statement'])}")
         if row["condition"]:
             print(f"    {row['condition']}")
 
 
 def scoreboard_markdown() -> str:
     """The scoreboard as a MyST table, every claim in the same type size, linked to its chapter."""
+    return _table(
+        [{**row, "id": f"[{row['id']}](../notebooks/{row['chapter']})"} for row in Ledger.load().rows()]
+    )
+
+
+def chapter_markdown(ledger: Ledger, chapter: str) -> str:
+    """The part of the scoreboard that belongs to one chapter, in which nothing may be measured yet."""
+    return _table(ledger.rows(chapter))
+
+
+def _table(rows: list[dict]) -> str:
     lines = ["| claim | verdict | theirs | ours, 95 % interval |", "|---|---|---|---|"]
-    for row in Ledger.load().rows():
-        measured = "–" if row["ours"] is None else f"{row['ours']:.3g} [{row['low']:.3g}, {row['high']:.3g}]"
+    for row in rows:
         theirs = "–" if row["theirs"] is None else f"{row['theirs']:g}"
         condition = f": {row['condition']}" if row["condition"] else ""
-        statement = " ".join(row["statement"].split())
-        link = f"[{row['id']}](../notebooks/{row['chapter']})"
-        lines.append(f"| {link} {statement} | **{row['verdict']}**{condition} | {theirs} | {measured} |")
+        lines.append(
+            f"| {row['id']} {_one_line(row['statement'])} | **{row['verdict']}**{condition} | {theirs} "
+            f"| {_ours(row)} |"
+        )
     return "\n".join(lines)
+
+
+def _ours(row: dict) -> str:
+    if row["ours"] is None:
+        return "–"
+    interval = "" if row["low"] == row["high"] else f" [{row['low']:.3g}, {row['high']:.3g}]"
+    return f"{row['ours']:.3g}{interval}"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
