@@ -1,6 +1,7 @@
 """Distances between samples: all of them, block by block, or the nearest ones."""
 
 import numpy as np
+import torch
 
 from splinelab.distances.kernels import kernel
 from splinelab.errors import InputError
@@ -45,13 +46,18 @@ def pairwise(a, b=None, metric="jaccard", *, backend=None, device="cpu"):
     [[5.0]]
     """
     k = kernel(a, b, metric, backend, device)
-    out = np.empty(k.shape, np.float32)
-    for rows in _slices(k.shape[0], 512):
-        for cols in _slices(k.shape[1], 4096, rows.start if b is None else 0):
-            out[rows, cols] = k.block(rows, cols).cpu().numpy()
+    out = torch.empty(k.shape)
+    on_cpu = torch.device(device).type == "cpu"
+    height, width = k.step
+    for rows in _slices(k.shape[0], height):
+        for cols in _slices(k.shape[1], width, rows.start if b is None else 0):
+            if on_cpu:
+                k.block(rows, cols, out=out[rows, cols])
+            else:
+                out[rows, cols] = k.block(rows, cols).cpu()
         if b is None:  # the part left of the diagonal block was computed above it
             out[rows.stop :, rows] = out[rows, rows.stop :].T
-    return out
+    return out.numpy()
 
 
 def neighbours(a, b=None, k=10, metric="hamming", *, backend=None, device="cpu"):
