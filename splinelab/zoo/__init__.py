@@ -3,7 +3,7 @@
 from splinelab.zoo.recipes import Entry, entries, entry, recipe, seeds
 from splinelab.zoo.store import WEIGHTS, card, load, untrained
 from splinelab.zoo.table import table
-from splinelab.zoo.train import heldout, require_heldout, train, train_small, training_images
+from splinelab.zoo.train import heldout, require_heldout, train, training_images
 
 __all__ = [
     "WEIGHTS",
@@ -18,7 +18,6 @@ __all__ = [
     "seeds",
     "table",
     "train",
-    "train_small",
     "training_images",
     "untrained",
 ]

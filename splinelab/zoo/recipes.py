@@ -4,7 +4,6 @@ import difflib
 from dataclasses import dataclass
 
 from splinelab import data
-from splinelab.data import Dataset
 from splinelab.errors import ZooError
 from splinelab.training import Recipe
 
@@ -78,8 +77,8 @@ _ALL = (
     ),
     Entry(
         "full-long",
-        "the recipe of GA on all of MNIST",
-        _FULL.replace(batch=50, steps=200_000, evaluations=40),
+        "the recipe of GA on all of MNIST, for 100 epochs",
+        _FULL.replace(batch=50, steps=120_000, evaluations=40),
         (0,),
     ),
     Entry(
@@ -130,7 +129,7 @@ def seeds(name: str) -> tuple[int, ...]:
     return entry(name).seeds
 
 
-def recipe(name: str, *, dataset: str | Dataset | None = None, steps: int | None = None) -> Recipe:
+def recipe(name: str, *, dataset: str | None = None, steps: int | None = None) -> Recipe:
     """The recipe of an entry, or its cut-down version for live training on other data or a small budget.
 
     Another ``dataset`` brings its own input size and number of protocol images.
@@ -139,12 +138,11 @@ def recipe(name: str, *, dataset: str | Dataset | None = None, steps: int | None
     (64, 200, 200, 200, 10)
     """
     found = entry(name).recipe
-    if dataset is not None:
-        images = data.load(dataset) if isinstance(dataset, str) else dataset
-        if images.name != found.dataset:
-            found = found.replace(
-                dataset=images.name,
-                sizes=(images.flat.shape[1], *found.sizes[1:]),
-                train_images=len(data.protocol_split(images).train),
-            )
+    if dataset is not None and dataset != found.dataset:
+        images = data.load(dataset)
+        found = found.replace(
+            dataset=dataset,
+            sizes=(images.flat.shape[1], *found.sizes[1:]),
+            train_images=len(data.protocol_split(images).train),
+        )
     return found if steps is None else found.replace(steps=steps)

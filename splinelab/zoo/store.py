@@ -15,10 +15,9 @@ from safetensors.torch import save as to_safetensors
 from torch import nn
 
 from splinelab._files import write_atomically
-from splinelab.data import Dataset
 from splinelab.errors import ZooError
 from splinelab.nets import mlp
-from splinelab.zoo.recipes import entry, recipe
+from splinelab.zoo.recipes import entry
 
 __all__ = ["WEIGHTS", "card", "load", "save", "untrained"]
 
@@ -64,12 +63,9 @@ def load(name: str, seed: int = 0, *, folder: str | os.PathLike | None = None) -
     return net.eval()
 
 
-def untrained(name: str, seed: int = 0, *, dataset: str | Dataset | None = None) -> nn.Sequential:
-    """The net of an entry as it was before the first step: nothing is stored, the seed says it all.
-
-    ``dataset`` gives it the input size of other images, as in ``recipe``.
-    """
-    found = recipe(name, dataset=dataset)
+def untrained(name: str, seed: int = 0) -> nn.Sequential:
+    """The net of an entry as it was before the first step: nothing is stored, the seed says it all."""
+    found = entry(name).recipe
     return mlp(found.sizes, seed=seed, scale=found.scale).eval()
 
 

@@ -3,16 +3,14 @@
 import os
 from pathlib import Path
 
-from torch import nn
-
 from splinelab.data import Dataset
 from splinelab.errors import InputError
 from splinelab.training import Fit, TrainingData, evaluate, fit, training_data
 from splinelab.zoo.probes import pair_auc
-from splinelab.zoo.recipes import Entry, entries, entry, recipe
+from splinelab.zoo.recipes import Entry, entries, entry
 from splinelab.zoo.store import save
 
-__all__ = ["heldout", "require_heldout", "train", "train_small", "training_images"]
+__all__ = ["heldout", "require_heldout", "train", "training_images"]
 
 
 def train(
@@ -52,17 +50,6 @@ def train(
     if resume.parent.is_dir() and not any(resume.parent.iterdir()):
         resume.parent.rmdir()
     return paths
-
-
-def train_small(name: str, seed: int, dataset: str | Dataset, *, steps: int) -> nn.Sequential:
-    """A net by the recipe of an entry, cut to ``steps`` and trained now on the given data set; nothing is
-    written. It has seen the training images of ``protocol_split`` alone (or as many as its recipe names)."""
-    short = recipe(name, dataset=dataset, steps=steps).replace(evaluations=1)
-    result = fit(short, seed)
-    snapshot = entry(name).snapshot
-    if snapshot in result.snapshots:
-        result.net.load_state_dict(result.snapshots[snapshot])
-    return result.net.float()
 
 
 def training_images(name: str) -> Dataset:
