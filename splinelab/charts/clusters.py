@@ -148,7 +148,6 @@ def cluster_heatmap(table: pd.DataFrame, summary: pd.DataFrame, images: pd.DataF
                 opacity=dim,
                 tooltip=["cluster:N", alt.Tooltip(f"{name}:Q", format=".2f")],
             )
-            .add_params(pick)
             .properties(width=85, height=240)
         )
 

@@ -109,11 +109,11 @@ def bootstrap(distances, labels, *, resamples=400, seed=0):
     draws = {name: [] for name in stacks}
     rng = np.random.default_rng(seed)
     for _ in range(resamples):
-        images, weights = _draw(rng, codes)
+        pairs, weights = _draw(rng, codes)
         chosen = np.bincount(rng.integers(seeds, size=seeds), minlength=seeds)
         for name, stack in ranks.items():
             take = chosen if len(stack) > 1 else np.ones(1)
-            drawn = [rank.draw(images, weights) for rank, times in zip(stack, take, strict=True) if times]
+            drawn = [rank.draw(pairs, weights) for rank, times in zip(stack, take, strict=True) if times]
             draws[name].append(_mean(drawn, take[take > 0]))
     columns = {name: np.array([astuple(draw) for draw in found]).T for name, found in draws.items()}
     return Bootstrap(values, {name: Separability(*found) for name, found in columns.items()})
@@ -149,16 +149,13 @@ class _Ranks:
         self.value = separability(histogram)
         level, self.values = _levels(distances)
         self.count, self.bins = len(self.values), overlap_bins(self.values)
-        # count levels for different-class pairs, as many for same-class pairs, one for the diagonal.
+        # count levels for different-class pairs, then as many for same-class pairs.
         level += self.count * (codes[:, None] == codes)
-        np.fill_diagonal(level, 2 * self.count)
-        self.level = torch.from_numpy(level)
+        self.level = torch.from_numpy(level.reshape(-1))
 
-    def draw(self, images, weights):
-        level = self.level[images][:, images].reshape(-1)
-        pairs = torch.outer(weights, weights).reshape(-1)
-        counts = torch.bincount(level, pairs, 2 * self.count + 1).numpy()
-        return summarise(self.values, self.bins, counts[self.count : -1], counts[: self.count])
+    def draw(self, pairs, weights):
+        counts = torch.bincount(self.level[pairs], weights, 2 * self.count).numpy()
+        return summarise(self.values, self.bins, counts[self.count :], counts[: self.count])
 
 
 def _mean(found, weights):
@@ -185,13 +182,17 @@ def _levels(distances):
 
 
 def _draw(rng, codes):
-    """The distinct images of one draw with replacement, and how often each was drawn."""
+    """The pairs of different images of one draw with replacement (as places in the flat n × n matrix), and
+    how often each was drawn: once for all matrices."""
+    n = len(codes)
     while True:
-        weights = np.bincount(rng.integers(len(codes), size=len(codes)), minlength=len(codes))
+        weights = np.bincount(rng.integers(n, size=n), minlength=n)
         images = np.flatnonzero(weights)
         sizes = np.bincount(codes[images])
         if (sizes > 1).any() and (sizes > 0).sum() > 1:
-            return torch.from_numpy(images), torch.from_numpy(weights[images]).double()
+            one, other = torch.triu_indices(len(images), len(images), 1)
+            images, weights = torch.from_numpy(images), torch.from_numpy(weights[images]).double()
+            return images[one] * n + images[other], weights[one] * weights[other]
 
 
 def _check_stacks(stacks):
