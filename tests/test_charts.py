@@ -16,7 +16,7 @@ from docutils import nodes
 from PIL import Image
 
 from splinelab import charts
-from splinelab.charts import page, renderer, theme, widgets
+from splinelab.charts import page, renderer, tables, theme, widgets
 from splinelab.errors import InputError
 
 
@@ -100,11 +100,28 @@ def test_too_many_rows_are_refused():
         alt.Chart(table(renderer.MAX_ROWS + 1)).mark_point().to_dict()
 
 
+def test_tables_survive_as_text():
+    rows = [
+        {"name": 'comma, "quote"', "k": 2, "share": 0.25, "chosen": True},
+        {"name": "11", "k": -3, "share": None, "chosen": False},
+        {"name": None, "k": 10, "share": 1e-6, "chosen": None},
+    ]
+    assert tables.unpack(*tables.pack(rows)) == rows
+
+
+def test_named_tables_are_read_as_csv():
+    spec = renderer.tidy(interactive().to_dict())
+    assert all(isinstance(text, str) for text in spec["datasets"].values())
+    (found,) = tables.tables(spec)
+    assert [row["net"] for row in found] == list(table()["net"])
+    np.testing.assert_allclose([row["x"] for row in found], table()["x"], rtol=0.01, atol=1e-3)
+
+
 def test_nan_and_infinity_become_null():
     rows = [{"x": math.nan, "y": 1.0}, {"x": math.inf, "y": 2.5}, {"x": -math.inf, "y": 3.0}]
     chart = charts.describe(alt.Chart(alt.Data(values=rows)).mark_point().encode(x="x:Q", y="y:Q"), "Gaps.")
     bundle = chart._repr_mimebundle_()
-    assert [row["x"] for row in renderer.tables(bundle[renderer.MIME])[0]] == [None] * 3
+    assert [row["x"] for row in tables.tables(bundle[renderer.MIME])[0]] == [None] * 3
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from docutils import nodes
 
 from splinelab.charts import renderer as charts
+from splinelab.charts.tables import tables
 from splinelab.charts.widgets import MIME as FRAMES_MIME
 
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
@@ -79,10 +80,10 @@ def to_csv(rows: list[dict]) -> str:
 
 def csv_links(spec: dict) -> str:
     """Links that carry the figure's tables themselves, so that they work from a page saved to disk."""
-    tables = charts.tables(spec)
+    found = tables(spec)
     links = []
-    for index, rows in enumerate(tables, start=1):
-        number = f" {index}" if len(tables) > 1 else ""
+    for index, rows in enumerate(found, start=1):
+        number = f" {index}" if len(found) > 1 else ""
         encoded = base64.b64encode(to_csv(rows).encode()).decode("ascii")
         links.append(
             f'<a class="sl-csv" download="figure{number.replace(" ", "-")}.csv" '
