@@ -33,9 +33,8 @@ def use() -> None:
     alt.theme.register("splinelab", enable=True)(_theme)
     alt.data_transformers.enable("default", max_rows=MAX_ROWS)
     alt.renderers.enable("html")
-    html = (
-        alt.renderers.get() if "google.colab" in sys.modules else None
-    )  # Colab draws no Vega-Lite by itself
+    # Colab draws no Vega-Lite by itself.
+    html = alt.renderers.get() if "google.colab" in sys.modules else None
 
     def render(spec: dict, **_: Any) -> dict[str, Any]:
         bundle = mimebundle(spec)
@@ -104,8 +103,7 @@ def tidy(spec: dict) -> dict:
     """The same chart with rounded numbers, nulls for NaN and infinities, and names counted from 0.
 
     Altair names data, views and parameters after hashes of the unrounded numbers, whose last digits depend on
-    the processor. Tables become CSV text, a fifth of the
-    size.
+    the processor. Tables become CSV text, a fifth of the size.
     """
     spec = dict(spec)
     datasets = {
