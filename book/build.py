@@ -64,6 +64,11 @@ def write_html() -> None:
     built = subprocess.run([*command, "--quiet"], check=False)
     if built.returncode:
         raise SystemExit("jupyter-book found something to complain about: see the warnings above.")
+    for page in (BUILD / "html").rglob(
+        "*.html"
+    ):  # the theme's script picks a colour scheme; be light without it
+        text = page.read_text(encoding="utf-8")
+        page.write_text(text.replace("<html ", '<html data-theme="light" ', 1), encoding="utf-8")
 
 
 def run_all(sources: dict[str, Path], target: Path, results: Path) -> None:

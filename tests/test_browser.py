@@ -248,6 +248,8 @@ def test_without_scripts_pictures_and_scoreboard_stay(programs, site, page, tmp_
         (SCREENSHOTS / f"without-scripts-{page.replace('/', '-')}.png").write_bytes(
             base64.b64decode(shot["data"])
         )
+        browser.execute_cdp_cmd("DOM.enable", {})
+        browser.execute_cdp_cmd("CSS.enable", {})
         document = browser.execute_cdp_cmd("DOM.getDocument", {})["root"]["nodeId"]
 
         def boxes(selector: str) -> list[float]:
@@ -261,7 +263,16 @@ def test_without_scripts_pictures_and_scoreboard_stay(programs, site, page, tmp_
         static = boxes(".sl-chart > svg") + boxes(".sl-frames noscript img")
         assert figures and len(static) == len(figures)
         assert all(height > 40 for height in static)
+        styles = browser.execute_cdp_cmd(
+            "CSS.getComputedStyleForNode", {"nodeId": first_node(browser, document, ".sl-chart svg text")}
+        )["computedStyle"]
+        assert {"name": "fill", "value": "none"} not in styles
         if page == "book/index":
             assert len(boxes(".sl-scoreboard tbody tr")) > 10
     finally:
         browser.quit()
+
+
+def first_node(browser, document: int, selector: str) -> int:
+    found = browser.execute_cdp_cmd("DOM.querySelector", {"nodeId": document, "selector": selector})
+    return found["nodeId"]
