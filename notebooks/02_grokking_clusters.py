@@ -568,15 +568,17 @@ else:
     print("the files of full MNIST are not at hand: its figures are the stored ones")
 
 # %% tags=["hide-input"]
-ledger.table("spline-4d", "spline-4e")[["ours", "rule", "holds"]]
+ledger.table("spline-4d", "spline-4e")
 
 # %% [markdown]
 # ## What reproduces, what does not, and why
 #
 # CONCLUSION
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"]
 print(ledger.save())
+
+# %% tags=["hide-input", "hide-output"]
 ledger.table()
 
 # %% [markdown]

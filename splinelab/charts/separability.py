@@ -186,7 +186,13 @@ def auc_by_step(table: pd.DataFrame) -> alt.TopLevelMixin:
             scale=alt.Scale(type="log"),
             axis=alt.Axis(format="~s", values=[1, 10, 100, 1000, 10_000]),
         )
-        color = alt.Color("quantity:N", scale=scale, title=None, sort=list(scale.domain))
+        color = alt.Color(
+            "quantity:N",
+            scale=scale,
+            title=None,
+            sort=list(scale.domain),
+            legend=alt.Legend(symbolOpacity=1, symbolStrokeWidth=0),  # the band's own would be faint
+        )
         band = base.mark_area(opacity=0.2).encode(
             x=x, y=alt.Y("low:Q", title=title), y2="high:Q", color=color
         )

@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import yaml
 
 from splinelab.claims.entries import Claim, Measurement
@@ -160,25 +159,21 @@ class Ledger:
             "condition": condition,
         }
 
-    def table(self, claim_ids: Iterable[str]) -> pd.DataFrame:
-        """Every measured case of some claims, with the digits that a reader needs."""
-        holding, rows = self.holding(), []
-        for claim in (self.claims[claim_id] for claim_id in claim_ids):
-            for case in claim.cases:
-                found = self.measurements.get(claim.id, {}).get(case.label)
-                if found:
-                    rows.append(
-                        {
-                            "claim": claim.id,
-                            "case": case.label,
-                            "ours": found.text,
-                            "rule": str(case),
-                            "holds": "yes" if holding[claim.id, case.label] else "no",
-                            "verdict": self._verdict(claim, holding)[0],
-                        }
-                    )
-        columns = ["claim", "case", "ours", "rule", "holds", "verdict"]
-        return pd.DataFrame(rows, columns=columns).set_index(["claim", "case"])
+    def cases(self, claim_ids: Iterable[str]) -> list[dict]:
+        """Every measured case of some claims: what was found, the rule, and whether it holds."""
+        holding = self.holding()
+        return [
+            {
+                "claim": claim_id,
+                "case": case.label,
+                "measured": found,
+                "rule": str(case),
+                "holds": holding[claim_id, case.label],
+            }
+            for claim_id in claim_ids
+            for case in self.claims[claim_id].cases
+            if (found := self.measurements.get(claim_id, {}).get(case.label))
+        ]
 
 
 def holm(p_values: list[float]) -> list[float]:

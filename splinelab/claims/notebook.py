@@ -5,12 +5,11 @@ import json
 import os
 from pathlib import Path
 
-import pandas as pd
 from IPython.display import Markdown
 
 from splinelab.claims.entries import Measurement
 from splinelab.claims.ledger import Ledger, results_folder
-from splinelab.claims.scoreboard import chapter_markdown
+from splinelab.claims.scoreboard import cases_markdown, chapter_markdown
 from splinelab.errors import ClaimError
 
 __all__ = ["Notebook", "write_verdicts"]
@@ -51,10 +50,10 @@ class Notebook:
         self.ledger.add(claim_id, case, measurement)
         self._new.setdefault(claim_id, {})[case] = measurement
 
-    def table(self, *claim_ids: str) -> pd.DataFrame:
-        """Measured cases and verdicts of some claims; without arguments, of all claims of the chapter."""
+    def table(self, *claim_ids: str) -> Markdown:
+        """Measured cases of some claims; without arguments, of all claims of the chapter."""
         mine = [claim.id for claim in self.ledger.claims.values() if claim.chapter == self.chapter]
-        return self.ledger.table(claim_ids or mine)
+        return Markdown(cases_markdown(self.ledger, claim_ids or mine))
 
     def summary(self) -> Markdown:
         """The chapter's claims and their verdicts, as they stand."""

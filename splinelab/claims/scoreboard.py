@@ -1,10 +1,11 @@
 """The ledger as readers see it: in the terminal, as JSON, and on the book's landing page."""
 
 import json
+from collections.abc import Iterable
 
 from splinelab.claims.ledger import Ledger
 
-__all__ = ["chapter_markdown", "print_scoreboard", "scoreboard_markdown"]
+__all__ = ["cases_markdown", "chapter_markdown", "print_scoreboard", "scoreboard_markdown"]
 
 
 def print_scoreboard(as_json: bool = False) -> None:
@@ -31,6 +32,21 @@ def scoreboard_markdown() -> str:
 def chapter_markdown(ledger: Ledger, chapter: str) -> str:
     """The part of the scoreboard that belongs to one chapter, in which nothing may be measured yet."""
     return _table(ledger.rows(chapter))
+
+
+def cases_markdown(ledger: Ledger, claim_ids: Iterable[str]) -> str:
+    """Every measured case of some claims as a table."""
+    lines = [
+        "| claim | case | ours, 95 % interval | n | seeds | data, measured | rule | holds |",
+        "|" + "---|" * 8,
+    ]
+    for row in ledger.cases(claim_ids):
+        found = row["measured"]
+        lines.append(
+            f"| {row['claim']} | {row['case']} | {found.text} | {found.n} | {len(found.seeds)} "
+            f"| {found.data}, {found.measured} | {row['rule']} | {'yes' if row['holds'] else 'no'} |"
+        )
+    return "\n".join(lines)
 
 
 def _table(rows: list[dict]) -> str:
