@@ -5,7 +5,6 @@ import warnings
 import fastcluster
 import hdbscan
 import numpy as np
-from kneed import KneeLocator
 from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import squareform
@@ -37,11 +36,10 @@ def cluster(
     one of hamming, jaccard, l2, cosine; by default jaccard for codes and l2 for vectors.
 
     - "kmeans": k-means++ with `n_init` starts from `seed`, the only random method here; l2 (on codes: of
-    their
-      bits, so that squared distances are Hamming counts).
-    - "ward", "average": agglomeration cut into exactly `k` clusters. Ward is defined for l2 only (on
-    codes: √Hamming). - "dbscan": `eps` is by default the knee of the sorted distances to the (min_samples
-    − 1)-th neighbour
+      their bits, so that squared distances are Hamming counts).
+    - "ward", "average": agglomeration cut into exactly `k` clusters. Ward is defined for l2 only (on codes:
+      √Hamming).
+    - "dbscan": `eps` is by default the knee of the sorted distances to the (min_samples − 1)-th neighbour
       (`knee_eps`), a rule that uses no labels; a sample itself counts towards `min_samples`, as in
       scikit-learn.
     - "hdbscan": `min_cluster_size` is by default 1 % of the samples, at least 5; `min_samples` as given.
@@ -90,9 +88,11 @@ def cluster(
 def knee_eps(x, *, metric: str | None = None, min_samples: int = 5) -> float:
     """DBSCAN's eps by the knee rule: the knee of the sorted distances to the (min_samples − 1)-th neighbour.
 
-    The knee is kneed's (Satopää et al., 2011; convex, increasing, S = 1). Where the curve has none (equal
-    distances, say), eps is its largest value; where the rule gives 0 (more copies than min_samples), the
-    smallest positive float32, so that only copies are neighbours.
+    The knee is the point of the curve that lies furthest below the chord between its ends: the largest value
+    of the difference curve of Satopää et al. (2011). Their detector, which takes the first local maximum that
+    stands out, is made for curves as they arrive; on ties between codes it stops at the last few samples.
+    Where the rule gives 0 (more copies than min_samples), eps is the smallest positive float32, so that only
+    copies are neighbours.
     """
     metric = resolve_metric(x, metric)
     n = check_samples(x, metric)
@@ -104,12 +104,8 @@ def knee_eps(x, *, metric: str | None = None, min_samples: int = 5) -> float:
     else:
         far = neighbours(x, k=nth, metric=metric)[1][:, -1]
     curve = np.sort(far.astype(np.float64))
-    knee = None
-    if curve[-1] > curve[0]:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # "no knee found" is answered below
-            knee = KneeLocator(np.arange(n), curve, curve="convex", direction="increasing").knee
-    eps = curve[-1] if knee is None else curve[int(knee)]
+    below = np.linspace(curve[0], curve[-1], n) - curve
+    eps = curve[np.argmax(below)] if curve[-1] > curve[0] else curve[-1]
     return float(max(eps, np.finfo(np.float32).tiny))
 
 
