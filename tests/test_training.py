@@ -287,7 +287,7 @@ def test_cuda_trains_to_about_the_same_net():
 # --- checkpoints
 
 KILLED = """
-import hashlib, json, os, random, signal, sys, threading, time
+import hashlib, json, os, signal, sys
 import torch
 torch.set_num_threads(1)
 from splinelab import _files
@@ -314,12 +314,12 @@ def run(**options):
     assert result.switch_step is not None
     print(json.dumps([hashlib.sha256(bits).hexdigest(), result.history, result.switch_step]), flush=True)
 
-def on_call(name, count, partial=False):
+def on_call(name, count, after=False):
     # Die in the count-th call of os.<name>: while a checkpoint is written, before or after it takes its name.
     original, calls = getattr(os, name), [0]
     def wrapped(*args, **kwargs):
         calls[0] += 1
-        if calls[0] == count and not partial:
+        if calls[0] == count and not after:
             die()
         result = original(*args, **kwargs)
         if calls[0] == count:
@@ -344,18 +344,27 @@ def half_written(count):
         return file
     os.fdopen = wrapped
 
-def timer(seconds):
-    threading.Thread(target=lambda: (time.sleep(seconds), die()), daemon=True).start()
+def on_step(count, after):
+    # Die inside a training step: before or after the weights change.
+    step, calls = torch.optim.AdamW.step, [0]
+    def wrapped(self, *args, **kwargs):
+        calls[0] += 1
+        if calls[0] == count and not after:
+            die()
+        step(self, *args, **kwargs)
+        if calls[0] == count:
+            die()
+    torch.optim.AdamW.step = wrapped
 
 moments = [
     lambda: on_call("fsync", 1),                 # before the very first checkpoint exists
     lambda: half_written(3),
     lambda: on_call("replace", 4),
-    lambda: on_call("replace", 3, partial=True),
-    lambda: timer(0.15),
-    lambda: timer(0.3),
+    lambda: on_call("replace", 3, after=True),
+    lambda: on_step(13, after=False),
+    lambda: on_step(31, after=True),
     lambda: on_call("fsync", 5),
-    lambda: on_call("replace", 4, partial=True),
+    lambda: on_call("replace", 4, after=True),
 ]
 killed = 0
 for moment in [None, *moments, None]:            # an uninterrupted run first, the last resume at the end
@@ -371,7 +380,7 @@ for moment in [None, *moments, None]:            # an uninterrupted run first, t
         assert status == 0, status
     else:
         killed += os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-assert killed >= len(moments) - 2, killed       # a timer may come too late on a fast machine
+assert killed == len(moments), killed
 """
 
 
