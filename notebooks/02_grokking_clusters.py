@@ -1,5 +1,11 @@
 # ---
 # jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -21,6 +27,22 @@
 # - The eleventh cluster is real: small logit margins, many errors. Ordinary nets have such images too.
 # - Codes beat the source's activations in two of three networks with mean squared error and lose in all three with
 #   cross-entropy. Activations of unit length beat codes in all six.
+
+# %% tags=["colab", "remove-cell"]
+# On Colab only: fetch the repository and install the package from it.
+import sys
+
+if "google.colab" in sys.modules:
+    import os
+    import subprocess
+
+    if not os.path.isdir("/content/splinelab"):
+        clone = ["git", "clone", "--quiet", "--depth", "1", "https://github.com/splinelab/splinelab", "/content/splinelab"]
+        subprocess.run(clone, check=True)
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "-e", "/content/splinelab"]
+    subprocess.run(install, check=True)
+    sys.path.insert(0, "/content/splinelab")
+    os.chdir("/content/splinelab/notebooks")
 
 # %% tags=["parameters", "hide-cell"]
 dataset = "mnist5k"  # or "digits", scikit-learn's 8 × 8 digits
