@@ -75,19 +75,19 @@ def run_all(sources: dict[str, Path], target: Path, results: Path) -> None:
     """Run chapters, one for each core; those that measure time run last and alone."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
-    def run(name: str, threads: int) -> None:
+    def run(name: str) -> None:
         started = time.monotonic()
-        chapters.execute(sources[name], target / f"{name}.ipynb", results=results, threads=threads)
+        chapters.execute(sources[name], target / f"{name}.ipynb", results=results)
         print(f"  {name}: {time.monotonic() - started:.0f} s", flush=True)
 
     together = [name for name in sources if name not in ALONE]
     workers = max(1, min(cores, len(together)))
     print(f"Running {len(sources)} chapters, {workers} at a time", flush=True)
     with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(lambda name: run(name, max(1, cores // workers)), together))
+        list(pool.map(run, together))
     for name in sources:
         if name in ALONE:
-            run(name, cores)
+            run(name)
 
 
 def stage_pages() -> None:

@@ -79,7 +79,6 @@ def execute(
     target: Path,
     *,
     results: Path,
-    threads: int = 1,
     parameters: dict | None = None,
 ) -> None:
     """Run one notebook with papermill, in the folder of the chapters; a failure names the chapter.
@@ -96,8 +95,9 @@ def execute(
         "SPLINELAB_RESULTS": str(results),
         "TQDM_DISABLE": "1",  # a bar would leave its speed in the notebook
         "PYTHONHASHSEED": "0",
+        "OMP_NUM_THREADS": "1",  # nets of this size lose by more, and chapters fill the cores with processes
+        "MKL_NUM_THREADS": "1",
     }
-    environment |= {key: str(threads) for key in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     run = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if run.returncode:
         raise SystemExit(f"Chapter {source.stem} failed:\n{run.stderr[-4000:] or run.stdout[-4000:]}")

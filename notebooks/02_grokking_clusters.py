@@ -66,7 +66,7 @@ committed = dataset == "mnist5k" and seed == 0 and not quick
 in_zoo = dataset == "mnist5k" and seed == 0
 seeds = range(seed, seed + (5 if committed else 2 if in_zoo else 1))
 ks = range(2, 21) if committed else range(2, 15, 2)
-STARTS = 3  # of k-means
+STARTS = 2  # of k-means++
 images = data.load(dataset)
 parts = protocol.evaluation_images(images, n=1000 if committed else 200)
 ledger = claims.Notebook("02_grokking_clusters", committed=committed)
@@ -225,7 +225,7 @@ pd.DataFrame(
 # %% [markdown]
 # ## The map
 #
-# *What does the eleventh cluster hold?* Take one net, GA-mse, and 500 of its held-out images. Hover over the points
+# *What does the eleventh cluster hold?* Take one net, GA-mse, and 400 of its held-out images. Hover over the points
 # that lie between the clumps; colour them by cluster, or by the logit margin (the largest output minus the second).
 
 # %% tags=["hide-input"]
@@ -236,7 +236,7 @@ looks = protocol.views(recording)
 k_fine = 11 if 11 in ks else 10
 fine = scans["GA-mse", seed, "held-out", "codes"].labels[k_fine]
 margin = protocol.logit_margin(recording.output)
-few = np.sort(np.random.default_rng(0).permutation(len(heldout))[:500])
+few = np.sort(np.random.default_rng(0).permutation(len(heldout))[:400])
 maps.code_map(
     maps.map_table(
         {"codes": looks["codes"][few], "linear outputs": looks["linear"][few]},
@@ -283,7 +283,7 @@ inside = pd.DataFrame(
     [
         {"cluster": rename[c], "place": place, "image": picture}
         for c in order
-        for place, picture in enumerate(maps.thumbnails(heldout.images[np.flatnonzero(fine == c)[:30]]))
+        for place, picture in enumerate(maps.thumbnails(heldout.images[np.flatnonzero(fine == c)[:24]]))
     ]
 )
 pictures.cluster_heatmap(cells.sort_values("digit"), summary, inside)

@@ -12,6 +12,7 @@ collect_ignore_glob = ["*.py"]
 # The kernels inherit these: no tracked file changes, no progress bar speaks.
 os.environ["SPLINELAB_RESULTS"] = tempfile.mkdtemp(prefix="splinelab-results-")
 os.environ["TQDM_DISABLE"] = "1"
+os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"  # as when the outputs were stored
 
 
 def pytest_collectstart(collector):

@@ -93,8 +93,8 @@ def logit_margin(output: np.ndarray) -> np.ndarray:
 def nets(name: str, seeds: Iterable[int], dataset: Dataset) -> list[nn.Module]:
     """One net per seed: the zoo's where it has them, else the same recipe trained for `SMALL_BUDGET` steps.
 
-    The zoo's nets of MNIST-5k belong to the seeds that they were trained with; those of full MNIST serve its
-    training and test images. `"untrained"` is GA-mse before its first step and exists for every seed.
+    The zoo's nets belong to the data set and the seeds that they were trained with. `"untrained"` is GA-mse
+    before its first step and exists for every seed.
     """
     if name == "untrained":
         sizes = zoo.recipe("GA-mse", dataset=dataset.name).sizes
@@ -103,7 +103,7 @@ def nets(name: str, seeds: Iterable[int], dataset: Dataset) -> list[nn.Module]:
     recipe = zoo.recipe(name, dataset=dataset.name, steps=SMALL_BUDGET)
     return [
         zoo.load(name, seed)
-        if seed in entry.seeds and dataset.pool == "mnist-train"
+        if seed in entry.seeds and dataset.name == entry.recipe.dataset
         else fit(recipe, seed).net
         for seed in seeds
     ]

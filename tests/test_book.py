@@ -253,3 +253,22 @@ def test_building_changes_no_tracked_file(built_book: Path, tracked_state):
     if before is None:
         pytest.skip("not a git checkout")
     assert now() == before
+
+
+def test_fresh_measurements_agree_with_the_committed_ones(built_book):
+    """The book's own run measures again what its data allow; the rest stays as it was, date and all."""
+    for name in NAMES:
+        committed_file = ROOT / "book/results" / f"{name}.json"
+        if not committed_file.exists():
+            continue
+        stored = json.loads(committed_file.read_text())
+        fresh = json.loads((ROOT / "_build/results" / f"{name}.json").read_text())
+        assert fresh.keys() == stored.keys()
+        for claim, cases in stored.items():
+            assert fresh[claim].keys() == cases.keys()
+            for case, before in cases.items():
+                for key in ("value", "low", "high"):
+                    after = fresh[claim][case][key]
+                    assert after == pytest.approx(before[key], abs=0.005), f"{claim}, {case}: {key}"
+                if before["data"] != "mnist5k":
+                    assert fresh[claim][case] == before
