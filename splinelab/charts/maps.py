@@ -80,7 +80,11 @@ def code_map(table: pd.DataFrame, title: str = "") -> alt.TopLevelMixin:
             x=alt.X(
                 "x:Q", title="first principal component", axis=alt.Axis(labels=False, ticks=False, grid=False)
             ),
-            y=alt.Y("y:Q", title="second", axis=alt.Axis(labels=False, ticks=False, grid=False)),
+            y=alt.Y(
+                "y:Q",
+                title="second principal component",
+                axis=alt.Axis(labels=False, ticks=False, grid=False),
+            ),
             tooltip=["image:N", "digit:N", "cluster:N", alt.Tooltip("margin:Q", format=".2f")],
         )
     )

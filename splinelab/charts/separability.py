@@ -54,7 +54,7 @@ def histogram_grid(table: pd.DataFrame) -> alt.TopLevelMixin:
             color=alt.Color("pair:N", scale=PAIRS, title=None, legend=alt.Legend(orient="top")),
         )
         .transform_filter("datum.split == grid_split")
-        .properties(width=130, height=80)
+        .properties(width=116, height=80)
         .facet(
             row=alt.Row(
                 "net:N",
@@ -63,7 +63,7 @@ def histogram_grid(table: pd.DataFrame) -> alt.TopLevelMixin:
                 header=alt.Header(labelAngle=0, labelAlign="left"),
             ),
             column=alt.Column("metric:N", title=None, sort=order(table, "metric")),
-            spacing=10,
+            spacing=9,
         )
         .resolve_scale(y="independent")
         .add_params(split)
