@@ -38,6 +38,7 @@ ROOMS = [
     "distances",
     "clustering",
     "zoo",
+    "protocol",
     "claims",
     "charts",
 ]
