@@ -47,7 +47,8 @@ if "google.colab" in sys.modules:
     import subprocess
 
     if not os.path.isdir("/content/{name}"):
-        clone = ["git", "clone", "--quiet", "--depth", "1", "{repository()}", "/content/{name}"]
+        address = "{repository()}"
+        clone = ["git", "clone", "--quiet", "--depth", "1", address, "/content/{name}"]
         subprocess.run(clone, check=True)
     install = [sys.executable, "-m", "pip", "install", "--quiet", "-e", "/content/{name}"]
     subprocess.run(install, check=True)

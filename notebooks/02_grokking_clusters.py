@@ -38,7 +38,8 @@ if "google.colab" in sys.modules:
     import subprocess
 
     if not os.path.isdir("/content/splinelab"):
-        clone = ["git", "clone", "--quiet", "--depth", "1", "https://github.com/splinelab/splinelab", "/content/splinelab"]
+        address = "https://github.com/splinelab/splinelab"
+        clone = ["git", "clone", "--quiet", "--depth", "1", address, "/content/splinelab"]
         subprocess.run(clone, check=True)
     install = [sys.executable, "-m", "pip", "install", "--quiet", "-e", "/content/splinelab"]
     subprocess.run(install, check=True)
