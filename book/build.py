@@ -189,7 +189,11 @@ def store_notebooks(wanted: list[str]) -> None:
         nbformat.write(notebook, NOTEBOOKS / f"{name}.ipynb")
     from splinelab.claims import write_verdicts
 
-    write_verdicts(ROOT / "book/results")
+    verdicts = ROOT / "book/results/verdicts.json"
+    before = verdicts.read_text() if verdicts.exists() else ""
+    write_verdicts(verdicts.parent)
+    if verdicts.read_text() != before:
+        print("Verdicts have changed: run this again, so that the summaries at the chapters' tops follow.")
 
 
 def write_colab_cells() -> None:

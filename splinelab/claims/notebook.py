@@ -27,7 +27,6 @@ class Notebook:
     def __init__(self, chapter: str, *, committed: bool) -> None:
         self.chapter, self.committed = chapter, committed
         self.ledger = Ledger.load()
-        self._new: dict[str, dict[str, Measurement]] = {}
 
     def record(
         self, claim_id: str, case: str, interval: tuple[float, float, float], *, n: int, seeds, data
@@ -48,7 +47,6 @@ class Notebook:
         if before and before.same_as(measurement):
             measurement = before
         self.ledger.add(claim_id, case, measurement)
-        self._new.setdefault(claim_id, {})[case] = measurement
 
     def table(self, *claim_ids: str) -> Markdown:
         """Measured cases of some claims; without arguments, of all claims of the chapter."""
@@ -60,7 +58,7 @@ class Notebook:
         return Markdown(chapter_markdown(self.ledger, self.chapter))
 
     def save(self) -> str:
-        """Write the chapter's results and the ledger's verdicts; returns one line that says what happened."""
+        """Write the chapter's results; returns one line that says what happened."""
         if not self.committed:
             return (
                 "Another data set, seed or budget than the committed one: nothing was written to the ledger."
@@ -73,8 +71,8 @@ class Notebook:
             if self.ledger.claims[claim_id].chapter == self.chapter
         }
         write_json(folder / f"{self.chapter}.json", mine)
-        count = sum(map(len, self._new.values()))
-        return f"{count} measurements of {len(self._new)} claims recorded."
+        count = sum(map(len, mine.values()))
+        return f"The ledger now holds {count} measurements of {len(mine)} claims of this chapter."
 
 
 def write_verdicts(folder: Path | None = None) -> None:
