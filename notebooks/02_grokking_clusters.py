@@ -184,7 +184,7 @@ counts = pd.DataFrame(
         for k, n in pd.Series(chosen_k(name, part, look)).value_counts().sort_index().items()
     ]
 )
-pictures.k_by_split(counts)
+pictures.k_by_split(counts[counts["representation"] == "codes"])
 
 # %% tags=["hide-input"]
 pd.DataFrame(
