@@ -1,11 +1,13 @@
 """record() against slow, independent references: forward hooks and forward passes written by hand."""
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scipy.spatial.distance import cdist
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -720,23 +722,27 @@ def test_an_accelerator_gives_the_same_codes():
     assert record(net, x, device="cuda", pools=True).codes == record(net, x, pools=True).codes
 
 
-README = """
-import splinelab
-from splinelab.distances import neighbours
-recording = splinelab.record(my_cnn, images)  # any nn.Module; images: samples × channels × height × width
-codes = recording.codes                       # one bit per ReLU and sample, packed, layers by name
-index, distance = neighbours(codes, k=5, metric="hamming")
-"""
+def readme_snippets() -> list[str]:
+    """The python blocks of the README as a reader copies them."""
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    return [block.split("```")[0] for block in text.split("```python\n")[1:]]
 
 
 def test_the_five_lines_of_the_readme():
-    names = {"my_cnn": cnn().train(), "images": inputs(30, 1, 8, 8)}
-    exec(README, names)
-    bits = (np.concatenate(list(hooked(cnn(), names["images"]).values()), axis=1) > 0).astype(float)
-    hamming = (bits[:, None] != bits).mean(axis=2)
-    np.fill_diagonal(hamming, np.inf)
-    np.testing.assert_allclose(names["distance"], np.sort(hamming, axis=1)[:, :5], atol=1e-6)
-    np.testing.assert_allclose(np.take_along_axis(hamming, names["index"], 1), names["distance"], atol=1e-6)
+    names = {"model": cnn().train(), "images": inputs(30, 1, 8, 8)}
+    exec(readme_snippets()[0], names)
+    bits = (np.concatenate(list(hooked(cnn(), names["images"]).values()), axis=1) > 0).astype(int)
+    jaccard = cdist(bits, bits, "jaccard")
+    np.fill_diagonal(jaccard, np.inf)
+    np.testing.assert_allclose(names["distance"], np.sort(jaccard, axis=1)[:, :5], atol=1e-6)
+    np.testing.assert_allclose(np.take_along_axis(jaccard, names["index"], 1), names["distance"], atol=1e-6)
+
+
+def test_the_readme_brings_a_model_and_images_to_try():
+    names = {}
+    example, lines = readme_snippets()[1], readme_snippets()[0]
+    exec(example + lines, names)
+    assert names["index"].shape == (500, 5) and len(names["recording"].codes) == 500
 
 
 def test_the_package_exports_what_a_user_types_first():
