@@ -5,16 +5,16 @@ overwritten. The mode switches itself off inside a call, so that `F.relu`, which
 once.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 
 import numpy as np
 import torch
-from torch.nn.modules import module as torch_module
 from torch.overrides import TorchFunctionMode
 
 from splinelab.codes import join_packed
 from splinelab.errors import InputError, UnsupportedOperationError
 from splinelab.recording.arrays import Rows, check_finite, pack, pack_above
+from splinelab.recording.names import CallNames
 from splinelab.recording.rules import (
     ACTIVATIONS,
     MATHS,
@@ -34,8 +34,6 @@ DROPOUTS = frozenset(
     for kind in ("", "alpha_", "feature_", "feature_alpha_")
     for n in ("", "1d", "2d", "3d")
 )
-# Modules that are one activation: a layer in them carries their path alone, without the operation's name.
-PLAIN_HOMES = ("torch.nn.modules.activation", "torch.nn.modules.pooling")
 
 
 class Recorder(TorchFunctionMode):
@@ -47,7 +45,7 @@ class Recorder(TorchFunctionMode):
 
     def __init__(self, model, *, activations: bool, pools: bool, ignore: tuple[str, ...], expected: int):
         super().__init__()
-        self.paths = {id(module): path for path, module in model.named_modules()}
+        self.names = CallNames(model)
         self.activations, self.pools, self.ignore = activations, pools, ignore
         self.layers: dict[str, int] = {}  # name → bits per sample, fixed by the first batch
         self.pre: defaultdict[str, Rows] = defaultdict(lambda: Rows(expected))
@@ -62,8 +60,7 @@ class Recorder(TorchFunctionMode):
         self.samples = samples
         self.first = self.seen == 0
         self.parts = {}
-        self.calls: Counter[str] = Counter()
-        self.stack: list[tuple[str, torch.nn.Module]] = []
+        self.names.begin()
 
     def packed(self) -> np.ndarray:
         """The batch's codes, samples × ⌈bits / 8⌉."""
@@ -71,27 +68,13 @@ class Recorder(TorchFunctionMode):
             self._refuse_change(f"did not call {list(self.layers)[len(self.parts)]!r}")
         return join_packed(list(self.parts.values()), list(self.layers.values()))
 
-    # The module stack. Global hooks leave the model's own hooks alone and see modules in every container.
-
     def __enter__(self):
-        self.hooks = [
-            torch_module.register_module_forward_pre_hook(self._enter_module),
-            torch_module.register_module_forward_hook(self._leave_module, always_call=True),
-        ]
+        self.names.__enter__()
         return super().__enter__()
 
     def __exit__(self, *exception):
-        for hook in self.hooks:
-            hook.remove()
+        self.names.__exit__(*exception)
         return super().__exit__(*exception)
-
-    def _enter_module(self, module, args):
-        if id(module) in self.paths:
-            self.stack.append((self.paths[id(module)], module))
-
-    def _leave_module(self, module, args, output):
-        if id(module) in self.paths and self.stack:
-            self.stack.pop()
 
     # The calls
 
@@ -173,23 +156,18 @@ class Recorder(TorchFunctionMode):
 
     def _name(self, op: str) -> str | None:
         """Unique name of this call, or None when the caller asked to ignore it."""
-        path, module = self.stack[-1] if self.stack else ("", None)
-        plain = any(base.__module__ in PLAIN_HOMES for base in type(module).__mro__)
-        base = path if path and plain else f"{path}.{op}" if path else op
-        self.calls[base] += 1
-        name = base if self.calls[base] == 1 else f"{base}#{self.calls[base]}"
+        name = self.names.name(op)
         return None if self._ignored(op, name) else name
 
     def _ignored(self, op: str, name: str) -> bool:
-        path = self.stack[-1][0] if self.stack else ""
+        path = self.names.path
         above = (path == entry or path.startswith(f"{entry}.") for entry in self.ignore)
         return op in self.ignore or name in self.ignore or any(above)
 
     def _place(self, op: str) -> str:
-        path = self.stack[-1][0] if self.stack else ""
-        where = f"module {path!r}" if path else "the model's own forward"
+        path = self.names.path
         way_out = f"ignore=({op!r},)" + (f" or ignore=({path!r},)" if path else "")
-        return f"It is called in {where}. To record the rest without it pass {way_out}."
+        return f"It is called in {self.names.where}. To record the rest without it pass {way_out}."
 
     # What is refused
 

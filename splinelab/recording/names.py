@@ -1,0 +1,60 @@
+"""Names of calls: after the module whose forward makes them."""
+
+from collections import Counter
+
+from torch.nn.modules import module as torch_module
+
+__all__ = ["CallNames"]
+
+# Modules that are one activation: a layer in them carries their path alone, without the operation's name.
+PLAIN_HOMES = ("torch.nn.modules.activation", "torch.nn.modules.pooling")
+
+
+class CallNames:
+    """Follows a model's forward pass and names its calls. A context manager; `begin` starts a pass."""
+
+    def __init__(self, model):
+        self.paths = {id(module): path for path, module in model.named_modules()}
+
+    def begin(self) -> None:
+        """Count from one again."""
+        self.calls: Counter[str] = Counter()
+        self.stack: list[tuple[str, object]] = []
+
+    def __enter__(self):
+        # Global hooks leave the model's own hooks alone and see modules in every container.
+        self.hooks = [
+            torch_module.register_module_forward_pre_hook(self._enter_module),
+            torch_module.register_module_forward_hook(self._leave_module, always_call=True),
+        ]
+        return self
+
+    def __exit__(self, *exception):
+        for hook in self.hooks:
+            hook.remove()
+
+    def _enter_module(self, module, args):
+        if id(module) in self.paths:
+            self.stack.append((self.paths[id(module)], module))
+
+    def _leave_module(self, module, args, output):
+        if id(module) in self.paths and self.stack:
+            self.stack.pop()
+
+    @property
+    def path(self) -> str:
+        """The module whose forward runs; "" in the model's own."""
+        return self.stack[-1][0] if self.stack else ""
+
+    @property
+    def where(self) -> str:
+        """The same as words."""
+        return f"module {self.path!r}" if self.path else "the model's own forward"
+
+    def name(self, op: str) -> str:
+        """A unique name for this call of `op`: `act`, `block.relu`, `act#2`, …"""
+        path, module = self.stack[-1] if self.stack else ("", None)
+        plain = any(base.__module__ in PLAIN_HOMES for base in type(module).__mro__)
+        base = path if path and plain else f"{path}.{op}" if path else op
+        self.calls[base] += 1
+        return base if self.calls[base] == 1 else f"{base}#{self.calls[base]}"
