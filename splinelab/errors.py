@@ -11,6 +11,7 @@ __all__ = [
     "SplinelabError",
     "TrainingError",
     "UnsupportedOperationError",
+    "VerificationError",
     "ZooError",
 ]
 
@@ -37,6 +38,10 @@ class TrainingError(SplinelabError, RuntimeError):
 
 class UnsupportedOperationError(SplinelabError, NotImplementedError):
     """A network uses an operation that has no rule for spline codes."""
+
+
+class VerificationError(SplinelabError, RuntimeError):
+    """A result that was computed exactly does not agree with the network itself."""
 
 
 class ZooError(SplinelabError):

@@ -1,0 +1,124 @@
+"""The rest of a network: what it does to the activations of one of its layers."""
+
+import difflib
+
+import torch
+from torch import nn
+
+from splinelab.errors import InputError
+
+__all__ = ["Rest"]
+
+BATCH = 256
+
+
+class Rest(nn.Module):
+    """A network from a layer on: takes the output of the module called `layer`, gives the network's output.
+
+    Parameters
+    ----------
+    model : the whole network, shared and not copied.
+    layer : the path of a module, as in `model.named_modules()`. Its *output* is the input of the rest.
+    example : one or more inputs of the model, samples first. The part before the layer is run on the first,
+        for shapes only.
+
+    Raises `InputError` when there is no such module, when it is called more than once, and when something
+    beside it reaches the output (a skip connection round the layer): then its activations do not determine
+    the output, and the rest of the network is no function of them.
+
+    Recording the rest gives the layers behind `layer`, by the names that they have in the whole model. Polytope
+    codes "from layer L to the output" (Black, Sharkey et al., 2022) are the codes of `Rest(model, L, x)`.
+    """
+
+    def __init__(self, model: nn.Module, layer: str, example):
+        super().__init__()
+        modules = dict(model.named_modules())
+        if layer not in modules or not layer:
+            names = [name for name in modules if name]
+            close = difflib.get_close_matches(str(layer), names, n=1, cutoff=0.4)
+            hint = f"did you mean {close[0]!r}?" if close else f"It has {', '.join(names)}."
+            raise InputError(f"The model has no layer {layer!r}; {hint}")
+        self.model, self.layer = model, layer
+        example = torch.as_tensor(example)[:1]
+        self.register_buffer("example", self._like_weights(example).clone(), persistent=False)
+        self._check_cut()
+
+    def named_modules(self, memo=None, prefix: str = "", remove_duplicate: bool = True):
+        """The whole model's names, so that layers are called here as there."""
+        yield prefix, self
+        for name, module in self.model.named_modules(memo, prefix, remove_duplicate):
+            if name != prefix:
+                yield name, module
+
+    def forward(self, activations: torch.Tensor) -> torch.Tensor:
+        """Activations at the layer, samples × …, to the model's output."""
+        return self._forward(activations, self.example)
+
+    @torch.no_grad()
+    def activations(self, inputs) -> torch.Tensor:
+        """The layer's output for inputs of the model, samples × …, in evaluation mode."""
+        inputs = getattr(inputs, "images", inputs)
+        inputs = self._like_weights(torch.as_tensor(inputs))
+        flags = [(module, module.training) for module in self.modules()]
+        try:
+            for module, _ in flags:
+                module.training = False
+            return torch.cat([self._before(batch) for batch in inputs.split(BATCH)])
+        finally:
+            for module, training in flags:
+                module.training = training
+
+    def _like_weights(self, x: torch.Tensor) -> torch.Tensor:
+        weight = next((p for p in self.model.parameters() if p.is_floating_point()), None)
+        return x if weight is None else x.to(weight)
+
+    def _before(self, inputs: torch.Tensor) -> torch.Tensor:
+        seen = []
+        hook = self.model.get_submodule(self.layer).register_forward_hook(
+            lambda module, args, output: seen.append(output)
+        )
+        try:
+            self.model(inputs.clone())
+        finally:
+            hook.remove()
+        if len(seen) != 1 or not torch.is_tensor(seen[0]):
+            what = f"was called {len(seen)} times" if len(seen) != 1 else "gives no single tensor"
+            raise InputError(
+                f"The layer {self.layer!r} {what} in one pass; choose one that gives one tensor."
+            )
+        return seen[0].clone()
+
+    def _forward(self, activations: torch.Tensor, example: torch.Tensor) -> torch.Tensor:
+        # What comes before the layer is of no interest to whoever watches: function modes are off there.
+        unseen = torch._C.DisableTorchFunction()
+
+        def swap(module, args, output):
+            unseen.__exit__(None, None, None)
+            return activations
+
+        hook = self.model.get_submodule(self.layer).register_forward_hook(swap)
+        unseen.__enter__()
+        try:
+            return self.model(example.clone())
+        except BaseException:
+            unseen.__exit__(None, None, None)
+            raise
+        finally:
+            hook.remove()
+
+    @torch.no_grad()
+    def _check_cut(self) -> None:
+        activations = self.activations(self.example)
+        flags = [(module, module.training) for module in self.modules()]
+        for module, _ in flags:
+            module.training = False
+        generator = torch.Generator().manual_seed(0)
+        other = torch.rand(self.example.shape, generator=generator, dtype=torch.float64)
+        outputs = [self._forward(activations.clone(), x) for x in (self.example, other.to(self.example))]
+        for module, training in flags:
+            module.training = training
+        if not torch.equal(*outputs):
+            raise InputError(
+                f"The output does not depend on the input through {self.layer!r} alone: a connection goes round "
+                "it. Choose a layer that everything passes, such as the end of a residual block."
+            )
