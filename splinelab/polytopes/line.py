@@ -13,7 +13,7 @@ __all__ = ["Line"]
 
 
 class Line(Mesh):
-    """One-dimensional cells. `points`: vertices × 1; cell i runs from vertex `left[i]` to vertex `right[i]`."""
+    """One-dimensional cells. `points`: vertices × 1; cell i runs from vertex `left[i]` to `right[i]`."""
 
     def __init__(self, points, left, right, max_rows: int | None = None):
         super().__init__(np.reshape(points, (-1, 1)), len(left), max_rows)
@@ -110,7 +110,7 @@ class Line(Mesh):
 
 
 class _Pieces:
-    """Today's cells as parts `low` to `high` of the cells before the split, which ran from `left` to `right`."""
+    """Today's cells as parts `low` to `high` of the earlier cells, which ran from `left` to `right`."""
 
     def __init__(self, left, right, parent, low, high):
         self.left, self.right, self.parent, self.low, self.high = left, right, parent, low, high

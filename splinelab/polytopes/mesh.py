@@ -104,8 +104,8 @@ class Mesh:
         """The spline code of each cell; layers in the order of the calls."""
         if not self.layers:
             raise InputError(
-                "No ReLU or other piecewise-linear activation was called: there are no polytopes. Choose a layer "
-                "further ahead, or a network with such activations."
+                "No ReLU or other piecewise-linear activation was called: there are no polytopes. Choose a "
+                "layer further ahead, or a network with such activations."
             )
         parts = [packed[self.ancestors(len(packed))] for _, packed in self.layers.values()]
         units = {name: count for name, (count, _) in self.layers.items()}

@@ -109,8 +109,7 @@ def way_out(op: str) -> str:
 
 def _mixes(op: str, args, kwargs, tracked) -> bool:
     """Whether the call works along the axis of the samples."""
-    first = args[0] if args else kwargs.get("input", kwargs.get("tensors"))
-    whole = first if torch.is_tensor(first) else next(item for item in leaves(first) if tracked(item))
+    whole = next(item for item in leaves((args, kwargs)) if tracked(item))
     if op in AXES:
         position, name = AXES[op]
         given = argument(args, kwargs, position, name, kwargs.get("axis", kwargs.get("dims")))

@@ -26,8 +26,8 @@ class Rest(nn.Module):
     beside it reaches the output (a skip connection round the layer): then its activations do not determine
     the output, and the rest of the network is no function of them.
 
-    Recording the rest gives the layers behind `layer`, by the names that they have in the whole model. Polytope
-    codes "from layer L to the output" (Black, Sharkey et al., 2022) are the codes of `Rest(model, L, x)`.
+    Recording the rest gives the layers behind `layer`, by the names that they have in the whole model.
+    Codes "from layer L to the output" (Black, Sharkey et al., 2022) are the codes of `Rest(model, L, x)`.
     """
 
     def __init__(self, model: nn.Module, layer: str, example):
@@ -119,6 +119,6 @@ class Rest(nn.Module):
             module.training = training
         if not torch.equal(*outputs):
             raise InputError(
-                f"The output does not depend on the input through {self.layer!r} alone: a connection goes round "
-                "it. Choose a layer that everything passes, such as the end of a residual block."
+                f"The output does not depend on the input through {self.layer!r} alone: a connection goes "
+                "round it. Choose a layer that everything passes, such as the end of a residual block."
             )

@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -72,6 +73,23 @@ class Path:
     def output_at(self, t) -> np.ndarray:
         """The network's output at coordinates `t`, points × outputs."""
         return np.stack([np.interp(t, self.t, column) for column in self.outputs.T], axis=-1)
+
+    def density(self, edges) -> np.ndarray:
+        """Unit flips per unit of length between neighbouring coordinates of `edges` (ascending)."""
+        legs = np.linalg.norm(np.diff(self.waypoints, axis=0).reshape(len(self.waypoints) - 1, -1), axis=1)
+        run = np.interp(edges, np.arange(len(self.waypoints)), np.concatenate([[0.0], np.cumsum(legs)]))
+        return np.histogram(self.crossing_t, edges)[0] / np.diff(run)
+
+    def class_changes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where the largest output changes, exactly: coordinates, ascending, and the classes in between,
+        one more than there are changes."""
+        line = Line(self.t, np.arange(len(self)), np.arange(1, len(self) + 1))
+        line.cut_pool(torch.from_numpy(self.outputs)[:, None], "class")
+        order = np.argsort(line.points[line.left, 0])
+        winner = line.winners()["class"][order, 0].astype(int)
+        start = line.points[line.left[order], 0]
+        new = np.flatnonzero(winner[1:] != winner[:-1]) + 1
+        return start[new], winner[np.concatenate([[0], new])]
 
     def __len__(self) -> int:
         return len(self.t) - 1
@@ -188,7 +206,7 @@ def _check_points(given: list[torch.Tensor]) -> None:
     for points in given:
         if points.ndim < 2 or len(points) < 2:
             raise InputError(
-                f"A path has the shape {tuple(points.shape)}; expected at least two points × the model's input."
+                f"A path has the shape {tuple(points.shape)}; expected points × the model's input."
             )
         if not torch.isfinite(points).all():
             raise InputError("A path's points hold NaN or infinite values; expected finite numbers.")
@@ -236,7 +254,7 @@ def _trace(exact, given, batch, max_rows, memory, home, values) -> tuple[list[_P
     order = np.lexsort((t[line.left], owner))
     bounds = np.searchsorted(owner[order], np.arange(len(batch) + 1))
     parts = []
-    for first, stop in zip(bounds[:-1], bounds[1:], strict=True):
+    for first, stop in pairwise(bounds):
         cells = order[first:stop]
         knots = np.append(line.left[cells], line.right[cells[-1]])
         at_knots = {name: z[knots].cpu().numpy() for name, z in (kept or {}).items()}
@@ -287,12 +305,10 @@ def _verify(exact: nn.Module, result: Path, home, batch: int = 512) -> None:
     scale = np.abs(result.outputs).max() or 1.0
     for first in range(0, len(middles), batch):
         t = middles[first : first + batch]
-        with torch.no_grad():
-            output = exact(torch.from_numpy(result.at(t)).to(home))
-        output = output[0] if isinstance(output, tuple | list) else output
-        error = np.abs(output.flatten(1).cpu().numpy() - result.output_at(t)).max() / scale
+        output = trace.evaluate(exact, torch.from_numpy(result.at(t)).to(home)).cpu().numpy()
+        error = np.abs(output - result.output_at(t)).max() / scale
         if not error <= EXACT:
             raise VerificationError(
-                f"Between boundaries the output differs from the network's by {error:.1e} of the largest output, "
-                f"{EXACT:g} allowed: some operation of the model depends on more than its input."
+                f"Between boundaries the output differs from the network's by {error:.1e} of the largest "
+                f"output, {EXACT:g} allowed: some operation of the model depends on more than its input."
             )

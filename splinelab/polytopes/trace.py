@@ -19,7 +19,7 @@ from splinelab.recording.inputs import place
 from splinelab.recording.names import CallNames
 from splinelab.recording.rules import POOLS, RULES, argument, op_name
 
-__all__ = ["exact_copy", "run"]
+__all__ = ["evaluate", "exact_copy", "run"]
 
 RANDOM = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase, nn.RReLU)
 
@@ -63,6 +63,22 @@ def run(model: nn.Module, mesh: Mesh, rows: torch.Tensor, *, values: dict | None
         values.update({name: mesh.extend(value) for name, value in trace.values.items()})
     mesh.widest = trace.widest
     return mesh.extend(output)
+
+
+def evaluate(model: nn.Module, points: torch.Tensor) -> torch.Tensor:
+    """The output of an `exact_copy` at some points, computed plainly: samples × outputs, float64."""
+    with torch.no_grad(), _KeepPrecision():
+        output = model(points.clone())
+    return (output[0] if isinstance(output, tuple | list) else output).flatten(1)
+
+
+class _KeepPrecision(TorchFunctionMode):
+    """Takes no notice of a model's own casts to lower precision, as the traversal takes none."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if op_name(func) in operations.CASTS and torch.is_tensor(args[0]) and args[0].is_floating_point():
+            return args[0]
+        return func(*args, **(kwargs or {}))
 
 
 class Trace(TorchFunctionMode):
