@@ -7,9 +7,21 @@ from torch import nn
 
 from splinelab.errors import InputError
 
-__all__ = ["Rest"]
+__all__ = ["Rest", "from_layer"]
 
 BATCH = 256
+
+
+def from_layer(model: nn.Module, layer: str, inputs) -> tuple[nn.Module, torch.Tensor]:
+    """The network from a layer on, and what reaches it for these inputs, samples × ….
+
+    The layer "input" is the network itself, and the inputs.
+    """
+    inputs = torch.as_tensor(getattr(inputs, "images", inputs))
+    if layer == "input":
+        return model, inputs
+    rest = Rest(model, layer, inputs)
+    return rest, rest.activations(inputs)
 
 
 class Rest(nn.Module):
