@@ -4,7 +4,7 @@ The source (*spline-clustering-mnist*, Experiment 1) compares Jaccard and Hammin
 codes with L2 and cosine distance on stacked `nn.Linear` outputs. The other comparisons are fair baselines.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -15,17 +15,18 @@ from splinelab.codes import SplineCodes
 from splinelab.data import Dataset, protocol_split, stratified_split
 from splinelab.distances import Bootstrap, bootstrap, pairwise
 from splinelab.errors import InputError
-from splinelab.nets import mlp
 from splinelab.recording import Recording, record
-from splinelab.training import fit
+from splinelab.training import build, fit
 
 __all__ = [
     "COMPARISONS",
+    "LAYERS",
     "compare",
     "distance_matrices",
     "evaluation_images",
     "logit_margin",
     "nets",
+    "resampled",
     "sample",
     "views",
 ]
@@ -39,6 +40,14 @@ COMPARISONS = {
     "cosine standardised": ("standardised", "cosine"),
     "cosine post-ReLU": ("post-ReLU", "cosine"),
     "cosine logits": ("logits", "cosine"),
+}
+
+#: The layers of the convolutional nets at which activation space is looked at: everything passes through them.
+LAYERS = {
+    "CNN": ("input", "relu1", "pool2", "pool3", "relu4", "relu5"),
+    "RES": ("input", "stem", "block1", "block2"),
+    "resnet20": ("input", "layer1", "layer2", "layer3.1"),
+    "resnet56": ("input", "layer1", "layer2", "layer3.7"),
 }
 
 #: Steps of training where the zoo has no net: enough for a look, not for a figure of the book.
@@ -98,8 +107,8 @@ def nets(name: str, seeds: Iterable[int], dataset: Dataset) -> list[nn.Module]:
     before its first step and exists for every seed.
     """
     if name == "untrained":
-        sizes = zoo.recipe("GA-mse", dataset=dataset.name).sizes
-        return [mlp(sizes, seed=seed).eval() for seed in seeds]
+        recipe = zoo.recipe("GA-mse", dataset=dataset.name)
+        return [build(recipe, seed).eval() for seed in seeds]
     entry = zoo.entry(name)
     shipped = entry.seeds if dataset.name == entry.recipe.dataset else ()
     return [
@@ -122,6 +131,36 @@ def distance_matrices(
         raise InputError(f"there is no comparison {unknown}; expected some of {list(COMPARISONS)}")
     chosen = {name: COMPARISONS[name] for name in comparisons}
     return {name: pairwise(looks[view], metric=metric) for name, (view, metric) in chosen.items()}
+
+
+def resampled(
+    statistic: Callable[..., float],
+    *measured: np.ndarray,
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, float, float]:
+    """A statistic and its percentile interval over images and nets: (value, low, high).
+
+    Each array of `measured` is seeds × images (or × pairs of disjoint images), all of one shape. A draw takes
+    seeds and images with replacement, the same for all arrays, and hands the drawn arrays to `statistic`.
+    Draws in which it is not finite (nothing to divide by) are left out.
+    """
+    arrays = [np.asarray(values, np.float64) for values in measured]
+    if not arrays or arrays[0].ndim != 2 or any(values.shape != arrays[0].shape for values in arrays):
+        shapes = [values.shape for values in arrays]
+        raise InputError(f"resampled got arrays of shapes {shapes}; expected one shape, seeds × images")
+    rng = np.random.default_rng(seed)
+    nets_, images = arrays[0].shape
+    draws = []
+    for _ in range(resamples):
+        some = np.ix_(rng.integers(nets_, size=nets_), rng.integers(images, size=images))
+        draws.append(statistic(*(values[some] for values in arrays)))
+    draws = np.asarray(draws)[np.isfinite(draws)]
+    value = float(statistic(*arrays))
+    tail = (1 - level) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail]) if len(draws) else (np.nan, np.nan)
+    return value, float(min(low, value)), float(max(high, value))
 
 
 def compare(

@@ -131,3 +131,18 @@ def test_ari_draws_leave_copies_out():
 def test_ari_of_unequal_seeds_is_refused():
     with pytest.raises(InputError, match="same number for every name"):
         clustering.bootstrap_ari({"a": [[0, 1]], "b": [[0, 1], [1, 0]]}, [0, 1])
+
+
+def test_resampled_intervals_cover_images_and_seeds():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(4, 300)) + np.array([[0.0], [1.0], [2.0], [3.0]])
+    value, low, high = protocol.resampled(np.mean, values, resamples=400)
+    assert value == pytest.approx(values.mean())
+    # Four seeds 0 to 3 apart: the spread of their mean over draws is √(1.25/4), images add next to nothing.
+    assert high - low == pytest.approx(2 * 1.96 * np.sqrt(1.25 / 4), rel=0.2)
+    one_net = protocol.resampled(np.mean, values[:1], resamples=400)
+    assert one_net[2] - one_net[1] == pytest.approx(2 * 1.96 / np.sqrt(300), rel=0.2)
+    ratio = protocol.resampled(lambda a, b: a.sum() / b.sum(), values + 5, 2 * (values + 5))
+    assert ratio == pytest.approx((0.5, 0.5, 0.5))
+    with pytest.raises(InputError, match="seeds × images"):
+        protocol.resampled(np.mean, values[0])
