@@ -1,10 +1,13 @@
 """Data: shapes, splits, and what happens to files that are not whole."""
 
+import dataclasses
 import functools
 import gzip
 import hashlib
 import http.server
+import io
 import os
+import tarfile
 import threading
 from pathlib import Path
 
@@ -38,6 +41,13 @@ def test_dataset_shapes_and_take():
     assert len(dataset.take([])) == 0
 
 
+def test_colour_images():
+    images = np.linspace(0, 1, 2 * 3 * 4 * 5, dtype=np.float32).reshape(2, 3, 4, 5)
+    dataset = Dataset("colour", images, np.array([0, 1]))
+    assert repr(dataset) == "Dataset('colour', 2 colour images of 4 × 5)"
+    assert dataset.flat.shape == (2, 60) and dataset.take([1]).images.shape == (1, 3, 4, 5)
+
+
 def test_checksum_follows_pixels_labels_and_order():
     dataset = make()
     images = dataset.images.copy()
@@ -62,7 +72,8 @@ def test_checksum_follows_pixels_labels_and_order():
         (np.zeros((2, 1, 2, 2)), [[0], [1]], "one label per image"),
         (np.zeros((2, 1, 2, 2)), [0.0, 1.0], "integers"),
         (np.zeros((2, 4)), [0, 1], "samples × 1"),
-        (np.zeros((2, 3, 2, 2)), [0, 1], "samples × 1"),
+        (np.zeros((2, 2, 2, 2)), [0, 1], "samples × 1.* 3 for colour"),
+        (np.zeros((2, 2, 2, 3)), [0, 1], "samples × 1.* 3 for colour"),
     ],
 )
 def test_dataset_refuses(images, labels, message):
@@ -326,6 +337,107 @@ def test_write_atomically_leaves_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old" and leftovers(tmp_path) == ["file"]
+
+
+def test_mnist_at_hand(tiny_mnist, tmp_path, monkeypatch):
+    assert not data.mnist_at_hand()
+    data.mnist("train")
+    assert not data.mnist_at_hand()  # the test set is still to come
+    data.mnist("test")
+    assert data.mnist_at_hand()
+    (tmp_path / "data").mkdir()
+    monkeypatch.setenv("SPLINELAB_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("SPLINELAB_CACHE", str(tmp_path / "other"))
+    assert not data.mnist_at_hand()
+    (tmp_path / "data" / "mnist").mkdir()
+    assert data.mnist_at_hand()
+
+
+# --- CIFAR-10
+
+
+@pytest.fixture
+def tiny_cifar(tmp_path, monkeypatch):
+    """Sixty made-up test images in random order, in both forms; four of each class are read."""
+    rng = np.random.default_rng(1)
+    labels = rng.permutation(np.repeat(np.arange(10, dtype=np.uint8), 6))
+    images = rng.integers(0, 256, (60, 3, 32, 32), np.uint8)
+    source = tmp_path / "source"
+    source.mkdir()
+    batch = b"".join(bytes([y]) + x.tobytes() for x, y in zip(images, labels, strict=True))
+    with tarfile.open(source / "cifar-10-binary.tar.gz", "w:gz") as archive:
+        for name, content in (("readme.html", b"CIFAR"), ("test_batch.bin", batch)):
+            entry = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    order = [i for c in range(10) for i in [j for j in range(60) if labels[j] == c][:4]]
+    np.savez(source / "cifar10_small.npz", x_test=images[order].transpose(0, 2, 3, 1), y_test=labels[order])
+    for constant in ("CIFAR10_BINARY", "CIFAR10_SMALL"):
+        known = getattr(files, constant)
+        content = (source / known.name).read_bytes()
+        origins = ((source / known.name).as_uri(),) if known.origins else ()
+        changes = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest(), "origins": origins}
+        monkeypatch.setattr(files, constant, dataclasses.replace(known, **changes))
+    monkeypatch.setattr(files, "CIFAR10_TEST_PER_CLASS", 4)
+    monkeypatch.delenv("SPLINELAB_DATA", raising=False)
+    monkeypatch.setenv("SPLINELAB_CACHE", str(tmp_path / "cache"))
+    data.cifar10.cache_clear()
+    yield source, images[order], labels[order]
+    data.cifar10.cache_clear()
+
+
+@pytest.mark.parametrize("form", ["download", "cifar-10-binary.tar.gz", "cifar10_small.npz"])
+def test_cifar10_is_the_same_from_everywhere(form, tiny_cifar, tmp_path, monkeypatch):
+    source, images, labels = tiny_cifar
+    if form == "download":
+        assert not data.cifar10_at_hand()
+    else:
+        folder = tmp_path / "data" / "cifar10"
+        folder.mkdir(parents=True)
+        (folder / form).write_bytes((source / form).read_bytes())
+        monkeypatch.setenv("SPLINELAB_DATA", str(tmp_path / "data"))
+        assert data.cifar10_at_hand()
+    found = data.load("cifar10-test")
+    assert repr(found) == "Dataset('cifar10-test', 40 colour images of 32 × 32)"
+    np.testing.assert_array_equal(np.round(found.images * 255), images)
+    assert found.labels.tolist() == labels.tolist() == np.repeat(np.arange(10), 4).tolist()
+    assert data.cifar10_at_hand()
+    expected = ["cifar-10-binary.tar.gz"] if form == "download" else []
+    assert leftovers(tmp_path / "cache") == expected  # never unpacked to disk
+
+
+@pytest.mark.parametrize("name", ["cifar-10-binary.tar.gz", "cifar10_small.npz"])
+def test_damaged_cifar10(name, tiny_cifar, tmp_path, monkeypatch):
+    folder = tmp_path / "data" / "cifar10"
+    folder.mkdir(parents=True)
+    monkeypatch.setenv("SPLINELAB_DATA", str(tmp_path / "data"))
+    with pytest.raises(DataError, match=r"cifar10_small.npz is missing.*cifar-10-binary.tar.gz beside"):
+        data.cifar10()
+    content = bytearray((tiny_cifar[0] / name).read_bytes())
+    content[100] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(DataError, match=rf"{name} is corrupt.*SPLINELAB_DATA"):
+        data.cifar10()
+
+
+def test_cifar10_without_network(tiny_cifar, tmp_path, monkeypatch):
+    refused = dataclasses.replace(files.CIFAR10_BINARY, origins=("http://127.0.0.1:9/c.tar.gz",))
+    monkeypatch.setattr(files, "CIFAR10_BINARY", refused)
+    with pytest.raises(DataError, match=r"cifar-10-binary.*could not be downloaded.*refused.*by hand"):
+        data.cifar10()
+    assert leftovers(tmp_path / "cache") == []
+    with pytest.raises(InputError, match="'train'; expected 'test'"):
+        data.cifar10("train")
+
+
+@pytest.mark.skipif(not data.cifar10_at_hand(), reason="needs CIFAR-10")
+def test_cifar10_is_what_it_was():
+    """The same images from either form: figures on CIFAR-10 name this checksum."""
+    data.cifar10.cache_clear()
+    dataset = data.cifar10()
+    assert dataset.images.shape == (2000, 3, 32, 32) and dataset.pool == "cifar10-test"
+    assert dataset.labels.tolist() == np.repeat(np.arange(10), 200).tolist()
+    assert dataset.checksum.startswith("cbdea452")
 
 
 @pytest.mark.skipif(

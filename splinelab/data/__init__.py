@@ -1,13 +1,15 @@
-"""Images with labels: the embedded MNIST-5k, full MNIST, scikit-learn's digits, and how they are split."""
+"""Images with labels: MNIST-5k, which is embedded, full MNIST, digits, CIFAR-10; and how they are split."""
 
 from splinelab.data.dataset import Dataset
-from splinelab.data.files import mnist_at_hand
-from splinelab.data.loaders import digits, load, mnist, mnist5k, names
+from splinelab.data.files import cifar10_at_hand, mnist_at_hand
+from splinelab.data.loaders import cifar10, digits, load, mnist, mnist5k, names
 from splinelab.data.splits import Split, protocol_split, stratified_split
 
 __all__ = [
     "Dataset",
     "Split",
+    "cifar10",
+    "cifar10_at_hand",
     "digits",
     "load",
     "mnist",

@@ -15,7 +15,8 @@ __all__ = ["Dataset"]
 class Dataset:
     """Images and their labels.
 
-    ``images``: float32, samples × 1 × height × width, in [0, 1]. ``labels``: int64, samples.
+    ``images``: float32, samples × channels × height × width, in [0, 1]; 1 channel (grey) or 3 (RGB).
+    ``labels``: int64, samples.
     ``pool`` names the collection that the images were drawn from. It matters because **all of MNIST-5k lies
     in MNIST's training set**: ``mnist5k()`` and ``mnist("train")`` have the same pool, so none of its images
     is held out for a net that was trained on the 60,000; ``zoo.require_heldout`` refuses such a use.
@@ -36,9 +37,10 @@ class Dataset:
 
     def __post_init__(self) -> None:
         images, labels = np.asarray(self.images), np.asarray(self.labels)
-        if images.ndim != 4 or images.shape[1] != 1:
+        if images.ndim != 4 or images.shape[1] not in (1, 3):
             raise InputError(
-                f"{self.name}: images have the shape {images.shape}; expected samples × 1 × height × width"
+                f"{self.name}: images have the shape {images.shape}; expected samples × 1 × height × width, "
+                "or 3 for colour"
             )
         if labels.shape != (len(images),):
             raise InputError(
@@ -62,12 +64,13 @@ class Dataset:
         return len(self.labels)
 
     def __repr__(self) -> str:
-        _, _, height, width = self.images.shape
-        return f"Dataset({self.name!r}, {len(self):,} images of {height} × {width})"
+        _, channels, height, width = self.images.shape
+        kind = "colour images" if channels == 3 else "images"
+        return f"Dataset({self.name!r}, {len(self):,} {kind} of {height} × {width})"
 
     @property
     def flat(self) -> np.ndarray:
-        """The images as float32 samples × pixels (a view)."""
+        """The images as float32 samples × pixels, each channel's after the other's (a view)."""
         return self.images.reshape(len(self), -1)
 
     @cached_property

@@ -1,16 +1,14 @@
-"""The four files of MNIST: where they are, whether they are whole, and where to get them."""
+"""The files of MNIST and CIFAR-10: their checksums, their origins and their formats."""
 
 import gzip
-import hashlib
-import http.client
-import os
-import urllib.request
-from pathlib import Path
+import io
+import tarfile
 
-from splinelab._files import write_atomically
-from splinelab.errors import DataError
+import numpy as np
 
-__all__ = ["MIRRORS", "MNIST_FILES", "mnist_bytes"]
+from splinelab.data.published import Published, at_hand, data_folder, read, verified
+
+__all__ = ["cifar10_at_hand", "cifar10_test_arrays", "mnist_at_hand", "mnist_bytes"]
 
 #: Where ``mnist`` looks when the files are not at hand, in this order.
 MIRRORS = (
@@ -38,85 +36,72 @@ MNIST_FILES = {
     ),
 }
 
+#: CIFAR-10 in its binary distribution, which needs no pickle.
+CIFAR10_BINARY = Published(
+    "cifar-10-binary.tar.gz",
+    170_052_171,
+    "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+    folder="cifar10",
+    what="CIFAR-10",
+    origins=("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",),
+)
+
+#: A part of it: the first 500 training and 200 test images of each class, as arrays without pickle.
+CIFAR10_SMALL = Published(
+    "cifar10_small.npz",
+    19_757_726,
+    "7b4e46c31fc433d521cd05389c077e4abce284c28da2645b1fcaa54aeeb5b849",
+    folder="cifar10",
+    what="CIFAR-10",
+)
+
+#: Test images that are read, of each class.
+CIFAR10_TEST_PER_CLASS = 200
+
+_CIFAR10_TEST_MEMBER = "cifar-10-batches-bin/test_batch.bin"
+
 
 def mnist_bytes(name: str) -> bytes:
     """The unpacked content of one MNIST file, verified."""
-    root = os.environ.get("SPLINELAB_DATA")
-    if root and not Path(root).is_dir():
-        raise DataError(f"SPLINELAB_DATA is set to {root}, which is no folder; correct or unset it")
-    if root and (Path(root) / "mnist").is_dir():
-        return gzip.decompress(_verified(Path(root) / "mnist" / name, "restore it, or unset SPLINELAB_DATA"))
-    cache = _cache()
-    if not (cache / name).exists():
-        _download(name, cache)
-    return gzip.decompress(_verified(cache / name, "delete it, and it is downloaded again"))
+    return gzip.decompress(read(_mnist_file(name)))
 
 
 def mnist_at_hand() -> bool:
     """Whether full MNIST can be read without a download."""
-    root = os.environ.get("SPLINELAB_DATA")
-    if root and (Path(root) / "mnist").is_dir():
-        return True
-    return all((_cache() / name).is_file() for name in MNIST_FILES)
+    return all(at_hand(_mnist_file(name)) for name in MNIST_FILES)
 
 
-def _cache() -> Path:
-    return Path(os.environ.get("SPLINELAB_CACHE") or Path.home() / ".cache" / "splinelab") / "mnist"
-
-
-def _verified(path: Path, remedy: str) -> bytes:
-    """The bytes of ``path`` if they are the published ones; else a ``DataError`` that says what to do."""
-    size, _ = MNIST_FILES[path.name]
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        reason = (
-            "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
-        )
-        raise DataError(f"{path} {reason}; expected {size:,} bytes of MNIST: {remedy}") from error
-    problem = _problem(path.name, content)
-    if problem:
-        raise DataError(f"{path} {problem}: {remedy}")
-    return content
-
-
-def _problem(name: str, content: bytes) -> str | None:
-    """What is wrong with the bytes of the MNIST file ``name``, or None."""
+def _mnist_file(name: str) -> Published:
     size, sha256 = MNIST_FILES[name]
-    if len(content) != size:
-        kind = "is truncated" if len(content) < size else "is too long"
-        return f"{kind}: {len(content):,} bytes, expected {size:,}"
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
-        return f"is corrupt: its SHA-256 is {found}, expected {sha256}"
-    return None
+    return Published(name, size, sha256, "mnist", "MNIST", tuple(mirror + name for mirror in MIRRORS))
 
 
-def _download(name: str, cache: Path) -> None:
-    """Fetch ``name`` from the first mirror that gives the right bytes; write it whole or not at all."""
-    size, sha256 = MNIST_FILES[name]
-    failures = []
-    for mirror in MIRRORS:
-        try:
-            with urllib.request.urlopen(mirror + name, timeout=30) as response:
-                content = response.read(size + 1)  # never more than needed to see that it is too long
-        except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
-            failures.append(f"{mirror}{name}: {getattr(error, 'reason', None) or error}")
-            continue
-        problem = _problem(name, content)
-        if problem:
-            failures.append(f"{mirror}{name} {problem}")
-            continue
-        try:
-            cache.mkdir(parents=True, exist_ok=True)
-            write_atomically(cache / name, content)
-        except OSError as error:
-            raise DataError(
-                f"{cache / name} cannot be written ({error.strerror}): "
-                "point SPLINELAB_CACHE at a folder that can, or SPLINELAB_DATA at one that holds mnist/"
-            ) from error
-        return
-    raise DataError(
-        f"{name} ({size:,} bytes, SHA-256 {sha256}) could not be downloaded: {'; '.join(failures)}. "
-        f"Put the file into {cache} by hand, or point SPLINELAB_DATA at a folder that holds mnist/{name}"
-    )
+def cifar10_at_hand() -> bool:
+    """Whether the images of ``cifar10()`` can be read without a download."""
+    return at_hand(CIFAR10_BINARY)
+
+
+def cifar10_test_arrays() -> tuple[np.ndarray, np.ndarray]:
+    """The first 200 test images of each class: uint8, 2,000 × 3 × 32 × 32, and their labels, sorted.
+
+    A folder ``cifar10`` under ``SPLINELAB_DATA`` may hold the binary distribution or the smaller file.
+    """
+    folder = data_folder(CIFAR10_BINARY.folder)
+    if folder is not None and not (folder / CIFAR10_BINARY.name).exists():
+        remedy = f"restore it, put {CIFAR10_BINARY.name} beside it, or unset SPLINELAB_DATA"
+        return _from_small(verified(folder / CIFAR10_SMALL.name, CIFAR10_SMALL, remedy))
+    return _from_binary(read(CIFAR10_BINARY))
+
+
+def _from_small(content: bytes) -> tuple[np.ndarray, np.ndarray]:
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return arrays["x_test"].transpose(0, 3, 1, 2), arrays["y_test"]
+
+
+def _from_binary(content: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Records of one label byte and 3 × 32 × 32 pixels, read out of the archive in memory."""
+    with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
+        records = np.frombuffer(archive.extractfile(_CIFAR10_TEST_MEMBER).read(), np.uint8).reshape(-1, 3073)
+    labels = records[:, 0]
+    chosen = np.concatenate([np.flatnonzero(labels == c)[:CIFAR10_TEST_PER_CLASS] for c in range(10)])
+    return records[chosen, 1:].reshape(-1, 3, 32, 32), labels[chosen]

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from splinelab.data.dataset import Dataset
-from splinelab.data.files import mnist_bytes
+from splinelab.data.files import cifar10_test_arrays, mnist_bytes
 from splinelab.errors import DataError, InputError
 
-__all__ = ["digits", "load", "mnist", "mnist5k", "names"]
+__all__ = ["cifar10", "digits", "load", "mnist", "mnist5k", "names"]
 
 
 @lru_cache(maxsize=1)
@@ -54,6 +54,25 @@ def mnist(part: str = "train") -> Dataset:
 
 
 @lru_cache(maxsize=1)
+def cifar10(part: str = "test") -> Dataset:
+    """2,000 colour images of CIFAR-10 (Krizhevsky 2009): the first 200 test images of each class.
+
+    Sorted by class, within a class in the order of the published test batch: shuffle or stratify before use.
+    The ResNets of ``zoo.pretrained`` never saw them; ``part`` is ``"test"``, there is no other.
+
+    Reads the folder ``SPLINELAB_DATA/cifar10`` if there is one: it holds ``cifar-10-binary.tar.gz`` or, with
+    the same 2,000 images, ``cifar10_small.npz``. Otherwise the binary distribution (170 MB) is downloaded
+    once to ``SPLINELAB_CACHE``, as for ``mnist``, and read without unpacking it to disk. Every read is
+    checked by size and SHA-256; a file that is missing, truncated, corrupt or cannot be fetched raises
+    ``DataError``.
+    """
+    if part != "test":
+        raise InputError(f"cifar10 has no part {part!r}; expected 'test'")
+    images, labels = cifar10_test_arrays()
+    return Dataset("cifar10-test", _unit(images), labels)
+
+
+@lru_cache(maxsize=1)
 def digits() -> Dataset:
     """scikit-learn's 1,797 handwritten digits of 8 × 8 pixels.
 
@@ -72,6 +91,7 @@ _LOADERS: dict[str, Callable[[], Dataset]] = {
     "digits": digits,
     "mnist-train": lambda: mnist("train"),
     "mnist-test": lambda: mnist("test"),
+    "cifar10-test": cifar10,
 }
 
 
@@ -81,15 +101,16 @@ def names() -> tuple[str, ...]:
 
 
 def load(name: str) -> Dataset:
-    """The data set called ``name``: ``"mnist5k"``, ``"digits"``, ``"mnist-train"`` or ``"mnist-test"``."""
+    """The data set called ``name``, one of ``names()``: ``"mnist5k"``, for example."""
     if name not in _LOADERS:
         raise InputError(f"there is no data set {name!r}; expected one of {', '.join(_LOADERS)}")
     return _LOADERS[name]()
 
 
 def _unit(pixels: np.ndarray) -> np.ndarray:
-    """8-bit samples × height × width → float32 samples × 1 × height × width in [0, 1]."""
-    return (pixels.astype(np.float32) / np.float32(255))[:, None]
+    """8-bit samples (× channels) × height × width → float32 in [0, 1]; grey images get their one channel."""
+    images = pixels.astype(np.float32) / np.float32(255)
+    return images[:, None] if images.ndim == 3 else images
 
 
 def _idx(content: bytes, *, dimensions: int) -> np.ndarray:

@@ -1,0 +1,127 @@
+"""Files that others publish: where they are, whether they are whole, and where to get them."""
+
+import hashlib
+import http.client
+import os
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from splinelab._files import write_atomically
+from splinelab.errors import DataError
+
+__all__ = ["Published", "at_hand", "data_folder", "read", "verified"]
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published file.
+
+    name, size (bytes), sha256 (hexadecimal): of the file as published.
+    folder: the folder under ``SPLINELAB_DATA`` and under the cache that holds it.
+    origins: the addresses to download it from, in the order in which they are tried.
+    what: what it is, for messages.
+    """
+
+    name: str
+    size: int
+    sha256: str
+    folder: str
+    what: str
+    origins: tuple[str, ...] = ()
+
+
+def data_folder(name: str) -> Path | None:
+    """The folder ``name`` under ``SPLINELAB_DATA``, or None if there is none.
+
+    Raises ``DataError`` if ``SPLINELAB_DATA`` is set to what is no folder.
+    """
+    root = os.environ.get("SPLINELAB_DATA")
+    if not root:
+        return None
+    if not Path(root).is_dir():
+        raise DataError(f"SPLINELAB_DATA is set to {root}, which is no folder; correct or unset it")
+    return Path(root) / name if (Path(root) / name).is_dir() else None
+
+
+def read(file: Published) -> bytes:
+    """The bytes of a published file, verified: from ``SPLINELAB_DATA`` if it has the folder, else the cache.
+
+    A file that the cache lacks is downloaded to it first, whole or not at all. Raises ``DataError`` for a
+    file that is missing, truncated, corrupt or cannot be fetched.
+    """
+    folder = data_folder(file.folder)
+    if folder is not None:
+        return verified(folder / file.name, file, "restore it, or unset SPLINELAB_DATA")
+    cache = _cache(file)
+    if not (cache / file.name).exists():
+        _download(file, cache)
+    return verified(cache / file.name, file, "delete it, and it is downloaded again")
+
+
+def at_hand(file: Published) -> bool:
+    """Whether ``read`` needs no download."""
+    root = os.environ.get("SPLINELAB_DATA")
+    if root and (Path(root) / file.folder).is_dir():
+        return True
+    return (_cache(file) / file.name).is_file()
+
+
+def verified(path: Path, file: Published, remedy: str) -> bytes:
+    """The bytes of ``path`` if they are the published ones; else a ``DataError`` that says what to do."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        reason = (
+            "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+        )
+        raise DataError(f"{path} {reason}; expected {file.size:,} bytes of {file.what}: {remedy}") from error
+    problem = _problem(file, content)
+    if problem:
+        raise DataError(f"{path} {problem}: {remedy}")
+    return content
+
+
+def _cache(file: Published) -> Path:
+    return Path(os.environ.get("SPLINELAB_CACHE") or Path.home() / ".cache" / "splinelab") / file.folder
+
+
+def _problem(file: Published, content: bytes) -> str | None:
+    """What is wrong with these bytes, or None."""
+    if len(content) != file.size:
+        kind = "is truncated" if len(content) < file.size else "is too long"
+        return f"{kind}: {len(content):,} bytes, expected {file.size:,}"
+    found = hashlib.sha256(content).hexdigest()
+    if found != file.sha256:
+        return f"is corrupt: its SHA-256 is {found}, expected {file.sha256}"
+    return None
+
+
+def _download(file: Published, cache: Path) -> None:
+    """Fetch a file from the first origin that gives the right bytes; write it whole or not at all."""
+    failures = []
+    for address in file.origins:
+        try:
+            with urllib.request.urlopen(address, timeout=30) as response:
+                content = response.read(file.size + 1)  # never more than needed to see that it is too long
+        except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
+            failures.append(f"{address}: {getattr(error, 'reason', None) or error}")
+            continue
+        problem = _problem(file, content)
+        if problem:
+            failures.append(f"{address} {problem}")
+            continue
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            write_atomically(cache / file.name, content)
+        except OSError as error:
+            raise DataError(
+                f"{cache / file.name} cannot be written ({error.strerror}): point SPLINELAB_CACHE at "
+                f"a folder that can, or SPLINELAB_DATA at one that holds {file.folder}/"
+            ) from error
+        return
+    raise DataError(
+        f"{file.name} ({file.size:,} bytes, SHA-256 {file.sha256}) could not be downloaded: "
+        f"{'; '.join(failures)}. Put the file into {cache} by hand, or point SPLINELAB_DATA at a folder "
+        f"that holds {file.folder}/{file.name}"
+    )
