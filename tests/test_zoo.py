@@ -1,5 +1,6 @@
 """The zoo: what ships matches its cards and its recipes, and what does not match is refused."""
 
+import hashlib
 import json
 import shutil
 
@@ -7,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from splinelab import data, zoo
+from splinelab import data, nets, zoo
 from splinelab.errors import DataError, InputError, ZooError
-from splinelab.training import Recipe, evaluate
-from splinelab.zoo import probes, recipes, store
+from splinelab.training import Recipe, evaluate, fit
+from splinelab.zoo import probes, recipes, store, third_party
 
 SHIPPED = [(name, seed) for name in zoo.entries() for seed in zoo.seeds(name)]
 
@@ -61,13 +62,20 @@ def test_targets_of_the_protocol():
     assert (mean("GA-mse", "heldout_accuracy") >= 0.90).all()
 
 
+def test_convolutional_nets_are_good_ones():
+    for name in ("CNN", "RES"):
+        assert zoo.seeds(name) == (0, 1, 2)
+        assert (mean(name, "heldout_accuracy") >= 0.96).all()
+        assert len(zoo.training_images(name)) == 4000 and len(zoo.heldout(name)) == 1000
+
+
 def test_all_arms_share_their_training_images():
-    checksums = {
-        json.dumps(zoo.card(name, seed)["data"])
-        for name, seed in SHIPPED
-        if zoo.card(name, seed)["recipe"]["dataset"] == "mnist5k"
-    }
-    assert len(checksums) == 1
+    checksums = {1000: set(), 4000: set()}
+    for name, seed in SHIPPED:
+        card = zoo.card(name, seed)
+        if card["recipe"]["dataset"] == "mnist5k":
+            checksums[card["recipe"]["train_images"]].add(json.dumps(card["data"]))
+    assert [len(found) for found in checksums.values()] == [1, 1]
 
 
 def test_size_limit():
@@ -146,10 +154,12 @@ def test_require_heldout():
     zoo.require_heldout("GA-mse", data.digits())
     with pytest.raises(InputError, match="1,000 of the 5,000"):
         zoo.require_heldout("GA-mse", data.mnist5k())
-    # The 4,000 images of the ordinary arm leave a smaller held-out set.
-    with pytest.raises(InputError, match="3,000 of the 4,000"):
-        zoo.require_heldout("N4k-mse", zoo.heldout("GA-mse"))
-    zoo.require_heldout("GA-mse", zoo.heldout("N4k-mse"))
+    # 4,000 training images leave a smaller held-out set.
+    for name in ("N4k-mse", "CNN", "RES"):
+        with pytest.raises(InputError, match="3,000 of the 4,000"):
+            zoo.require_heldout(name, zoo.heldout("GA-mse"))
+        zoo.require_heldout("GA-mse", zoo.heldout(name))
+        zoo.require_heldout(name, zoo.heldout(name))
 
 
 # --- untrained nets, other data
@@ -160,6 +170,21 @@ def test_untrained_is_a_function_of_the_seed():
     assert torch.equal(one, two) and not torch.equal(one, other)
     scale = zoo.entry("G").recipe.scale
     torch.testing.assert_close(one, scale * zoo.untrained("GA-mse", 0)[1].weight)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("CNN", nets.cnn), ("RES", nets.residual_cnn)])
+def test_untrained_convolutional_nets(name, kind):
+    net, expected = zoo.untrained(name, 4), kind(seed=4)
+    assert not net.training and list(net.state_dict()) == list(zoo.load(name, 0).state_dict())
+    for mine, theirs in zip(net.state_dict().values(), expected.state_dict().values(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+@pytest.mark.parametrize("name", ["CNN", "RES"])
+def test_convolutional_recipe_for_other_data(name):
+    recipe = zoo.recipe(name, dataset="digits", steps=2).replace(evaluations=1)
+    assert (recipe.sizes[0], recipe.train_images) == (64, 300)
+    assert fit(recipe, 0).net(torch.zeros(1, 1, 8, 8)).shape == (1, 10)
 
 
 def test_recipe_for_other_data_and_budget():
@@ -186,10 +211,12 @@ def tiny_entries(monkeypatch):
         evaluations=5,
     )
     double = recipe.replace(dtype="float64", decay_from_accuracy=None)
+    convolutional = double.replace(net="cnn", sizes=(64, 16, 10), steps=12)
     entries = (
         recipes.Entry("T", "tiny", recipe),
         recipes.Entry("T-memorised", "its snapshot", recipe, snapshot="memorised"),
         recipes.Entry("D", "double", double),
+        recipes.Entry("C", "convolutional, double", convolutional),
     )
     monkeypatch.setattr(recipes, "_ALL", entries)
 
@@ -214,6 +241,30 @@ def test_retraining_repeats_the_bits_and_float64_is_stored_as_float32(tiny_entri
     assert (tmp_path / "a/D-0.safetensors").read_bytes() == (tmp_path / "b/D-0.safetensors").read_bytes()
     net = zoo.load("D", 0, folder=tmp_path / "a")
     assert net[1].weight.dtype == torch.float32
+
+
+def test_statistics_of_batch_norm_are_stored_exactly(tiny_entries, tmp_path):
+    zoo.train("C", 0, folder=tmp_path, progress=False)
+    net, trained = zoo.load("C", 0, folder=tmp_path), fit(zoo.recipe("C"), 0).net.state_dict()
+    assert set(net.state_dict()) == set(trained)
+    for name, value in net.state_dict().items():
+        if name.endswith("num_batches_tracked"):
+            assert value.dtype == torch.int64 and value == 12
+        else:
+            assert torch.equal(value, trained[name].float())
+    card = zoo.card("C", 0, folder=tmp_path)
+    assert card["parameters"] == sum(p.numel() for p in net.parameters())
+    # float32 for the weights as they are stored, and for whoever trains on.
+    assert all(v.dtype == torch.float32 for k, v in net.state_dict().items() if "num_batches" not in k)
+
+
+def test_counts_too_large_for_float32_survive(tmp_path):
+    state = zoo.untrained("RES", 0).state_dict()
+    state["stem.bn.num_batches_tracked"].fill_(2**24 + 1)
+    path = store.save(tmp_path, "RES", 0, state, {"recipe": zoo.recipe("RES").to_dict()})
+    assert path.name == "RES-0.safetensors"
+    count = zoo.load("RES", 0, folder=tmp_path).stem.bn.num_batches_tracked
+    assert count.dtype == torch.int64 and int(count) == 2**24 + 1
 
 
 # --- probes
@@ -254,3 +305,100 @@ def test_table():
     assert table.loc["GA-mse", "held-out accuracy"] == pytest.approx(
         mean("GA-mse", "heldout_accuracy").mean()
     )
+
+
+# --- nets of others
+
+
+@pytest.fixture
+def tiny_pretrained(tmp_path, monkeypatch):
+    """A small net in the two forms in which weights are published, at a made-up origin."""
+    source = tmp_path / "source"
+    source.mkdir()
+    net = nets.resnet_cifar(8, seed=3)
+    net(torch.rand(4, 3, 32, 32))  # statistics that are no longer 0 and 1
+    state = net.state_dict()
+    spread = {f"module.{key}": value for key, value in state.items()}
+    torch.save({"state_dict": spread, "best_prec1": 91.2}, source / "tiny.th")
+    torch.save(dict(state), source / "tiny_clean_state_dict.pt")
+
+    def known(path):
+        content = path.read_bytes()
+        return len(content), hashlib.sha256(content).hexdigest()
+
+    monkeypatch.setattr(third_party, "_ORIGIN", source.as_uri() + "/")
+    forms = (known(source / name) for name in ("tiny.th", "tiny_clean_state_dict.pt"))
+    monkeypatch.setattr(third_party, "_WEIGHTS", {"tiny": third_party._weights(8, "tiny", *forms)})
+    monkeypatch.delenv("SPLINELAB_DATA", raising=False)
+    monkeypatch.setenv("SPLINELAB_CACHE", str(tmp_path / "cache"))
+    return source, net.eval()
+
+
+@pytest.mark.parametrize("form", ["download", "tiny.th", "tiny_clean_state_dict.pt"])
+def test_pretrained_is_the_same_from_everywhere(form, tiny_pretrained, tmp_path, monkeypatch):
+    source, expected = tiny_pretrained
+    if form == "download":
+        assert not zoo.pretrained_at_hand()
+    else:
+        folder = tmp_path / "data" / "cifar10_resnet"
+        folder.mkdir(parents=True)
+        shutil.copy(source / form, folder)
+        monkeypatch.setenv("SPLINELAB_DATA", str(tmp_path / "data"))
+    net = zoo.pretrained("tiny")
+    assert zoo.pretrained_at_hand() and not net.training
+    for mine, theirs in zip(net.state_dict().values(), expected.state_dict().values(), strict=True):
+        assert torch.equal(mine, theirs)
+    x = torch.rand(2, 3, 32, 32)
+    assert torch.equal(net(x), expected(x))
+
+
+def test_damaged_or_missing_pretrained_weights(tiny_pretrained, tmp_path, monkeypatch):
+    source, _ = tiny_pretrained
+    zoo.pretrained("tiny")
+    cached = tmp_path / "cache" / "cifar10_resnet" / "tiny.th"
+    cached.write_bytes(cached.read_bytes()[:-1])
+    with pytest.raises(DataError, match=r"tiny.th is truncated.*delete it"):
+        zoo.pretrained("tiny")
+    cached.unlink()
+    (source / "tiny.th").unlink()
+    with pytest.raises(DataError, match=r"tiny.th .*could not be downloaded.*cifar10_resnet/tiny.th"):
+        zoo.pretrained("tiny")
+    (tmp_path / "data" / "cifar10_resnet").mkdir(parents=True)
+    monkeypatch.setenv("SPLINELAB_DATA", str(tmp_path / "data"))
+    with pytest.raises(DataError, match=r"clean_state_dict.pt is missing.*ResNet-8.*tiny.th beside"):
+        zoo.pretrained("tiny")
+
+
+def test_pretrained_weights_hold_no_code(tiny_pretrained, tmp_path, monkeypatch):
+    """Even a file with the right checksum is never unpickled."""
+    path = tmp_path / "cache" / "cifar10_resnet" / "evil.th"
+    path.parent.mkdir(parents=True)
+
+    class Evil:
+        def __reduce__(self):
+            return (exit, ())
+
+    torch.save({"state_dict": {"conv1.weight": Evil()}}, path)
+    content = path.read_bytes()
+    known = (len(content), hashlib.sha256(content).hexdigest())
+    monkeypatch.setattr(third_party, "_WEIGHTS", {"evil": third_party._weights(8, "evil", known, known)})
+    with pytest.raises(Exception, match=r"[Ww]eights.only"):
+        zoo.pretrained("evil")
+
+
+def test_unknown_pretrained_name():
+    with pytest.raises(
+        ZooError, match=r"'ResNet-20'; did you mean 'resnet20'\? There are resnet20, resnet56"
+    ):
+        zoo.pretrained("ResNet-20")
+
+
+@pytest.mark.skipif(
+    not (data.cifar10_at_hand() and zoo.pretrained_at_hand()),
+    reason="needs CIFAR-10 and the published ResNets",
+)
+@pytest.mark.parametrize(("name", "accuracy"), [("resnet20", 0.918), ("resnet56", 0.9305)])
+def test_published_resnets_on_cifar10(name, accuracy):
+    """Near what their author gives for all 10,000 test images, at the best epoch: .9178 and .9362."""
+    found = evaluate(zoo.pretrained(name), data.cifar10(), "cross-entropy")[1]
+    assert found == pytest.approx(accuracy, abs=1.5 / 2000)

@@ -1,5 +1,6 @@
 """One fit loop for all nets: a frozen recipe in, a trained net and its history out."""
 
+from splinelab.training.building import build
 from splinelab.training.checkpoint import load_checkpoint, save_checkpoint
 from splinelab.training.evaluation import evaluate
 from splinelab.training.images import TrainingData, training_data
@@ -10,6 +11,7 @@ __all__ = [
     "Fit",
     "Recipe",
     "TrainingData",
+    "build",
     "evaluate",
     "evaluation_steps",
     "fit",

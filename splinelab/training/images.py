@@ -46,6 +46,13 @@ def check_fit(recipe: Recipe, data: TrainingData) -> None:
             raise RecipeError(
                 f"recipe: sizes begin with {recipe.sizes[0]}, but images of {part.name} have {pixels} pixels"
             )
+        if recipe.net != "mlp" and (
+            part.images.shape[1] != 1 or part.images.shape[2] != part.images.shape[3]
+        ):
+            raise RecipeError(
+                f"recipe: net is {recipe.net!r}, but images of {part.name} have the shape "
+                f"{part.images.shape[1:]}; expected square images of one channel"
+            )
         if classes > recipe.sizes[-1] or part.labels.min() < 0:
             raise RecipeError(
                 f"recipe: sizes end with {recipe.sizes[-1]}, but the labels of {part.name} run from "

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from splinelab.errors import InputError, TrainingError
-from splinelab.nets import mlp
+from splinelab.training.building import build
 from splinelab.training.checkpoint import load_checkpoint, save_checkpoint
 from splinelab.training.evaluation import judge
 from splinelab.training.images import TrainingData, check_fit, resident, training_data
@@ -123,7 +123,7 @@ class _Run:
         if recipe.loss == "mse":
             self.targets = F.one_hot(labels, recipe.sizes[-1]).to(dtype)
         self.loss = F.mse_loss if recipe.loss == "mse" else F.cross_entropy
-        self.net = mlp(recipe.sizes, seed=seed, scale=recipe.scale, dtype=dtype).to(device)
+        self.net = build(recipe, seed).to(device)
         waiting = recipe.decay_from_accuracy is not None
         self.optimiser = torch.optim.AdamW(
             self.net.parameters(),
@@ -245,11 +245,6 @@ def _device(name: str) -> torch.device:
             "use device='cpu', or install a CUDA build of torch"
         )
     return device
-
-
-def _norm(net: nn.Module) -> float:
-    """The L2 norm of all parameters together."""
-    return math.sqrt(sum(float(p.detach().double().square().sum()) for p in net.parameters()))
 
 
 def _bar(recipe: Recipe, initial: int, progress: bool):

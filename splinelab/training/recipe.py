@@ -14,16 +14,19 @@ __all__ = ["Recipe"]
 
 LOSSES = ("mse", "cross-entropy")
 DTYPES = ("float32", "float64")
+NETS = ("mlp", "cnn", "residual-cnn")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train an MLP. Values are checked when the recipe is made; wrong ones raise ``RecipeError``.
+    """How to train a net. Values are checked when the recipe is made; wrong ones raise ``RecipeError``.
 
     dataset: ``"mnist5k"``, ``"digits"`` or ``"mnist-train"`` (its held-out images are MNIST's test set).
     train_images: how many stratified images to train on; None for all of ``mnist-train``.
-    sizes: units per layer, input and output included.
-    scale: factor on every initial weight and bias.
+    net: ``"mlp"``, ``"cnn"`` or ``"residual-cnn"``, as ``splinelab.nets`` builds them.
+    sizes: pixels of an image, units of the linear layers between, and classes. A residual CNN has no linear
+        layers between.
+    scale: factor on every initial weight and bias of an MLP; 1 for the others, where batch norm undoes it.
     loss: ``"mse"`` on one-hot targets, averaged over images and classes, or ``"cross-entropy"``.
     lr, weight_decay: of AdamW.
     decay_from_accuracy: if given, weight decay stays 0 until the training accuracy, measured after each
@@ -42,6 +45,7 @@ class Recipe:
 
     dataset: str = "mnist5k"
     train_images: int | None = 1000
+    net: str = "mlp"
     sizes: tuple[int, ...] = (784, 200, 200, 200, 10)
     scale: float = 1.0
     loss: str = "mse"
@@ -54,9 +58,10 @@ class Recipe:
     evaluations: int = 40
 
     def __post_init__(self) -> None:
-        known = tuple(name for name in data.names() if name != "mnist-test")
+        known = tuple(name for name in data.names() if not name.endswith("-test"))
         _check(self.dataset in known, "dataset", self.dataset, f"one of {', '.join(known)}")
         _check(self.loss in LOSSES, "loss", self.loss, f"one of {', '.join(LOSSES)}")
+        _check(self.net in NETS, "net", self.net, f"one of {', '.join(NETS)}")
         _check(self.dtype in DTYPES, "dtype", self.dtype, f"one of {', '.join(DTYPES)}")
         sizes = self.sizes
         _check(
@@ -66,6 +71,11 @@ class Recipe:
             "at least two positive whole numbers",
         )
         object.__setattr__(self, "sizes", tuple(sizes))
+        if self.net != "mlp":
+            square = math.isqrt(sizes[0]) ** 2 == sizes[0]
+            _check(square, "sizes", sizes, "the pixels of a square image first, such as 784")
+        if self.net == "residual-cnn":
+            _check(len(sizes) == 2, "sizes", sizes, "two numbers: pixels of an image and classes")
         for key in ("batch", "steps", "evaluations"):
             _check(_positive_whole(getattr(self, key)), key, getattr(self, key), "a positive whole number")
         _check(
@@ -83,6 +93,7 @@ class Recipe:
         for key in ("scale", "lr"):
             value = getattr(self, key)
             _check(_number(value) and value > 0, key, value, "a positive number")
+        _check(self.net == "mlp" or self.scale == 1, "scale", self.scale, f"1 for the net {self.net!r}")
         _check(
             _number(self.weight_decay) and self.weight_decay >= 0,
             "weight_decay",

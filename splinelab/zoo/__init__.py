@@ -1,8 +1,9 @@
-"""Trained nets that ship with the book, each with its provenance card, and how to retrain them."""
+"""Trained nets that ship with the book, each with its card, how to retrain them, and nets of others."""
 
 from splinelab.zoo.recipes import Entry, entries, entry, recipe, seeds
 from splinelab.zoo.store import WEIGHTS, card, load, untrained
 from splinelab.zoo.table import table
+from splinelab.zoo.third_party import pretrained, pretrained_at_hand
 from splinelab.zoo.train import heldout, require_heldout, train, training_images
 
 __all__ = [
@@ -13,6 +14,8 @@ __all__ = [
     "entry",
     "heldout",
     "load",
+    "pretrained",
+    "pretrained_at_hand",
     "recipe",
     "require_heldout",
     "seeds",

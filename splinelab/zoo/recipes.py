@@ -32,6 +32,17 @@ _FULL = Recipe(  # 20 epochs of 938 batches
     steps=18_760,
     evaluations=25,
 )
+_CONVOLUTIONAL = Recipe(  # 16 epochs of 63 batches
+    train_images=4_000,
+    net="cnn",
+    sizes=(784, 96, 48, 10),
+    loss="cross-entropy",
+    lr=1e-3,
+    weight_decay=0.01,
+    batch=64,
+    steps=1_008,
+    evaluations=16,
+)
 _GROKKING = Recipe(
     scale=6.0,
     loss="mse",
@@ -65,6 +76,18 @@ _ALL = (
         "ordinary training on 4,000 images; trained live in seconds, does not ship",
         _ORDINARY.replace(train_images=4_000, steps=1_260),  # 20 epochs of 63 batches
         seeds=(),
+    ),
+    Entry(
+        "CNN",
+        "a small CNN with batch norm and max-pooling, 16 epochs of 4,000 images, cross-entropy",
+        _CONVOLUTIONAL,
+        (0, 1, 2),
+    ),
+    Entry(
+        "RES",
+        "a small residual CNN with batch norm, 16 epochs of 4,000 images, cross-entropy",
+        _CONVOLUTIONAL.replace(net="residual-cnn", sizes=(784, 10), lr=2e-3),
+        (0, 1, 2),
     ),
     Entry(
         "full-mse", "the source's ordinary net: 20 epochs of all of MNIST, mean squared error", _FULL, (0,)

@@ -16,7 +16,7 @@ from torch import nn
 
 from splinelab._files import write_atomically
 from splinelab.errors import ZooError
-from splinelab.nets import mlp
+from splinelab.training import Recipe, build
 from splinelab.zoo.recipes import entry
 
 __all__ = ["WEIGHTS", "card", "load", "save", "untrained"]
@@ -58,15 +58,15 @@ def load(name: str, seed: int = 0, *, folder: str | os.PathLike | None = None) -
             f"the weights {path} do not match their card: SHA-256 {found}, expected {expected['sha256']}. "
             f"Reinstall splinelab, or {_retrain(name, seed)}"
         )
-    net = mlp(expected["recipe"]["sizes"], seed=0)
+    recipe = Recipe.from_dict({**expected["recipe"], "dtype": "float32"})  # as it is stored
+    net = build(recipe, seed=0)
     net.load_state_dict(from_safetensors(content))
     return net.eval()
 
 
 def untrained(name: str, seed: int = 0) -> nn.Sequential:
     """The net of an entry as it was before the first step: nothing is stored, the seed says it all."""
-    found = entry(name).recipe
-    return mlp(found.sizes, seed=seed, scale=found.scale).eval()
+    return build(entry(name).recipe.replace(dtype="float32"), seed).eval()
 
 
 def save(
@@ -76,17 +76,16 @@ def save(
     state: Mapping[str, torch.Tensor],
     about: Mapping[str, Any],
 ) -> Path:
-    """Write weights (as float32) and card; returns the path of the weights.
+    """Write weights (real numbers as float32, counts as they are) and card; returns the path of the weights.
 
     The weights go first. Should the run end between the two files, the pair does not match and is refused.
     """
     folder = Path(folder)
-    content = to_safetensors({key: value.float().contiguous() for key, value in state.items()})
+    content = to_safetensors({key: _stored(value) for key, value in state.items()})
     whole = {
         "name": name,
         "seed": seed,
         **about,
-        "parameters": sum(value.numel() for value in state.values()),
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,
@@ -118,6 +117,10 @@ def _paths(name: str, seed: int, folder: str | os.PathLike | None) -> tuple[Path
             )
             raise ZooError(f"there is no {path} ({name}: {ships}); {_retrain(name, seed)}")
     return paths
+
+
+def _stored(value: torch.Tensor) -> torch.Tensor:
+    return (value.float() if value.is_floating_point() else value).contiguous()
 
 
 def _retrain(name: str, seed: int) -> str:

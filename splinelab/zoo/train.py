@@ -113,4 +113,5 @@ def _about(item: Entry, result: Fit, data: TrainingData, device: str) -> dict:
         "seconds": round(result.seconds, 1),
         "device": device,
         "history": history,
+        "parameters": sum(value.numel() for value in result.net.parameters()),
     }
