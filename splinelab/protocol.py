@@ -42,7 +42,7 @@ COMPARISONS = {
     "cosine logits": ("logits", "cosine"),
 }
 
-#: The layers of the convolutional nets at which activation space is looked at: everything passes through them.
+#: The layers of the convolutional nets at which activation space is looked at: everything passes them.
 LAYERS = {
     "CNN": ("input", "relu1", "pool2", "pool3", "relu4", "relu5"),
     "RES": ("input", "stem", "block1", "block2"),
