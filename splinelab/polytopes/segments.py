@@ -161,17 +161,19 @@ def paths(
     home = next((p.device for p in exact.parameters()), torch.device("cpu"))
     parts = [(number, leg, 0.0, 1.0) for number, points in enumerate(given) for leg in range(len(points) - 1)]
     found: list[list[_Part]] = [[] for _ in given]
-    rows = None
-    todo = deque([parts])
+    max_rows = _rows_that_fit(exact, given[0], memory, home)
+    todo, size = deque(parts), 8
     while todo:
-        batch = todo.popleft()
+        batch = [todo.popleft() for _ in range(min(size, len(todo)))]
         try:
-            traced, rows = _trace(exact, given, batch, rows, memory, home, values)
+            traced, rows = _trace(exact, given, batch, max_rows, home, values)
         except TooMany:
-            todo.extendleft(reversed(_halves(batch)))
+            todo.extendleft(reversed(batch if len(batch) > 1 else _halves(*batch[0])))
+            size = max(1, len(batch) // 2)
             continue
         for (number, *_), part in zip(batch, traced, strict=True):
             found[number].append(part)
+        size = max(1, min(4 * size, int(0.7 * max_rows * len(batch) / rows)))
     results = [_joined(points, pieces) for points, pieces in zip(given, found, strict=True)]
     if verify:
         for result in results:
@@ -219,17 +221,21 @@ def _check_points(given: list[torch.Tensor]) -> None:
             )
 
 
-def _halves(batch: list) -> list[list]:
-    """A batch that was too large, in two; a single stretch is cut in the middle."""
-    if len(batch) > 1:
-        return [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
-    ((number, leg, low, high),) = batch
+def _halves(number: int, leg: int, low: float, high: float) -> list[tuple]:
+    """A stretch that was too long for memory, in two."""
     middle = (low + high) / 2
-    return [[(number, leg, low, middle)], [(number, leg, middle, high)]]
+    return [(number, leg, low, middle), (number, leg, middle, high)]
 
 
-def _trace(exact, given, batch, max_rows, memory, home, values) -> tuple[list[_Part], int]:
-    """Trace some stretches at once; returns them, and how many rows fit into memory."""
+def _rows_that_fit(exact, points: torch.Tensor, memory: float, home) -> int:
+    """How many vertices may be traced at once, from the widest layer that one point meets."""
+    probe = Line([0.0, 1.0], [0], [1])
+    trace.run(exact, probe, points[:1].repeat(2, *[1] * (points.ndim - 1)).to(home))
+    return max(64, int(memory / (8 * COPIES * probe.widest)))
+
+
+def _trace(exact, given, batch, max_rows, home, values) -> tuple[list[_Part], int]:
+    """Trace some stretches at once; returns them and the number of vertices that they needed."""
     ends = torch.stack(
         [
             torch.lerp(given[number][leg], given[number][leg + 1], share)
@@ -239,12 +245,6 @@ def _trace(exact, given, batch, max_rows, memory, home, values) -> tuple[list[_P
     )
     t = np.array([leg + share for _, leg, low, high in batch for share in (low, high)])
     index = np.arange(0, len(t), 2)
-    if max_rows is None:  # how wide this network is, seen on a stretch that cannot be cut
-        probe = Line(t[:2], [0], [1])
-        trace.run(exact, probe, ends[:1].repeat(2, *[1] * (ends.ndim - 1)).to(home))
-        max_rows = max(64, int(memory / (8 * COPIES * probe.widest)))
-    if len(t) > max_rows:
-        raise TooMany
     line = Line(t, index, index + 1, max_rows)
     kept: dict | None = {} if values else None
     outputs = trace.run(exact, line, ends.to(home), values=kept).flatten(1).cpu().numpy()
@@ -259,7 +259,7 @@ def _trace(exact, given, batch, max_rows, memory, home, values) -> tuple[list[_P
         knots = np.append(line.left[cells], line.right[cells[-1]])
         at_knots = {name: z[knots].cpu().numpy() for name, z in (kept or {}).items()}
         parts.append(_Part(t[knots], codes[cells], winners[cells], outputs[knots], at_knots))
-    return parts, max_rows
+    return parts, line.rows
 
 
 def _joined(points: torch.Tensor, parts: list[_Part]) -> Path:
