@@ -1,0 +1,281 @@
+"""Transformers with attention patterns and LayerNorm scales held at a reference: piecewise linear.
+
+A first run on the reference, seen by a torch function mode, keeps what each softmax and each normalisation
+computed; in later runs these calls are replaced by linear ones. Whatever served the attention pattern alone
+(queries, keys, masks) no longer matters: it is still computed, but hidden from other function modes, so that
+the geometry meets nothing but affine calls and ReLUs.
+"""
+
+import copy
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+from torch.nn.modules import module as torch_module
+from torch.overrides import TorchFunctionMode
+
+from splinelab.errors import InputError, UnsupportedOperationError
+from splinelab.polytopes.freezing import FREEZE, opened
+from splinelab.polytopes.operations import READS_VALUES, leaves, mapped
+from splinelab.polytopes.trace import _KeepPrecision as KeepPrecision
+from splinelab.polytopes.trace import exact_copy
+from splinelab.recording.rules import op_name
+
+__all__ = ["Frozen", "frozen"]
+
+AGREE = 1e-9  # relative difference from the reference that a frozen copy of it may show, in float64
+
+
+def frozen(model: nn.Module, reference, *, batch_dim: int = 0, **fixed) -> "Frozen":
+    """The model with attention patterns and normalisation scales as they are at a reference input.
+
+    Softmax, `scaled_dot_product_attention`, `nn.MultiheadAttention`, LayerNorm and RMSNorm become linear:
+    the patterns are the reference's for every input, and a normalised x is
+    (x − mean(x)) / sd(reference) · weight + bias. With a ReLU MLP the result is piecewise linear, and
+    `segment`, `plane` and `record` take it like any other network. At the reference itself it equals the
+    model. Every softmax is frozen, so the model should not end with one.
+
+    Parameters
+    ----------
+    model : in evaluation mode; copied, so that later training does not show.
+    reference : one input of the model, with a batch of one. Inputs of other lengths need another reference.
+    batch_dim : the axis of the samples, 1 for `batch_first=False`. The geometry needs samples first.
+    fixed : further arguments of the model's forward by name, such as masks, the same in every call.
+
+    Raises
+    ------
+    InputError
+        The reference is no single finite sample, the model is in training mode or its weights not finite.
+    UnsupportedOperationError
+        The output no longer depends on the input, attention has an option that is not covered (`bias_k`,
+        `add_zero_attn`, dropout), or samples are mixed or reordered on the way. In a later call: the model
+        makes other calls than for the reference.
+
+    Examples
+    --------
+    >>> block = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).eval()
+    >>> x = torch.randn(1, 5, 8)
+    >>> bool(torch.allclose(frozen(block, x)(x), block(x), atol=1e-5))
+    True
+    """
+    return Frozen(model, reference, batch_dim, fixed)
+
+
+@dataclass
+class _Call:
+    """One call of the reference run: a function's, or a module's beginning or end (`event`)."""
+
+    name: str
+    event: bool = False
+    kept: torch.Tensor | None = None  # what a frozen call goes on with
+    hidden: bool = False  # nothing that reaches the output comes from it
+    reads: set = field(default_factory=set)
+    writes: set = field(default_factory=set)
+
+
+class Frozen(nn.Module):
+    """What `frozen` returns: `model` is the copy that runs, under its own names."""
+
+    def __init__(self, model: nn.Module, reference, batch_dim: int, fixed: dict):
+        super().__init__()
+        exact = opened(exact_copy(model))
+        self.model = opened(copy.deepcopy(model).eval())
+        self.fixed = fixed
+        reference = torch.as_tensor(getattr(reference, "images", reference)).detach()
+        if not -reference.ndim <= batch_dim < reference.ndim or reference.shape[batch_dim] != 1:
+            raise InputError(
+                f"The reference has shape {tuple(reference.shape)}; expected one sample, with length 1 along "
+                f"axis {batch_dim}: reference[:1]."
+            )
+        if not torch.isfinite(reference).all():
+            raise InputError("The reference holds NaN or infinite values; expected finite numbers.")
+        self.shape, self.batch_dim = tuple(reference.shape), batch_dim % reference.ndim
+        self._watch(exact, reference)
+        self.eval()
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """The model's output, with the reference's patterns and scales."""
+        if self.training:
+            raise InputError("A frozen model is in training mode: its patterns hold in evaluation only.")
+        shape = list(inputs.shape)
+        if len(shape) == len(self.shape):
+            shape[self.batch_dim] = 1
+        if tuple(shape) != self.shape:
+            raise InputError(
+                f"The input has shape {tuple(inputs.shape)}, the reference {self.shape}: expected the same "
+                f"but for the samples along axis {self.batch_dim}."
+            )
+        return self._run(self.model, inputs, _like(inputs, self.fixed))
+
+    def _run(self, model: nn.Module, inputs: torch.Tensor, fixed: dict):
+        with _Replay(model, self.calls) as replay:
+            output = model(inputs, **fixed)
+            replay.finish()
+        return output
+
+    @torch.no_grad()
+    @torch.inference_mode(False)
+    def _watch(self, exact: nn.Module, reference: torch.Tensor) -> None:
+        home = next((weight.device for weight in exact.parameters()), reference.device)
+        x = reference.to(home, torch.float64 if reference.is_floating_point() else None, copy=True)
+        fixed = _like(x, self.fixed)
+        with KeepPrecision(), _Watch(exact) as watch:
+            output = exact(x, **fixed)
+        self.calls = watch.calls
+        live = {_storage(item) for item in leaves(output) if torch.is_tensor(item)}
+        for call in reversed(self.calls):
+            call.hidden = not call.event and bool(call.writes) and not (call.writes & live)
+            if call.hidden:
+                call.kept = None
+            else:
+                live |= call.reads
+            call.reads = call.writes = None  # addresses, of no use once the run is over
+        if _storage(x) not in live:
+            raise UnsupportedOperationError(
+                "With attention patterns frozen the output does not depend on the input any more: the model "
+                "ends with a softmax. Pass the model without it."
+            )
+        # Beside another sample, the reference shows whether samples keep to themselves, in order.
+        other = x.flatten().roll(1).view(x.shape)
+        for place, batch in enumerate(([x, other], [other, x])):
+            with KeepPrecision():
+                found = self._run(exact, torch.cat(batch, dim=self.batch_dim), fixed)
+            pairs = zip(leaves(output), leaves(found), strict=True)
+            if not all(self._holds(one, all_, place) for one, all_ in pairs if torch.is_tensor(one)):
+                raise UnsupportedOperationError(
+                    "Beside another sample the reference does not give its own output: the model mixes "
+                    "samples, or joins their axis with another that comes first (heads before samples)."
+                )
+
+    def _holds(self, one: torch.Tensor, found: torch.Tensor, place: int) -> bool:
+        """Whether the output for two samples holds that of one, along their axis or along the first."""
+        for axis in (self.batch_dim, 0):
+            if axis < min(one.ndim, found.ndim) and (one.shape[axis], found.shape[axis]) == (1, 2):
+                mine = found.narrow(axis, place, 1)
+                same = mine.shape == one.shape
+                return same and bool((mine - one).abs().max() <= AGREE * one.abs().max())
+        return False
+
+
+class _Follow(TorchFunctionMode):
+    """Sees every function call of a forward pass, and where modules begin and end."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.paths = {id(module): path for path, module in model.named_modules()}
+
+    def __enter__(self):
+        before = torch_module.register_module_forward_pre_hook
+        after = torch_module.register_module_forward_hook
+        self.hooks = [before(lambda module, _: self._module("beginning", module)),
+                      after(lambda module, *_: self._module("end", module))]  # fmt: skip
+        return super().__enter__()
+
+    def __exit__(self, *exception):
+        for hook in self.hooks:
+            hook.remove()
+        return super().__exit__(*exception)
+
+    def _module(self, what: str, module: nn.Module) -> None:
+        if id(module) in self.paths:
+            path = self.paths[id(module)]
+            self.event(f"the {what} of " + (f"module {path!r}" if path else "the model"))
+
+
+class _Watch(_Follow):
+    """Lists the calls of the reference run: what they read and wrote, and what is to be kept."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__(model)
+        self.calls: list[_Call] = []
+        self.alive: list = []  # storages are told apart by address: none may be freed and used again
+
+    def event(self, name: str) -> None:
+        self.calls.append(_Call(name, event=True))
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        name = _name(func)
+        given = [item for item in leaves((args, kwargs)) if torch.is_tensor(item)]
+        versions = [item._version for item in given]
+        kept, passing = None, given
+        if name in FREEZE:
+            kwargs = {key: value for key, value in kwargs.items() if key != "dtype"}  # float64 throughout
+            kept, passing = FREEZE[name].measure(func, args, kwargs)
+        result = func(*args, **kwargs)
+        made = [item for item in leaves(result) if torch.is_tensor(item)]
+        changed = [item for item, version in zip(given, versions, strict=True) if item._version != version]
+        # A value that became a Python number may decide what the model does: it must stay in sight.
+        reads = passing if made or changed or name in READS_VALUES else []
+        self.calls.append(_Call(name, kept=kept, reads=set(map(_storage, reads)),
+                                writes=set(map(_storage, made + changed))))  # fmt: skip
+        self.alive.append((given, made))
+        return result
+
+
+class _Replay(_Follow):
+    """Makes the calls of the reference run again, frozen ones with what was kept of them."""
+
+    def __init__(self, model: nn.Module, calls: list[_Call]):
+        super().__init__(model)
+        self.calls, self.next = calls, 0
+
+    def event(self, name: str) -> None:
+        # Somebody who runs a part unseen (the part before a layer, for its shapes) hides its calls from here.
+        unseen = torch._C._is_torch_function_all_disabled()
+        while unseen and self.next < len(self.calls) and not self._due(name, event=True):
+            self.next += 1
+        self._take(name, event=True)
+
+    def finish(self) -> None:
+        """Check that no call is missing."""
+        if self.next < len(self.calls) and not torch._C._is_torch_function_all_disabled():
+            self._refuse("ends")
+
+    def _due(self, name: str, event: bool) -> bool:
+        call = self.calls[self.next]
+        return call.name == name and call.event == event
+
+    def _take(self, name: str, event: bool = False) -> _Call:
+        if self.next == len(self.calls) or not self._due(name, event):
+            self._refuse(f"reaches {name}" if event else f"calls {name}")
+        self.next += 1
+        return self.calls[self.next - 1]
+
+    def _refuse(self, what: str) -> None:
+        due = self.calls[self.next].name if self.next < len(self.calls) else "the end"
+        raise UnsupportedOperationError(
+            f"The frozen model takes another way than for its reference: it {what} where {due} was due. "
+            "Freeze it at an input for which it makes the same calls."
+        )
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        call = self._take(_name(func))
+        if call.hidden:
+            with torch._C.DisableTorchFunction():
+                return func(*args, **kwargs)
+        if call.kept is not None:
+            return FREEZE[call.name].replay(call.kept, func, args, kwargs)
+        return func(*args, **kwargs)
+
+
+def _name(func) -> str:
+    name = op_name(func)
+    # A property such as x.shape
+    return getattr(getattr(func, "__self__", None), "__name__", name) if name == "get" else name
+
+
+def _storage(tensor: torch.Tensor) -> int:
+    return tensor.untyped_storage()._cdata
+
+
+def _like(x: torch.Tensor, thing):
+    """Floating-point tensors in a nest in the precision and place of `x`."""
+
+    def change(item):
+        if not torch.is_tensor(item):
+            return item
+        return item.to(x) if item.is_floating_point() and x.is_floating_point() else item.to(x.device)
+
+    return mapped(change, thing)
