@@ -201,6 +201,13 @@ class Block(nn.Module):
         elif self.style == "cast":  # softmax in a precision of its own
             q, k, v = map(self._heads, (q, k, v))
             y = F.softmax(q @ k.mT, dim=-1, dtype=torch.float32).type_as(v) @ v
+        elif self.style == "in place":
+            q, k, v = map(self._heads, (q, k, v))
+            v[:, :, 0] = v[:, :, 1]  # changes the storage that q and k lie in
+            scores = q @ k.mT
+            scores /= 3
+            scores.masked_fill_(torch.ones(length, length).triu(1) == 1, -math.inf)
+            y = scores.softmax(-1) @ v
         else:
             q, k, v = map(self._heads, (q, k, v))
             scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
@@ -240,6 +247,7 @@ CAUSAL = nn.Transformer.generate_square_subsequent_mask(4)
         (blocks(), {}),
         (blocks("sdpa"), {}),
         (blocks("joined"), {}),
+        (blocks("in place"), {}),
         (encoder_layer(), {}),
         (encoder_layer(norm_first=True), {}),
         (encoder_layer(), {"src_mask": CAUSAL, "is_causal": True}),

@@ -69,8 +69,8 @@ class _Call:
     event: bool = False
     kept: torch.Tensor | None = None  # what a frozen call goes on with
     hidden: bool = False  # nothing that reaches the output comes from it
-    reads: set = field(default_factory=set)
-    writes: set = field(default_factory=set)
+    reads: list = field(default_factory=list)
+    writes: list = field(default_factory=list)
 
 
 class Frozen(nn.Module):
@@ -122,15 +122,7 @@ class Frozen(nn.Module):
         with KeepPrecision(), _Watch(exact) as watch:
             output = exact(x, **fixed)
         self.calls = watch.calls
-        live = {_storage(item) for item in leaves(output) if torch.is_tensor(item)}
-        for call in reversed(self.calls):
-            call.hidden = not call.event and bool(call.writes) and not (call.writes & live)
-            if call.hidden:
-                call.kept = None
-            else:
-                live |= call.reads
-            call.reads = call.writes = None  # addresses, of no use once the run is over
-        if _storage(x) not in live:
+        if not _hide(self.calls, x, output, watch.changed):
             raise UnsupportedOperationError(
                 "With attention patterns frozen the output does not depend on the input any more: the model "
                 "ends with a softmax. Pass the model without it."
@@ -188,7 +180,8 @@ class _Watch(_Follow):
     def __init__(self, model: nn.Module):
         super().__init__(model)
         self.calls: list[_Call] = []
-        self.alive: list = []  # storages are told apart by address: none may be freed and used again
+        self.changed: set[int] = set()  # storages that a call changed in place
+        self.alive: list = []  # tensors are told apart by address: none may be freed and used again
 
     def event(self, name: str) -> None:
         self.calls.append(_Call(name, event=True))
@@ -207,10 +200,29 @@ class _Watch(_Follow):
         changed = [item for item, version in zip(given, versions, strict=True) if item._version != version]
         # A value that became a Python number may decide what the model does: it must stay in sight.
         reads = passing if made or changed or name in READS_VALUES else []
-        self.calls.append(_Call(name, kept=kept, reads=set(map(_storage, reads)),
-                                writes=set(map(_storage, made + changed))))  # fmt: skip
-        self.alive.append((given, made))
+        self.calls.append(_Call(name, kept=kept, reads=list(reads), writes=made + changed))
+        self.changed |= set(map(_storage, changed))
+        self.alive.append(given)
         return result
+
+
+def _hide(calls: list[_Call], x: torch.Tensor, output, changed: set[int]) -> bool:
+    """Mark the calls from which nothing reaches the output; whether the input `x` does."""
+
+    def keys(tensors) -> set[int]:
+        # Views of what is changed in place count as one: a change of any may be a change of all.
+        storages = [(item, _storage(item)) for item in tensors if torch.is_tensor(item)]
+        return {storage if storage in changed else id(item) for item, storage in storages}
+
+    live = keys(leaves(output))
+    for call in reversed(calls):
+        call.hidden = not call.event and bool(call.writes) and not (keys(call.writes) & live)
+        if call.hidden:
+            call.kept = None
+        else:
+            live |= keys(call.reads)
+        call.reads = call.writes = None
+    return bool(keys([x]) & live)
 
 
 class _Replay(_Follow):
