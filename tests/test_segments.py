@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from splinelab import polytopes, record
+from splinelab import polytopes, record, zoo
 from splinelab.errors import InputError, UnsupportedOperationError, VerificationError
-from splinelab.polytopes import Rest, path, paths, rays, sampled_density, segment, slerp
+from splinelab.nets import resnet_cifar
+from splinelab.polytopes import Rest, from_layer, path, paths, rays, sampled_density, segment, slerp
 
 
 def seeded(net, seed=0, scale=1.0):
@@ -207,6 +208,29 @@ def test_from_a_layer_on():
     assert list(record(rest, z).codes.layers) == ["6", "9"]
     own = segment(rest, *z)  # activations of one's own making
     np.testing.assert_allclose(own.t, found.t, atol=1e-12)
+
+
+def resnet20(kind):
+    """The published ResNet-20 where it is at hand, else its architecture with weights from a seed."""
+    if kind == "published" and not zoo.pretrained_at_hand():
+        pytest.skip("the published weights are not at hand")
+    return zoo.pretrained("resnet20") if kind == "published" else resnet_cifar(20).eval()
+
+
+@pytest.mark.parametrize("kind", ["from a seed", "published"])
+def test_resnet20(kind):
+    rest, ends = from_layer(resnet20(kind).double(), "layer3.1", points(2, 3, 32, 32, spread=0.3) + 0.5)
+    found = segment(rest, *ends, verify=True)
+    assert found.regions > 500
+    middles = (found.t[1:] + found.t[:-1]) / 2
+    t = np.concatenate([middles, np.linspace(0, 1, 1001)])
+    recorded = record(rest, torch.from_numpy(found.at(t)), activations=False).codes.packed
+    wide = np.diff(found.t) > 1e-9
+    assert np.array_equal(recorded[: len(middles)][wide], found.codes.packed[wide])
+    # Dense sampling finds no code that the pieces lack.
+    piece = np.clip(np.searchsorted(found.t, t[len(middles) :], side="right") - 1, 0, len(found) - 1)
+    clear = np.abs(found.t[:, None] - t[len(middles) :]).min(axis=0) > 1e-9
+    assert np.array_equal(recorded[len(middles) :][clear], found.codes.packed[piece][clear])
 
 
 def test_the_model_is_left_alone():
