@@ -201,6 +201,11 @@ class Block(nn.Module):
         elif self.style == "cast":  # softmax in a precision of its own
             q, k, v = map(self._heads, (q, k, v))
             y = F.softmax(q @ k.mT, dim=-1, dtype=torch.float32).type_as(v) @ v
+        elif self.style == "head by head":
+            q, k, v = map(self._heads, (q, k, v))
+            y = torch.zeros_like(v)
+            for head in range(self.heads):  # through a view: what is read in the end is `y`
+                y[:, head].copy_(torch.softmax(q[:, head] @ k[:, head].mT, -1) @ v[:, head])
         elif self.style == "in place":
             q, k, v = map(self._heads, (q, k, v))
             v[:, :, 0] = v[:, :, 1]  # changes the storage that q and k lie in
@@ -248,6 +253,7 @@ CAUSAL = nn.Transformer.generate_square_subsequent_mask(4)
         (blocks("sdpa"), {}),
         (blocks("joined"), {}),
         (blocks("in place"), {}),
+        (blocks("head by head"), {}),
         (encoder_layer(), {}),
         (encoder_layer(norm_first=True), {}),
         (encoder_layer(), {"src_mask": CAUSAL, "is_causal": True}),
@@ -331,6 +337,13 @@ def test_torch_attention_follows_the_hand_written_one():
     x, others, mask = tokens().double(), tokens(3, 4, 8, seed=2).double(), CAUSAL.double()
     with torch.no_grad():
         torch.testing.assert_close(frozen(layer, x, src_mask=mask)(others), frozen(block, x)(others))
+
+
+def test_spellings_of_attention_agree():
+    x, others = tokens().double(), tokens(3, 4, 8, seed=2).double()
+    with torch.no_grad():
+        one, two = (frozen(blocks(style).double(), x)(others) for style in ("joined", "head by head"))
+    torch.testing.assert_close(one, two, atol=1e-13, rtol=0)
 
 
 class Cross(nn.Module):
