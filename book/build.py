@@ -37,6 +37,7 @@ ROOMS = [
     "recording",
     "distances",
     "clustering",
+    "polytopes",
     "zoo",
     "protocol",
     "claims",

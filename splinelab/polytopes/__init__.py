@@ -1,18 +1,26 @@
-"""Polytopes: exact boundaries on segments and slices, density, rays, soft codes."""
+"""Polytopes: exact boundaries on segments, paths, rays and slices, density, soft codes, frozen transformers."""
 
+from splinelab.polytopes.density import Density, density
+from splinelab.polytopes.frozen import frozen
 from splinelab.polytopes.rays import Ray, rays, sampled_density, slerp
 from splinelab.polytopes.rest import Rest, from_layer
 from splinelab.polytopes.segments import Path, path, paths, segment
+from splinelab.polytopes.soft import soft_code, soft_density
 
 __all__ = [
+    "Density",
     "Path",
     "Ray",
     "Rest",
+    "density",
     "from_layer",
+    "frozen",
     "path",
     "paths",
     "rays",
     "sampled_density",
     "segment",
     "slerp",
+    "soft_code",
+    "soft_density",
 ]

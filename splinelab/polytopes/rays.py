@@ -16,11 +16,7 @@ __all__ = ["Ray", "rays", "sampled_density", "slerp"]
 
 
 class Ray:
-    """The path of α · x: `path` and, for its coordinates, the scale α.
-
-    `crossings`: α of every unit flip, ascending. `class_changes`: α of every change of the largest output,
-    and the classes in between.
-    """
+    """The path of α · x: `path` and, for its coordinates, the scale α."""
 
     def __init__(self, path: Path, alphas: np.ndarray):
         self.path, self.alphas = path, alphas
@@ -31,10 +27,12 @@ class Ray:
 
     @property
     def crossings(self) -> np.ndarray:
+        """α of every unit flip, ascending."""
         return np.sort(self.alpha(self.path.crossing_t))
 
     @property
     def class_changes(self) -> tuple[np.ndarray, np.ndarray]:
+        """α of every change of the largest output, and the classes in between."""
         where, classes = self.path.class_changes()
         return self.alpha(where), classes
 
