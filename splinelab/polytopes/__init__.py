@@ -1,4 +1,4 @@
-"""Polytopes: exact boundaries on segments, paths, rays and slices, density, soft codes, frozen transformers."""
+"""Polytopes: exact boundaries on segments, rays and slices, density, soft codes, frozen transformers."""
 
 from splinelab.polytopes.density import Density, density
 from splinelab.polytopes.frozen import frozen
