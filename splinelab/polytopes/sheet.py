@@ -15,7 +15,11 @@ from splinelab.polytopes.mesh import CHUNK, Mesh, TooMany, chunks, rounding
 from splinelab.polytopes.tolerances import SNAP
 from splinelab.recording.arrays import pack
 
-__all__ = ["Sheet"]
+__all__ = ["Sheet", "TooManyCells"]
+
+
+class TooManyCells(TooMany):
+    """More cells than the caller allowed: smaller parts of the domain have as many together."""
 
 
 class Sheet(Mesh):
@@ -25,7 +29,7 @@ class Sheet(Mesh):
     ----------
     points : vertices × 2, the corners of a convex polygon, counter-clockwise: the first cell.
     max_rows : more vertices raise `TooMany`; a number, or one for each of the cuts to come.
-    max_cells : more cells raise `TooMany` too.
+    max_cells : more cells raise `TooManyCells`.
     """
 
     def __init__(self, points, max_rows: int | Sequence[int] | None = None, max_cells: int | None = None):
@@ -91,7 +95,7 @@ class Sheet(Mesh):
         """
         first, count = self.cells, len(cells)
         if self.max_cells is not None and first + count > self.max_cells:
-            raise TooMany(f"{first + count:,} cells, {self.max_cells:,} allowed")
+            raise TooManyCells(f"{first + count:,} cells, {self.max_cells:,} allowed")
         if loops.shape[1] > self._loops.shape[1]:
             wider = loops.shape[1] - self._loops.shape[1]
             self._loops = np.hstack([self._loops, np.repeat(self._loops[:, :1], wider, axis=1)])

@@ -8,3 +8,7 @@ MERGE = 1e-12
 
 #: `verify=True` accepts this difference from the network, relative to the largest output.
 EXACT = 1e-12
+
+#: Three points span no plane if one is this close to the line through the others, against their distances.
+#: Points on a line that were rounded to float32 are.
+COLLINEAR = 1e-6
