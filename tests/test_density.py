@@ -65,7 +65,7 @@ def resampled(labels, resamples, seed):
 @pytest.mark.parametrize("bins", [1, 3, 20])
 def test_values_and_welch_agree_with_a_double_loop(bins):
     bits, x, labels = example()
-    x[3] = x[7]
+    x[3], bits[5] = x[7], bits[9]
     found = density(bits, x, labels, bins=bins, resamples=2)
     expected, _, test, counts = naive(bits, x, labels, range(30), bins)
     net = found.nets[0]
@@ -74,6 +74,8 @@ def test_values_and_welch_agree_with_a_double_loop(bins):
     assert net.welch == pytest.approx((test.statistic, test.df, test.pvalue), rel=1e-5)
     assert (net.intra_pairs, net.inter_pairs) == counts
     assert found.excluded == 1 and sum(counts) == 30 * 29 // 2 - 1
+    equal = sum((bits[i] == bits[j]).all() for i in range(30) for j in range(i) if (x[i] != x[j]).any())
+    assert net.equal_codes == equal
     assert net.intra * counts[0] + net.inter * counts[1] == pytest.approx(sum(counts))
 
 

@@ -37,8 +37,9 @@ class NetDensity:
     """One net's share of a `Density`, without intervals.
 
     intra, inter, ratio, matched: as in `Density`; mean: the density that they are divided by, in units that
-    differ per unit of distance; welch: `Welch`; intra_pairs, inter_pairs: pairs that count; excluded: pairs
-    of identical activations, which have no density.
+    differ per unit of distance; welch: `Welch`; intra_pairs, inter_pairs: pairs that count; equal_codes: how
+    many of them have density 0 (where these are most, ratios rest on a few pairs); excluded: pairs of
+    identical activations, which have no density.
     """
 
     intra: float
@@ -49,6 +50,7 @@ class NetDensity:
     welch: Welch
     intra_pairs: int
     inter_pairs: int
+    equal_codes: int
     excluded: int
 
 
@@ -101,6 +103,7 @@ class Pairs:
             welch=Welch(float(test.statistic), float(test.df), float(test.pvalue)),
             intra_pairs=intra,
             inter_pairs=len(self.same) - intra,
+            equal_codes=int((self.density == 0).sum()),
             excluded=self.excluded,
         )
 
