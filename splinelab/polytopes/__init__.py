@@ -2,7 +2,9 @@
 
 from splinelab.polytopes.density import Density, density
 from splinelab.polytopes.frozen import frozen
+from splinelab.polytopes.planes import plane
 from splinelab.polytopes.rays import Ray, rays, sampled_density, slerp
+from splinelab.polytopes.regions import Plane
 from splinelab.polytopes.rest import Rest, from_layer
 from splinelab.polytopes.segments import Path, path, paths, segment
 from splinelab.polytopes.soft import soft_code, soft_density
@@ -10,6 +12,7 @@ from splinelab.polytopes.soft import soft_code, soft_density
 __all__ = [
     "Density",
     "Path",
+    "Plane",
     "Ray",
     "Rest",
     "density",
@@ -17,6 +20,7 @@ __all__ = [
     "frozen",
     "path",
     "paths",
+    "plane",
     "rays",
     "sampled_density",
     "segment",
