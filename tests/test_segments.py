@@ -464,6 +464,17 @@ def test_a_view_changed_in_place_is_refused():
         segment(Calls(then).eval(), *points(2, 3, spread=3), verify=True)
 
 
+def test_tokens_reach_a_hidden_layer_as_integers():
+    net = seeded(
+        nn.Sequential(nn.Embedding(7, 4), nn.Flatten(), nn.Linear(12, 9), nn.ReLU(), nn.Linear(9, 2))
+    )
+    first, second = torch.tensor([0, 1, 2]), torch.tensor([6, 5, 4])
+    found = segment(net, first, second, layer="0", verify=True)
+    direct = segment(net[1:], *net[0](torch.stack([first, second])))
+    np.testing.assert_allclose(found.t, direct.t, atol=1e-14)
+    assert found.regions > 1
+
+
 def test_half_precision_weights_are_taken_as_they_are():
     net = mlp().half()
     found = segment(net, *points(2, 5))

@@ -7,7 +7,7 @@ from splinelab.polytopes.rays import Ray, rays, sampled_density, slerp
 from splinelab.polytopes.regions import Plane
 from splinelab.polytopes.rest import Rest, from_layer
 from splinelab.polytopes.segments import Path, path, paths, segment
-from splinelab.polytopes.soft import soft_code, soft_density
+from splinelab.polytopes.soft import sampled_soft_density, soft_code, soft_density, total_variation
 
 __all__ = [
     "Density",
@@ -23,8 +23,10 @@ __all__ = [
     "plane",
     "rays",
     "sampled_density",
+    "sampled_soft_density",
     "segment",
     "slerp",
     "soft_code",
     "soft_density",
+    "total_variation",
 ]

@@ -82,7 +82,7 @@ class Rest(nn.Module):
 
     def _like_weights(self, x: torch.Tensor) -> torch.Tensor:
         weight = next((p for p in self.model.parameters() if p.is_floating_point()), None)
-        return x if weight is None else x.to(weight)
+        return x if weight is None or not x.is_floating_point() else x.to(weight)  # tokens stay integers
 
     def _before(self, inputs: torch.Tensor) -> torch.Tensor:
         seen = []

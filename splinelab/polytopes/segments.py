@@ -111,7 +111,7 @@ def segment(model: nn.Module, start, end, *, layer: str | None = None, **options
     >>> segment(net, [0.0], [1.0]).t
     array([0.  , 0.25, 0.5 , 1.  ])
     """
-    return path(model, _stacked([start, end]), layer=layer, **options)
+    return path(model, _stacked([start, end], tokens=layer is not None), layer=layer, **options)
 
 
 def path(model: nn.Module, waypoints, *, layer: str | None = None, **options) -> Path:
@@ -150,7 +150,7 @@ def paths(
     Raises `InputError` for points that are not finite, equal or of the wrong shape, an unknown layer and a
     model in training mode; `UnsupportedOperationError` for an operation that is not piecewise linear.
     """
-    given = [_stacked(points) for points in waypoints]
+    given = [_stacked(points, tokens=layer is not None) for points in waypoints]
     _check_points(given)
     if layer is not None:
         rest = Rest(trace.exact_copy(model, device), layer, given[0])
@@ -192,14 +192,16 @@ class _Part:
     values: dict
 
 
-def _stacked(points) -> torch.Tensor:
+def _stacked(points, *, tokens: bool = False) -> torch.Tensor:
     points = getattr(points, "images", points)
     if not torch.is_tensor(points):
+        points = [point.detach().cpu() if torch.is_tensor(point) else point for point in points]
         try:
             points = torch.as_tensor(np.stack([np.asarray(point) for point in points]))
         except (ValueError, TypeError) as error:
             raise InputError(f"The points of a path must have one shape ({error}).") from error
-    return points.detach().to("cpu", torch.float64)
+    points = points.detach().cpu()
+    return points if tokens and not points.is_floating_point() else points.to(torch.float64)
 
 
 def _check_points(given: list[torch.Tensor]) -> None:
