@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from splinelab.errors import InputError
+from splinelab.polytopes.path import Path
 from splinelab.polytopes.rest import Rest
-from splinelab.polytopes.segments import Path, paths
+from splinelab.polytopes.segments import paths
 from splinelab.polytopes.trace import exact_copy
 from splinelab.recording import record
 
