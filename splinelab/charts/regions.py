@@ -3,6 +3,8 @@
 Every function takes tidy tables (pandas) and returns a described Altair chart.
 """
 
+import json
+
 import altair as alt
 import pandas as pd
 
@@ -14,7 +16,12 @@ __all__ = ["contact_sheet", "cropped_axis", "explorer", "overlap_map", "rejectio
 
 SPACES = {"codes": BLUE, "one position": VERMILION, "whole activation": GREEN}
 NOISE = "noise"
+UNIT = alt.Scale(domain=[0, 1])
 SHARE = alt.Axis(format="%", tickCount=5)
+
+
+def _per_cent(*names: str) -> list[alt.Tooltip]:
+    return [alt.Tooltip(f"{name}:Q", format=".0%") for name in names]
 
 
 def _spaces(legend: alt.Legend | None) -> alt.Color:
@@ -28,20 +35,22 @@ def explorer(
     """All clusterings by noise and purity; menus choose one, hovering over a cluster shows its images.
 
     `runs` has the columns layer, space, net, seed, noise, monosemantic (both shares) and clusters; `counts`
-    layer, space, net, cluster, digit and images (of one seed); `members` layer, space, net, cluster, place
-    (0, 1, 2, …) and sample; `pictures` sample and image (see `maps.thumbnails`). A cluster is called "1",
-    "2", … or "noise".
+    layer, space, net, cluster ("1", "2", … or "noise"), digit and images, of one seed; `members` layer,
+    space, net, cluster and samples (at most nine numbers, a space between them); `pictures` sample and image.
     """
-    menus = {
-        "layer": list(runs["layer"].unique()),
-        "space": list(runs["space"].unique()),
-        "net": list(runs["net"].unique()),
-    }
+    menus = {key: order(runs, key) for key in ("layer", "space", "net")}
     params = [
         alt.param(name=f"pick_{key}", value=names[0], bind=alt.binding_select(options=names, name=f"{key} "))
         for key, names in menus.items()
     ]
-    chosen = " && ".join(f"datum.{key} == pick_{key}" for key in menus)
+    # The long tables name a run by one number, which keeps them small.
+    terms = [f"{10**n} * indexof({json.dumps(menus[key])}, pick_{key})" for n, key in enumerate(menus)]
+    chosen = f"datum.run == {' + '.join(terms)}"
+
+    def by_run(table: pd.DataFrame) -> pd.DataFrame:
+        run = sum(10**n * table[key].map(menus[key].index) for n, key in enumerate(menus))
+        return table.drop(columns=list(menus)).assign(run=run)
+
     hover = alt.selection_point(
         name="pick_cluster",
         fields=["cluster"],
@@ -51,34 +60,26 @@ def explorer(
         empty=False,
     )
     dots = (
-        alt.Chart(runs)
+        alt.Chart(runs.assign(run=by_run(runs)["run"]))
         .mark_point(filled=True)
         .encode(
-            x=alt.X(
-                "noise:Q", title="share of images called noise", axis=SHARE, scale=alt.Scale(domain=[0, 1])
-            ),
-            y=alt.Y(
-                "monosemantic:Q",
-                title="share of monosemantic clusters",
-                axis=SHARE,
-                scale=alt.Scale(domain=[0, 1]),
-            ),
+            x=alt.X("noise:Q", title="share of images called noise", axis=SHARE, scale=UNIT),
+            y=alt.Y("monosemantic:Q", title="share of monosemantic clusters", axis=SHARE, scale=UNIT),
             color=_spaces(alt.Legend(orient="top", columns=1)),
             shape=alt.Shape("net:N", title=None, legend=alt.Legend(orient="top", columns=1)),
-            size=alt.condition(chosen, alt.value(190), alt.value(30)),
-            opacity=alt.condition(chosen, alt.value(1), alt.value(0.4)),
+            size=alt.condition(chosen, alt.value(190), alt.value(40)),
+            opacity=alt.condition(chosen, alt.value(1), alt.value(0.5)),
             tooltip=[
                 *(f"{key}:N" for key in [*menus, "seed"]),
                 "clusters:Q",
-                alt.Tooltip("monosemantic:Q", format=".0%"),
-                alt.Tooltip("noise:Q", format=".0%"),
+                *_per_cent("monosemantic", "noise"),
             ],
         )
         .properties(width=230, height=270)
     )
     names = [*map(str, range(1, 1 + max(int(c) for c in counts["cluster"] if c != NOISE))), NOISE]
     heat = (
-        alt.Chart(counts)
+        alt.Chart(by_run(counts))
         .transform_filter(chosen)
         .mark_rect()
         .encode(
@@ -94,9 +95,12 @@ def explorer(
         .properties(width=190, height=270)
     )
     images = (
-        alt.Chart(members)
+        alt.Chart(by_run(members))
         .transform_filter(chosen)
         .transform_filter(hover)
+        .transform_calculate(sample="split(datum.samples, ' ')")
+        .transform_calculate(place="sequence(length(datum.sample))")
+        .transform_flatten(["sample", "place"])
         .transform_lookup("sample", alt.LookupData(pictures, "sample", ["image"]))
         .transform_calculate(column="datum.place % 3", row="floor(datum.place / 3)")
         .mark_image(width=34, height=34)
@@ -114,9 +118,9 @@ def explorer(
     )
     return describe(
         chart,
-        "Left: every clustering as a dot, by the share of images that it calls noise and the share of its clusters "
-        "that are monosemantic; purest clusterings lie at high noise. Middle: how many images of each digit the "
-        "clusters of the chosen run hold. Right: images of the cluster pointed at.",
+        "Left: every clustering as a dot, by the share of images that it calls noise and the share of its "
+        "clusters that are monosemantic; those of untrained nets lie at the right. Middle: images of "
+        "each digit in the clusters of the chosen run. Right: images of the cluster pointed at.",
     )
 
 
@@ -140,8 +144,8 @@ def contact_sheet(table: pd.DataFrame, title: str = "") -> alt.TopLevelMixin:
     )
     return describe(
         chart,
-        "Images of clusters, one row each, the label saying how many images the cluster has and how many of them are of "
-        "its largest class; the last rows are images that HDBSCAN left out.",
+        "Images of clusters, one row each. The label says how many images the cluster has and which share of "
+        "them is of its largest class; the last row shows images that HDBSCAN left out.",
     )
 
 
@@ -154,22 +158,15 @@ def rejection(curves: pd.DataFrame, dots: pd.DataFrame) -> alt.TopLevelMixin:
     table = pd.concat([curves.assign(method="k-means, densest images"), dots.assign(method="HDBSCAN")])
     base = alt.Chart(table).encode(
         x=alt.X("kept:Q", title="share of images kept", axis=alt.Axis(format="%", values=[0, 0.5, 1])),
-        y=alt.Y("purity:Q", title="purity", axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0.2, 1])),
+        y=alt.Y("purity:Q", title="purity", axis=alt.Axis(format="%"), scale=UNIT),
         detail="seed:N",
-        tooltip=[
-            "layer:N",
-            "space:N",
-            "seed:N",
-            "method:N",
-            alt.Tooltip("kept:Q", format=".0%"),
-            alt.Tooltip("purity:Q", format=".1%"),
-        ],
+        tooltip=["layer:N", "space:N", "seed:N", "method:N", *_per_cent("kept", "purity")],
     )
     lines = base.transform_filter("datum.method != 'HDBSCAN'").mark_line(strokeWidth=1.3, color=GREY)
     points = base.transform_filter("datum.method == 'HDBSCAN'").mark_point(filled=True, size=55)
     chart = (
         alt.layer(lines, points.encode(color=_spaces(None)))
-        .properties(width=105, height=90)
+        .properties(width=92, height=90)
         .facet(
             column=alt.Column("layer:N", title=None, sort=order(table, "layer")),
             row=alt.Row("space:N", title=None, sort=order(table, "space")),
@@ -177,45 +174,35 @@ def rejection(curves: pd.DataFrame, dots: pd.DataFrame) -> alt.TopLevelMixin:
     )
     return describe(
         chart,
-        "Purity against the share of images kept. Grey lines: k-means with as many clusters as HDBSCAN found, on the "
-        "densest images only. Dots: HDBSCAN, one for each seed; most lie near the grey line of the same seed.",
+        "Purity against the share of images kept. Grey lines: k-means with as many clusters as HDBSCAN, "
+        "judged on the densest images only, one line for each seed. Dots: HDBSCAN, one for each seed.",
     )
 
 
 def cropped_axis(table: pd.DataFrame, crops: pd.DataFrame) -> alt.TopLevelMixin:
     """Histogram of cosines to a direction, coloured by digit: the whole axis, and the crop of it.
 
-    `table` has the columns direction, panel (the whole axis first), low, high (edges of a bin), digit and
+    `table` has the columns direction, panel ("whole" or "crop"), low, high (edges of a bin), digit and
     images; `crops` direction and cosine, where the crop begins.
     """
-    names, panels = order(table, "direction"), order(table, "panel")
+    names = order(table, "direction")
     menu = alt.param(
         name="pick_direction", value=names[0], bind=alt.binding_select(options=names, name="direction ")
     )
 
-    def panel(name: str) -> alt.Chart:
-        whole = name == panels[0]
+    def panel(name: str, title: str, scale: alt.Scale) -> alt.Chart:
         return (
-            alt.Chart(table[table["panel"] == name])
+            alt.Chart(table[table["panel"] == name].drop(columns="panel"))
             .transform_filter("datum.direction == pick_direction")
-            .mark_bar(binSpacing=0)
+            .mark_bar(orient="vertical", binSpacing=0)
             .encode(
-                x=alt.X(
-                    "low:Q",
-                    title="cosine to the direction",
-                    scale=alt.Scale(domain=[0, 1]) if whole else alt.Scale(zero=False),
-                ),
+                x=alt.X("low:Q", bin="binned", title="cosine to the direction", scale=scale),
                 x2="high:Q",
-                y=alt.Y("images:Q", title="images" if whole else None, stack=True),
-                color=alt.Color(
-                    "digit:N",
-                    title="digit",
-                    sort=list(range(10)),
-                    scale=alt.Scale(domain=list(range(10)), range=list(DIGITS)),
-                ),
+                y=alt.Y("images:Q", title="images", stack="zero"),
+                color=alt.Color("digit:N", scale=alt.Scale(domain=list(range(10)), range=list(DIGITS))),
                 tooltip=[alt.Tooltip("low:Q", format=".3f", title="cosine from"), "digit:N", "images:Q"],
             )
-            .properties(width=280, height=200, title=name)
+            .properties(width=270, height=200, title=title)
         )
 
     rule = (
@@ -224,12 +211,13 @@ def cropped_axis(table: pd.DataFrame, crops: pd.DataFrame) -> alt.TopLevelMixin:
         .mark_rule(strokeDash=[4, 3])
         .encode(x="cosine:Q")
     )
-    chart = alt.hconcat(panel(panels[0]) + rule, panel(panels[1])).add_params(menu)
+    whole = panel("whole", "all images, whole axis", UNIT)
+    crop = panel("crop", "the images right of the dashed line", alt.Scale(zero=False, nice=False))
+    chart = alt.hconcat(whole + rule, crop).add_params(menu)
     return describe(
         chart,
-        "Histograms of the cosine between images' activations and one NMF direction, coloured by digit. Left: all "
-        "images on the whole axis, where the digits mix; right: only the images beyond the dashed line, as a crop "
-        "would show them.",
+        "Histograms of the cosine between images' activations and one NMF direction, coloured by digit. "
+        "Left: all images on the whole axis, where digits mix; right: only those beyond the dashed line.",
     )
 
 
@@ -249,7 +237,7 @@ def top_images(table: pd.DataFrame) -> alt.TopLevelMixin:
                 scale=alt.Scale(type="log"),
                 axis=alt.Axis(values=[5, 20, 100, 1000], format="d", grid=False),
             ),
-            y=alt.Y("share:Q", title="directions that pass", axis=SHARE, scale=alt.Scale(domain=[0, 1])),
+            y=alt.Y("share:Q", title="directions that pass", axis=SHARE, scale=UNIT),
             color=alt.Color(
                 "directions:N",
                 title=None,
@@ -257,15 +245,15 @@ def top_images(table: pd.DataFrame) -> alt.TopLevelMixin:
                 scale=alt.Scale(domain=kinds, range=[BLUE, GREY, GREEN, ORANGE, PINK, VERMILION]),
                 legend=alt.Legend(orient="top", columns=3),
             ),
-            tooltip=["layer:N", "directions:N", "images:Q", alt.Tooltip("share:Q", format=".0%")],
+            tooltip=["layer:N", "directions:N", "images:Q", *_per_cent("share")],
         )
         .properties(width=195, height=170)
         .facet(column=alt.Column("layer:N", title=None, sort=order(table, "layer")))
     )
     return describe(
         chart,
-        "Share of directions whose images of largest cosine are to at least 80 % of one class, against the number "
-        "of images looked at, for NMF directions, for controls, and for an untrained net; every curve falls to 0.",
+        "Share of directions whose images of largest cosine are to at least 80 % of one class, against the "
+        "number of images looked at, for NMF directions, controls and an untrained net; all fall to 0.",
     )
 
 
@@ -277,13 +265,13 @@ def overlap_map(table: pd.DataFrame, purity: pd.DataFrame) -> alt.TopLevelMixin:
     """
     y = alt.Y("direction:O", title="NMF directions, purest first", axis=alt.Axis(labels=False, ticks=False))
     heat = (
-        alt.Chart(table)
+        alt.Chart(table[table["images"] > 0])
         .mark_rect()
         .encode(
             x=alt.X(
                 "cluster:N",
                 title="cluster of codes",
-                sort=order(table, "cluster"),
+                scale=alt.Scale(domain=order(table, "cluster")),
                 axis=alt.Axis(labelAngle=-40),
             ),
             y=y,
@@ -296,15 +284,15 @@ def overlap_map(table: pd.DataFrame, purity: pd.DataFrame) -> alt.TopLevelMixin:
         alt.Chart(purity)
         .mark_bar()
         .encode(
-            x=alt.X("purity:Q", title="largest class", axis=SHARE, scale=alt.Scale(domain=[0, 1])),
+            x=alt.X("purity:Q", title="largest class", axis=SHARE, scale=UNIT),
             y=alt.Y("direction:O", axis=None),
             color=alt.condition("datum.purity >= 0.8", alt.value(BLUE), alt.value(GREY)),
-            tooltip=["direction:O", alt.Tooltip("purity:Q", format=".0%")],
+            tooltip=["direction:O", *_per_cent("purity")],
         )
         .properties(width=110, height=330)
     )
     return describe(
         alt.hconcat(heat, bars, spacing=10),
-        "Heat map of NMF directions by clusters of codes: how many of a direction's 20 images of largest cosine "
-        "lie in each cluster. Pure directions (above) meet one cluster; impure ones (below) several, and noise.",
+        "Heat map of NMF directions by clusters of codes: how many of a direction's 20 images of largest "
+        "cosine lie in each cluster. Pure directions stand above, impure ones below.",
     )
