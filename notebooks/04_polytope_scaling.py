@@ -1,0 +1,695 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+
+# %% [markdown]
+# # What happens when an activation is scaled?
+#
+# If features are directions, an activation twice as long means the same thing, only more of it. The polytope lens
+# {cite}`black2022polytopes` objects: behind the layer that is scaled there are ReLUs with thresholds, so
+# scaling an activation x walks a ray α·x through polytopes, and the class may change on the way. The source scales
+# activations of a GoogLeNet and finds a *shell* of boundaries about halfway between activation and origin,
+# in directions of noise too, and none in an untrained net.
+#
+# This chapter walks such rays exactly: not one boundary is missed, and α runs over five decades. In short:
+#
+# TODO
+
+# %% tags=["colab", "remove-cell"]
+# On Colab only: fetch the repository and install the package from it.
+import sys
+
+if "google.colab" in sys.modules:
+    import os
+    import subprocess
+
+    if not os.path.isdir("/content/splinelab"):
+        address = "https://github.com/splinelab/splinelab"
+        clone = ["git", "clone", "--quiet", "--depth", "1", address, "/content/splinelab"]
+        subprocess.run(clone, check=True)
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "-e", "/content/splinelab"]
+    subprocess.run(install, check=True)
+    sys.path.insert(0, "/content/splinelab")
+    os.chdir("/content/splinelab/notebooks")
+
+# %% tags=["parameters", "hide-cell"]
+seed = 0  # the first of three
+quick = False  # one seed and fewer rays, for a look
+
+# %% tags=["hide-input"]
+import copy
+
+import numpy as np
+import pandas as pd
+import torch
+from joblib import Parallel, delayed
+from scipy.stats import rankdata
+from torch import nn
+
+from splinelab import charts, claims, data, polytopes, protocol, zoo
+from splinelab.charts import rays as pictures
+
+charts.use()
+torch.set_num_threads(1)
+committed = seed == 0 and not quick
+seeds = range(seed, seed + (3 if committed else 1))
+LAYERS = {"CNN": ["pool2", "pool3", "relu4", "relu5"], "RES": ["stem", "block1", "block2"]}
+RAYS = {"pool2": 8, "pool3": 60, "relu4": 100, "relu5": 100, "stem": 2, "block1": 4, "block2": 10}
+if not committed:
+    RAYS = {layer: max(1, n // 10) for layer, n in RAYS.items()}
+    LAYERS["RES"] = ["block2"]
+images = data.mnist5k()
+heldout = protocol.sample(zoo.heldout("CNN"), 100)  # never trained on, the ten digits in equal parts
+trained = {
+    (name, s): net
+    for name in LAYERS
+    for s, net in zip(seeds, protocol.nets(name, seeds, images), strict=True)
+}
+untrained = {s: zoo.untrained("CNN", s) for s in seeds}
+ledger = claims.Notebook("04_polytope_scaling", committed=committed)
+if seed != 0:
+    print(f"Other seeds than the zoo's: nets trained for {protocol.SMALL_BUDGET} steps.")
+
+# %% [markdown]
+# The ledger's verdicts on this chapter's claims, from the committed measurements; the last section shows the cases
+# behind each of them.
+
+# %% tags=["hide-input"]
+ledger.summary()
+
+# %% [markdown]
+# ## A ray in your own net
+#
+# Between two boundaries the network is one affine map, so a ray is a chain of straight pieces, and one forward pass
+# in float64 finds where they end. For a net and an image of your own, these lines do it:
+
+# %%
+net, image = trained["CNN", seed], heldout.images[:1]
+(ray,) = polytopes.rays(net, image, layer="pool3", low=1e-4, high=10)
+where, classes = ray.class_changes
+print(ray)
+print("first and last boundary at α =", ray.crossings[[0, -1]].round(4))
+print("classes along the ray:", classes, "changes at α =", where.round(3))
+
+# %% [markdown]
+# `layer` is any module that everything passes. `ray.crossings` lists α of every boundary, `ray.path` the rest: codes,
+# units, logits. The codes are those of the ReLUs behind the layer, as in the source.
+#
+# ## One ray
+#
+# *What do the logits do on the way from the origin through the activation (α = 1, dashed) and beyond?* Choose an image
+# and a layer. Logits are divided by the largest one at each α, since far out they all grow; red lines are the
+# exact places where the class changes. Below, the number of boundaries in each of 50 windows that are equally wide in
+# log α.
+
+
+# %% tags=["hide-input"]
+def scan(model: nn.Module, layer: str, kind: str, n: int, noise_seed: int) -> list[dict]:
+    """n rays from a layer: boundaries, the layers whose units they flip, class changes.
+
+    The directions: "images" are activations of held-out images; "noise" Gaussian noise of the activations' mean norm;
+    "half-normal" its absolute value.
+    """
+    rest, x = polytopes.from_layer(model, layer, heldout)
+    x = x.to(torch.float64)
+    axes = [1] * (x.ndim - 1)
+    if kind == "images":
+        x = x[:n]
+    else:
+        length = x.flatten(1).norm(dim=1).mean()
+        generator = torch.Generator().manual_seed(noise_seed)
+        x = torch.randn((n, *x.shape[1:]), generator=generator, dtype=torch.float64)
+        x = (x if kind == "noise" else x.abs()) * (length / x.flatten(1).norm(dim=1)).view(-1, *axes)
+    found = []
+    for one in x.split(max(1, n // 3)):
+        for ray in polytopes.rays(rest, one, memory=1e8):
+            alphas, names = ray.alpha(ray.path.crossing_t), list(ray.path.codes.layers)
+            where, classes = ray.class_changes
+            found.append(
+                {
+                    "alphas": np.sort(alphas),
+                    "by layer": {name: alphas[ray.path.crossing_layer == i] for i, name in enumerate(names)},
+                    "changes": where,
+                    "classes": classes,
+                    "density": ray.density(WINDOWS),
+                }
+            )
+    return found
+
+
+def without_biases(model: nn.Module, keep: tuple[str, ...] = ()) -> nn.Module:
+    """A copy whose biases are zero, except in modules whose name begins with one of `keep`."""
+    model = copy.deepcopy(model)
+    for name, parameter in model.named_parameters():
+        if name.endswith("bias") and not name.startswith(keep or ("-",)):
+            parameter.data.zero_()
+    return model
+
+
+WINDOWS = np.geomspace(1e-4, 1, 61)  # for densities below α = 1: 60 windows, equally wide in log α
+ARMS = {  # untrained nets, by the biases that they keep
+    "usual biases": ("conv", "linear", "output"),
+    "convolutions and classifier only": ("conv", "output"),
+    "dense layers only": ("linear", "output"),
+    "classifier only": ("output",),
+    "none": (),
+}
+jobs = [
+    (name, layer, kind, s, trained[name, s], RAYS[layer])
+    for layer in ["stem", "block1", "pool2", "block2", "pool3", "relu4", "relu5"]  # the slow ones first
+    for name in LAYERS
+    if layer in LAYERS[name]
+    for kind in ["images", "noise", "half-normal"]
+    for s in seeds
+    if not (kind == "half-normal" and (name == "RES" or layer == "pool2"))
+]
+jobs += [
+    ("CNN", layer, arm, s, without_biases(untrained[s], kept), RAYS[layer])
+    for layer in ["pool2", "pool3", "relu4"]
+    for arm, kept in ARMS.items()
+    for s in seeds
+    if layer != "pool2" or arm in ("usual biases", "classifier only", "none")
+]
+jobs += [
+    ("CNN", layer, "no biases, noise", s, without_biases(untrained[s]), RAYS[layer])
+    for layer in ["pool2", "pool3", "relu4"]
+    for s in seeds
+]
+
+
+def direction(kind: str) -> str:
+    return "noise" if kind.endswith("noise") else kind if kind in ("images", "half-normal") else "images"
+
+
+ran = Parallel(n_jobs=2)(
+    delayed(scan)(model, layer, direction(kind), n, 1000 + s) for _, layer, kind, s, model, n in jobs
+)
+rays = {job[:4]: found for job, found in zip(jobs, ran, strict=True)}  # (net, layer, kind, seed) → n rays
+CASES = [(name, layer) for name in LAYERS for layer in LAYERS[name]]
+
+
+def table_of(statistic, kinds=("images",), cases=CASES) -> np.ndarray:
+    """A number for each ray, seeds × rays, for one case and kind."""
+    return {
+        (*case, kind): np.array([[statistic(ray) for ray in rays[(*case, kind, s)]] for s in seeds])
+        for case in cases
+        for kind in kinds
+    }
+
+
+def lines_of(case: tuple, kind: str, edges: np.ndarray, part: str | None = None) -> np.ndarray:
+    """Boundaries per ray and window, mean over seeds and rays."""
+    some = [
+        ray["by layer"].get(part, []) if part else ray["alphas"]
+        for s in seeds
+        for ray in rays[(*case, kind, s)]
+    ]
+    return pictures.per_window(some, edges)
+
+
+# %% tags=["hide-input"]
+SHOWN = {"7": 7, "4": 4, "9": 9, "2": 2}
+
+
+def one_ray(layer: str, digit: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    first = int(np.flatnonzero(heldout.labels == digit)[0])
+    (ray,) = polytopes.rays(net, heldout.images[first : first + 1], layer=layer, memory=1e8)
+    alphas = np.geomspace(1e-4, 10, 41)
+    logits = ray.path.output_at(np.interp(alphas, ray.alphas, np.arange(len(ray.alphas))))
+    logits = logits / np.abs(logits).max(axis=1, keepdims=True)
+    names = {"image": f"a {digit}", "layer": layer}
+    edges = np.geomspace(1e-4, 10, 51)
+    return (
+        pd.DataFrame(
+            [
+                {**names, "alpha": a, "digit": k, "logit": value}
+                for a, row in zip(alphas, logits, strict=True)
+                for k, value in enumerate(row)
+            ]
+        ),
+        pd.DataFrame(
+            {"alpha": edges[:-1], "alpha2": edges[1:], "boundaries": np.histogram(ray.crossings, edges)[0]}
+        ).assign(**names),
+        pd.DataFrame({"alpha": ray.class_changes[0]}).assign(**names),
+    )
+
+
+parts = [one_ray(layer, digit) for layer in ["pool2", "pool3", "relu4"] for digit in [7, 4, 9, 2]]
+pictures.ray_explorer(
+    *(pd.concat(tables) for tables in zip(*parts, strict=True)),
+    description="Along α from .0001 to 10 on a log axis: the ten logits of a CNN above, the number of polytope boundaries in "
+    "50 windows below, for a chosen held-out image and layer; red lines mark changes of class.",
+)
+
+# %% [markdown]
+# Two layers, two pictures. From pool2 and pool3, boundaries fill the way from about a tenth of the activation to beyond
+# it. From relu4 they lie close to the origin, in the last hundredth of the way. In all of them, the class close to the
+# origin is one and the same for every image: there the input has vanished, and what is left are the net's biases.
+#
+# *How often does the class change, and on which side of the activation?* RAYS_NOTE
+
+# %% tags=["hide-input"]
+below = table_of(lambda ray: np.sum(ray["changes"] < 1))
+beyond = table_of(lambda ray: np.sum(ray["changes"] >= 1))
+changed = {
+    case: protocol.resampled(np.mean, (below[case] + beyond[case] > 0).astype(float)) for case in below
+}
+far = {case: protocol.resampled(np.mean, beyond[case]) for case in beyond}
+
+
+def interval(found, digits: int = 2) -> str:
+    value, low, high = (f"{number:.{digits}f}" for number in found)
+    return f"{value} [{low}, {high}]"
+
+
+pd.DataFrame(
+    {
+        f"{name}, {layer}": {
+            "rays": below[name, layer, "images"].size,
+            "share with a change": interval(changed[name, layer, "images"]),
+            "changes at α < 1": f"{below[name, layer, 'images'].mean():.2f}",
+            "changes at α ≥ 1": interval(far[name, layer, "images"]),
+        }
+        for name, layer in CASES
+    }
+).T
+
+# %% [markdown]
+# TEXT1
+#
+# ## Where are the boundaries?
+#
+# The source draws density over a linear α and sees a peak about halfway. *What does a logarithmic axis show?*
+# Both columns hold the same boundaries; only the windows in which they are counted differ.
+
+# %% tags=["hide-input"]
+FIRST = {"CNN": ["pool2", "pool3", "relu4"], "RES": LAYERS["RES"]}
+AXES = {"linear": np.linspace(0, 2, 41), "log": np.geomspace(1e-4, 10, 51)}
+
+
+def bars_of(name: str, place: int, layer: str, axis: str) -> pd.DataFrame:
+    edges = AXES[axis]
+    counts = lines_of((name, layer), "images", edges)
+    names = {"net": name, "layer": layer, "axis": axis, "place": place}
+    return pd.DataFrame({"alpha": edges[:-1], "alpha2": edges[1:], "share": counts / counts.sum()}).assign(
+        **names
+    )
+
+
+pictures.two_axes(
+    pd.concat(
+        [
+            bars_of(name, place, layer, axis)
+            for name in FIRST
+            for place, layer in enumerate(FIRST[name])
+            for axis in AXES
+        ]
+    ),
+    "Share of the boundaries on rays through activations, a row for each layer: in equal windows of α on the left, of log α on "
+    "the right. For the CNN's relu4 nearly all fall into the first linear window; on the log axis they form a hump near .01.",
+)
+
+# %% tags=["hide-input"]
+with np.errstate(all="ignore"):
+    middle = table_of(
+        lambda ray: np.median(ray["alphas"][ray["alphas"] < 1]) if (ray["alphas"] < 1).any() else np.nan
+    )
+medians = {case: protocol.resampled(np.nanmean, found) for case, found in middle.items()}
+inner, within = (table_of(lambda ray, limit=limit: np.sum(ray["alphas"] < limit)) for limit in (0.1, 1))
+
+
+def ratio_of_sums(upper: np.ndarray, lower: np.ndarray) -> float:
+    return upper.sum() / lower.sum() if lower.sum() else np.nan
+
+
+near = {case: protocol.resampled(ratio_of_sums, inner[case], within[case]) for case in inner}
+pd.DataFrame(
+    {
+        f"{name}, {layer}": {
+            "boundaries at α < 1": f"{within[name, layer, 'images'].mean():.0f}",
+            "their median α": interval(medians[name, layer, "images"], 3),
+            "densest linear window": f"{AXES['linear'][lines_of((name, layer), 'images', AXES['linear']).argmax()]:.2f}",
+            "share at α < .1": interval(near[name, layer, "images"]),
+        }
+        for name, layer in CASES
+    }
+).T
+
+# %% [markdown]
+# TEXT2
+#
+# ## Why halfway here and at the origin there?
+#
+# A unit of the first layer behind x has the pre-activation α·w·x + b. It flips at α = −b/(w·x) if the two have opposite
+# signs. So a shell lies where biases are as large as what the activation adds. *Which units flip where?* The same
+# boundaries, by the layer of the unit that flips:
+
+# %% tags=["hide-input"]
+edges = np.geomspace(1e-4, 10, 41)
+middles = np.sqrt(edges[1:] * edges[:-1])
+units = [
+    pd.DataFrame({"alpha": middles, "value": lines_of(("CNN", layer), "images", edges, part)}).assign(
+        panel=f"scaled at {layer}", series=f"units of {part}"
+    )
+    for layer in FIRST["CNN"]
+    for part in ["relu3", "relu4", "relu5", "relu6"]
+    if part in rays["CNN", layer, "images", seed][0]["by layer"]
+]
+pictures.profiles(
+    pd.concat(units),
+    "Boundaries per ray in windows of log α, by the layer of the unit that flips, for rays from pool2, pool3 and relu4 of "
+    "the CNN. Units behind batch norm flip around α = .3, units of dense layers mostly below .1.",
+)
+
+
+# %% tags=["hide-input"]
+@torch.no_grad()
+def bias_share(model: nn.Module) -> dict[str, float]:
+    """Root mean square of the biases over that of what the input adds; batch norm counts to its convolution."""
+    shares, x, start = {}, torch.as_tensor(heldout.images), None
+    for name, module in model.named_children():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            start, bias = x, module(torch.zeros_like(x))
+        elif isinstance(module, nn.BatchNorm2d):
+            bias = module(bias)
+        elif isinstance(module, nn.ReLU) and start is not None:
+            shares[name] = float((bias.square().mean() / (x - bias).square().mean()).sqrt())
+        x = module(x)
+    return shares
+
+
+pd.DataFrame(
+    {
+        kind: pd.DataFrame([bias_share(model) for model in some]).mean().map("{:.2f}".format)
+        for kind, some in {
+            "trained": [trained["CNN", s] for s in seeds],
+            "untrained": [untrained[s] for s in seeds],
+        }.items()
+    }
+).T
+
+# %% [markdown]
+# TEXT3
+#
+# ## Directions of noise
+#
+# *Does a direction without meaning have the shell as well?* Gaussian noise as in the source, scaled to the mean norm of
+# the activations at that layer. Since activations behind a ReLU are never negative, the absolute value
+# of the noise (half-normal) is shown for three layers, too.
+
+# %% tags=["hide-input"]
+COLOURS = {"images": charts.BLUE, "noise": charts.VERMILION, "half-normal": charts.ORANGE}
+noise_lines = [
+    pd.DataFrame({"alpha": middles, "value": lines_of(case, kind, edges)}).assign(
+        panel=", ".join(case), series=kind
+    )
+    for case in CASES
+    for kind in COLOURS
+    if (*case, kind, seed) in rays
+]
+pictures.profiles(
+    pd.concat(noise_lines),
+    "Boundaries per ray in windows of log α for directions of images, of Gaussian noise and of half-normal noise, a panel for each "
+    "layer. The humps lie in nearly the same place.",
+    colours=COLOURS,
+)
+
+
+# %% tags=["hide-input"]
+def shell_ratio(inside: np.ndarray, outside: np.ndarray) -> float:
+    """Boundaries per unit length at .001 ≤ α < 1 over those at 1 ≤ α ≤ 10."""
+    return (inside.sum() / 0.999) / (outside.sum() / 9) if outside.sum() else np.nan
+
+
+def shell_counts(kinds: tuple, cases=CASES) -> tuple[dict, dict]:
+    inside = table_of(lambda ray: np.sum((ray["alphas"] >= 1e-3) & (ray["alphas"] < 1)), kinds, cases)
+    return inside, table_of(lambda ray: np.sum(ray["alphas"] >= 1), kinds, cases)
+
+
+inside, outside = shell_counts(("images", "noise"))
+shells = {case: protocol.resampled(shell_ratio, inside[case], outside[case]) for case in inside}
+pd.DataFrame(
+    {
+        f"{name}, {layer}": {kind: interval(shells[name, layer, kind], 1) for kind in ["images", "noise"]}
+        for name, layer in CASES
+    }
+).T.rename_axis("per unit length, α < 1 over α ≥ 1")
+
+# %% [markdown]
+# TEXT4
+#
+# ## Is the shell learnt?
+#
+# In the source's untrained net there is no boundary on the ray at all, and the class never changes. *Would any
+# untrained net do that?* Ours has the biases that torch draws by default, in the convolutions and the dense layers; its batch norms
+# stand at mean 0, variance 1, weight 1, bias 0. And a copy of it has all biases set to zero.
+
+# %% tags=["hide-input"]
+LOOK = {"images": "trained", "usual biases": "untrained", "none": "untrained, biases zero"}
+fresh_cases = [("CNN", layer) for layer in FIRST["CNN"]]
+fresh = [
+    pd.DataFrame({"alpha": middles, "value": lines_of(case, kind, edges)}).assign(
+        panel=", ".join(case), series=title
+    )
+    for case in fresh_cases
+    for kind, title in LOOK.items()
+]
+pictures.profiles(
+    pd.concat(fresh),
+    "Boundaries per ray in windows of log α for the trained CNN, the untrained one and the untrained one without biases. The last "
+    "has none at all; the untrained net with biases has a hump near α = 1.",
+    colours=dict(zip(LOOK.values(), [charts.BLUE, charts.ORANGE, charts.GREEN], strict=True)),
+)
+
+# %% tags=["hide-input"]
+count = lambda ray: len(ray["alphas"])  # noqa: E731
+totals = {}
+for case in fresh_cases:
+    for arm in [*ARMS, "no biases, noise"]:
+        if (*case, arm, seed) in rays:
+            totals |= table_of(count, (arm,), [case])
+per_image = {case: protocol.resampled(np.mean, found) for case, found in totals.items()}
+pd.DataFrame(
+    {
+        ", ".join(case): {
+            arm: interval(per_image[*case, arm], 1) if (*case, arm) in per_image else "–"
+            for arm in [*ARMS, "no biases, noise"]
+        }
+        for case in fresh_cases
+    }
+).rename_axis("boundaries per ray; biases kept")
+
+# %% [markdown]
+# TEXT5
+
+
+# %% tags=["hide-input"]
+@torch.no_grad()
+def as_torchvision_draws(model: nn.Module, s: int) -> nn.Module:
+    """Weights from a normal distribution of width .01, cut at two widths; no biases but the classifier's."""
+    model, generator = without_biases(model, ("output",)), torch.Generator().manual_seed(s)
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.trunc_normal_(module.weight, std=0.01, a=-0.02, b=0.02, generator=generator)
+    return model
+
+
+stuck = {s: as_torchvision_draws(untrained[s], s) for s in seeds}
+found = [ray for s in seeds for ray in scan(stuck[s], "pool3", "images", RAYS["pool3"], s)]
+print("boundaries:", sum(len(ray["alphas"]) for ray in found), "on", len(found), "rays from pool3")
+print("rays with a change of class:", sum(len(ray["changes"]) > 0 for ray in found))
+with torch.no_grad():
+    answers = [stuck[s](torch.as_tensor(heldout.images)).argmax(1).unique().numel() for s in seeds]
+print("different classes predicted for", len(heldout), "images, by seed:", answers)
+
+# %% [markdown]
+# TEXT6
+#
+# ## Does the class change where boundaries are dense?
+#
+# That is what the polytope lens predicts. *Is it so?* The share of boundaries and the share of class changes that fall into each
+# window:
+
+# %% tags=["hide-input"]
+coarse = np.geomspace(1e-4, 10, 26)
+where_changes = []
+for case in CASES:
+    crossing = lines_of(case, "images", coarse)
+    change = pictures.per_window(
+        [ray["changes"] for s in seeds for ray in rays[(*case, "images", s)]], coarse
+    )
+    for title, counts in {"boundaries": crossing, "class changes": change}.items():
+        where_changes.append(
+            pd.DataFrame(
+                {"alpha": np.sqrt(coarse[1:] * coarse[:-1]), "value": counts / max(counts.sum(), 1e-9)}
+            ).assign(panel=", ".join(case), series=title)
+        )
+pictures.profiles(
+    pd.concat(where_changes),
+    "Share of boundaries and of class changes by α, a panel for each layer. Class changes gather inside the hump of boundaries.",
+    colours={"boundaries": charts.BLUE, "class changes": charts.VERMILION},
+    y="share in a window",
+)
+
+# %% [markdown]
+# For a number: cut each ray below α = 1 into 60 windows of equal width in log α, take the density (boundaries per unit
+# length) of each, and ask for the rank of the window in which the class changes, 0 for the sparsest and 1 for the
+# densest; ties share their mean, so that a window drawn at random has .5. Two harder opponents stand beside it:
+# the rank of a place drawn uniformly in α, and the rank of a boundary drawn at random.
+
+
+# %% tags=["hide-input"]
+def ranks(ray: dict, places: np.ndarray, weights=None) -> float:
+    """Sum over places below α = 1 of the rank of their window."""
+    rank = (rankdata(ray["density"]) - 0.5) / len(ray["density"])
+    window = np.searchsorted(WINDOWS, places[places < 1], side="right") - 1
+    return rank[np.clip(window, 0, len(rank) - 1)].sum()
+
+
+def random_rank(ray: dict) -> float:
+    """Expected rank of a place uniform in α, below 1."""
+    return (rankdata(ray["density"]) - 0.5) / len(ray["density"]) @ np.diff(WINDOWS) / (1 - WINDOWS[0])
+
+
+rank_sum = table_of(lambda ray: ranks(ray, ray["changes"]))
+change_rank = {case: protocol.resampled(ratio_of_sums, rank_sum[case], below[case]) for case in rank_sum}
+boundary_sum = table_of(lambda ray: ranks(ray, ray["alphas"]))
+uniform = table_of(random_rank)
+pd.DataFrame(
+    {
+        f"{name}, {layer}": {
+            "changes": int(below[name, layer, "images"].sum()),
+            "rank at a change": interval(change_rank[name, layer, "images"]),
+            "at a random α": f"{uniform[name, layer, 'images'].mean():.2f}",
+            "at a random boundary": f"{boundary_sum[name, layer, 'images'].sum() / within[name, layer, 'images'].sum():.2f}",
+        }
+        for name, layer in CASES
+    }
+).T
+
+# %% [markdown]
+# TEXT7
+#
+# ## Nets without kinks: soft codes
+#
+# Language models use GELU or SiLU, which have no kink and so no polytopes in the strict sense. The source gives a
+# formula and leaves it there {cite}`balestriero2019hard`: instead of 0 or 1, a unit is *how far* on, with a gate
+# σ(ηu) for a pre-activation u; its output is u·σ(ηu). η = 1 is SiLU, η → ∞ is ReLU. GELU has the gate Φ(u), softplus the
+# slope σ(u). Move the slider: what is left of the blur?
+
+# %% tags=["hide-input"]
+u = np.linspace(-3, 3, 49)
+SHARP = [0.1, 0.3, 1.0, 3.0, 10.0, 100.0]
+GATES = {
+    "SiLU": ("silu", lambda gate, eta: u * gate),
+    "GELU": ("gelu", lambda gate, eta: u * gate),
+    "softplus": ("softplus", lambda gate, eta: np.logaddexp(0, eta * u) / eta),
+}
+gate_rows = []
+for title, (activation, output) in GATES.items():
+    for eta in SHARP:
+        gate = polytopes.soft_code(u, activation, beta=eta / (1 + eta))
+        gate_rows.append(
+            pd.DataFrame({"u": u, "open": gate, "output": output(gate, eta)}).assign(
+                gate=title, sharpness=eta
+            )
+        )
+pictures.gates(
+    pd.concat(gate_rows),
+    "Gates of SiLU, GELU and softplus and the activations that they make of a pre-activation u, for a chosen sharpness; with growing "
+    "sharpness all three become the step and the ReLU.",
+)
+
+# %% [markdown]
+# On a path, all gates together move by their *total variation*, Σ |Δσ(ηz)|: the soft count of boundaries. *Does it tend
+# to the hard one?* On exact segments between the pool2 activations of pairs of held-out images of the CNN, every z is linear
+# between two boundaries, so the soft count is exact as well.
+
+# %% tags=["hide-input"]
+ETAS = [0.1, 1, 10, 100, 1000, 10000]
+PAIRS = 8 if committed else 2
+
+
+def soft_scan(model: nn.Module, pair: int) -> list[float]:
+    """The number of boundaries between two images, then the soft count for each sharpness."""
+    path = polytopes.segment(
+        model, heldout.images[pair], heldout.images[50 + pair], layer="pool2", values=True, memory=1e8
+    )
+    return [path.crossings, *(polytopes.total_variation(path.values, eta).sum() for eta in ETAS)]
+
+
+counted = Parallel(n_jobs=2)(
+    delayed(soft_scan)(trained["CNN", s], pair) for s in seeds for pair in range(PAIRS)
+)
+counted = np.array(counted).reshape(len(seeds), PAIRS, -1)
+softness = {
+    eta: protocol.resampled(ratio_of_sums, counted[..., 1 + i], counted[..., 0]) for i, eta in enumerate(ETAS)
+}
+pictures.soft_counts(
+    pd.DataFrame(
+        [
+            {"eta": eta, "share": counted[i, :, 1 + k].sum() / counted[i, :, 0].sum(), "seed": s}
+            for i, s in enumerate(seeds)
+            for k, eta in enumerate(ETAS)
+        ]
+    ),
+    "Soft count of boundaries as a share of the exact count against sharpness, for three CNNs: it rises to 1.",
+)
+
+# %% tags=["hide-input"]
+pd.DataFrame({f"η = {eta:g}": interval(softness[eta], 4) for eta in ETAS}, index=["soft / hard"])
+
+# %% [markdown]
+# TEXT8
+
+
+# %% tags=["hide-cell"]
+def enter(claim: str, case: str, interval, n: int) -> None:
+    ledger.record(claim, case, interval, n=n, seeds=seeds, data=heldout.take(range(n)))
+
+
+if committed:
+    for name, layer in CASES:
+        case, n = f"{name}, {layer}", RAYS[layer]
+        enter("polytope-1", case, changed[name, layer, "images"], n)
+        if layer == "relu5":
+            continue
+        enter("polytope-6a", case, medians[name, layer, "images"], n)
+        enter("polytope-6b", case, shells[name, layer, "noise"], n)
+        enter("polytope-6d", case, far[name, layer, "images"], n)
+        enter("polytope-6e", case, change_rank[name, layer, "images"], n)
+        enter("ours-shell-at-the-origin", case, near[name, layer, "images"], n)
+    for name, layer in fresh_cases:
+        enter("polytope-6c", f"{name}, {layer}", per_image[name, layer, "usual biases"], RAYS[layer])
+        enter("ours-bias-free-rays", f"{name}, {layer}", per_image[name, layer, "none"], RAYS[layer])
+    for eta in [1, 100, 10000]:
+        enter("polytope-10", f"CNN, pool2, η = {eta}", softness[eta], 2 * PAIRS)
+
+# %% [markdown]
+# ## What reproduces, what does not, and why
+#
+# TODO
+#
+# The cases behind the verdicts:
+
+# %% tags=["hide-cell"]
+print(ledger.save())
+
+# %% tags=["hide-input", "hide-output"]
+ledger.table()
+
+# %% [markdown]
+# ## Exercises
+#
+# TODO
