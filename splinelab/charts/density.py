@@ -73,7 +73,9 @@ def _by_layer(table: pd.DataFrame, group: str, colours: dict, title: str, domain
         bars = base.mark_rule(strokeWidth=2, clip=True).encode(
             y=alt.Y("low:Q", title=title, scale=scale), y2="high:Q"
         )
-        points = base.mark_point(size=45, filled=True, clip=True).encode(y=alt.Y("value:Q", scale=scale))
+        points = base.mark_point(size=45, filled=True, opacity=1, clip=True).encode(
+            y=alt.Y("value:Q", scale=scale)
+        )
         rows.append(
             alt.layer(line, bars, points)
             .properties(width=58 * len(layers) if table["training"].nunique() > 1 else 300, height=170)
@@ -165,7 +167,10 @@ def along_segment(outputs: pd.DataFrame, boundaries: pd.DataFrame) -> alt.TopLev
         .mark_bar()
         .encode(
             x=alt.X(
-                "left:Q", title="way from one image (0) to the other (1)", scale=alt.Scale(domain=[0, 1])
+                "left:Q",
+                bin="binned",
+                title="way from one image (0) to the other (1)",
+                scale=alt.Scale(domain=[0, 1]),
             ),
             x2="right:Q",
             y=alt.Y("boundaries:Q", stack="zero"),

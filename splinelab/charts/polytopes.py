@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from splinelab.charts.renderer import describe
-from splinelab.charts.theme import BLUE, GREEN, INK, ORANGE, PINK, VERMILION
+from splinelab.charts.theme import BLUE, GREEN, ORANGE, PINK, VERMILION
 
 __all__ = ["layers", "mosaic", "turned", "vertices", "zero_lines"]
 
@@ -65,12 +65,6 @@ def mosaic(table: pd.DataFrame, points: pd.DataFrame) -> alt.TopLevelMixin:
     base = _polygons(table).encode(
         stroke=alt.condition(hover, alt.value(VERMILION), alt.value("#ffffff")),
         strokeWidth=alt.condition(hover, alt.value(3), alt.value(0.8)),
-        tooltip=[
-            alt.Tooltip("code:N", title="code"),
-            alt.Tooltip("area:Q", format=".4f"),
-            alt.Tooltip("class:N", title="class in its middle"),
-            alt.Tooltip("steepness:Q", format=".1f"),
-        ],
     )
     steep = alt.Fill(
         "steepness:Q",
@@ -78,17 +72,30 @@ def mosaic(table: pd.DataFrame, points: pd.DataFrame) -> alt.TopLevelMixin:
         scale=alt.Scale(scheme="viridis"),
         legend=alt.Legend(orient="bottom", gradientLength=200),
     )
+    size = {"width": 290, "height": 290}
     by_class = base.encode(fill=_class_fill()).add_params(hover)
     panels = [
-        alt.layer(by_class, _dots(points)).properties(title="class in the middle of each polygon"),
-        base.encode(fill=steep).properties(title="steepness of its affine map"),
+        alt.layer(by_class, _dots(points)).properties(title="point at a polygon", **size),
+        base.encode(fill=steep).properties(title="steepness of its affine map", **size),
     ]
-    chart = alt.hconcat(*(panel.properties(width=290, height=290) for panel in panels), spacing=26)
+    chosen = (
+        alt.Chart(table)
+        .transform_filter(hover)
+        .transform_filter("datum.order == 0")
+        .transform_calculate(
+            words="'code ' + datum.code + ', area ' + format(datum.area, '.4f') + ', class ' + datum.class"
+            " + ', steepness ' + format(datum.steepness, '.0f')"
+        )
+        .mark_text(align="left", fontSize=13)
+        .encode(text="words:N", x=alt.value(0))
+        .properties(width=600, height=18)
+    )
+    chart = alt.hconcat(*panels, spacing=26).resolve_scale(fill="independent")
     return describe(
-        chart.resolve_scale(fill="independent"),
+        alt.vconcat(chart, chosen, spacing=4),
         f"The {table['region'].nunique()} polygons into which a small net cuts a square, coloured by class "
-        "at the left and by the steepness of each polygon's affine map at the right. Hovering over a polygon "
-        "shows its code and area.",
+        "at the left and by the steepness of each polygon's affine map at the right. Pointing at one at the "
+        "left shows its code and area.",
     )
 
 
@@ -110,8 +117,8 @@ def layers(lines: Sequence[tuple[str, pd.DataFrame]], table: pd.DataFrame) -> al
 def turned(table: pd.DataFrame, lines: pd.DataFrame, points: pd.DataFrame, title: str) -> alt.TopLevelMixin:
     """One frame of a slider: polygons by class, and some units' boundaries drawn thick; one size for all."""
     chart = alt.layer(
-        _polygons(table).encode(fill=_class_fill()), _lines(lines), _dots(points, edge="#ffffff")
-    ).properties(width=330, height=330, title=title)
+        _polygons(table).encode(fill=_class_fill()), _lines(lines, legend=False), _dots(points)
+    ).properties(width=240, height=240, title=title)
     return describe(chart, f"Polygons by class: {title}.")
 
 
@@ -131,17 +138,17 @@ def _class_fill() -> alt.Fill:
     return alt.Fill("class:N", scale=alt.Scale(domain=[0, 1, 2], range=list(PALE)), legend=None)
 
 
-def _dots(points: pd.DataFrame, edge: str = INK) -> alt.Chart:
+def _dots(points: pd.DataFrame) -> alt.Chart:
     colour = alt.Color("class:N", scale=alt.Scale(domain=[0, 1, 2], range=list(CLASSES)), legend=None)
     mark = alt.Chart(points).mark_circle(size=20, opacity=1)
     return mark.encode(x=_axis(alt.X, "x"), y=_axis(alt.Y, "y"), color=colour, tooltip=alt.value(None))
 
 
-def _lines(lines: pd.DataFrame) -> alt.Chart:
+def _lines(lines: pd.DataFrame, *, legend: bool = True) -> alt.Chart:
     colour = alt.Stroke(
         "layer:N",
         scale=alt.Scale(domain=list(LAYERS), range=list(LAYERS.values())),
-        legend=alt.Legend(orient="bottom", title="boundaries of the"),
+        legend=alt.Legend(orient="bottom", title="boundaries of the") if legend else None,
     )
     mark = alt.Chart(lines).mark_line(strokeWidth=2)
     return mark.encode(
