@@ -15,7 +15,24 @@
 # %% [markdown]
 # # Do regions of activation space mean one thing?
 #
-# INTRO
+# A neuron often answers to several unrelated things. The source {cite}`black2022polytopes` looks for units of
+# description that do not, and proposes *regions*: cluster the activations of many inputs, or their spline codes,
+# with HDBSCAN {cite}`campello2013hdbscan`, and most clusters are **monosemantic**, they mean one thing. So,
+# largely, are the directions that non-negative matrix factorisation (NMF) finds. It shows examples and gives no
+# count.
+#
+# This chapter counts, on 1,000 held-out images, six layers of two convolutional nets and three seeds. Beside each
+# share stands what it costs and what an untrained net gives. In short:
+#
+# - Clusters of **spline codes** are mostly pure in every layer we looked at (72 to 96 %), while a third to two
+#   thirds of the images are left out as noise.
+# - Clusters of **activations at one position**, the source's protocol, are mostly impure before the dense layers;
+#   whole activations give pure clusters, with more noise still. In relu5 activations win: all ten digits, all
+#   pure, 13 % noise.
+# - An **untrained** net's activations, and raw pixels, also have mostly pure clusters, of few images. Its deep
+#   codes do not. Training adds coverage more than purity.
+# - **NMF directions** pass a fair test in 53 to 70 % of cases; the activation of any image, taken as a direction,
+#   passes in 81 to 97 %. The cropped axis decides what one sees.
 
 # %% tags=["colab", "remove-cell"]
 # On Colab only: fetch the repository and install the package from it.
@@ -74,7 +91,22 @@ ledger.summary()
 # %% [markdown]
 # ## What is clustered, and what counts
 #
-# PROTOCOL
+# Three spaces, for every layer:
+#
+# - **Codes**: the spline code of all ReLUs behind the layer, under Hamming distance.
+# - **One position**: the source clusters, for its image model, the vector of all channels at one fixed spatial
+#   position of each image. Ours is the centre of the map, under L2 distance. A dense layer has no positions, so
+#   there it is the whole vector. The ledger's claim on activations uses this space.
+# - **Whole activation**: our variant, the map at all positions, under L2 distance.
+#
+# A cluster is **monosemantic** when at least 90 % of its images are of one digit. Every cluster has at least ten
+# images; HDBSCAN's other setting, the neighbours that make a point dense, stays at the package's five. Criterion
+# and cluster size were fixed before the labels were looked at; the source names neither. A seed in which HDBSCAN
+# finds no cluster counts as a share of 0. A digit is a coarse idea of meaning: a cluster that is one digit may
+# still mean something else, such as a slant.
+#
+# HDBSCAN may leave images out as *noise*, so the noise share always stands beside the purity. The source also
+# clusters tokens of GPT-2; the book's data holds no language model, and that half is not tested.
 
 # %% [markdown]
 # On your own net it takes five lines: a module, the name of one of its layers, and images.
@@ -87,7 +119,8 @@ found = clustering.cluster(codes, "hdbscan", metric="hamming", min_cluster_size=
 pd.crosstab(pd.Series(found, name="cluster"), pd.Series(images.labels, name="digit"))
 
 # %% [markdown]
-# LIVE
+# One cluster in each row; −1 is noise. Nine digits have a cluster here, almost without strangers, and the fours
+# are all noise.
 
 # %% tags=["hide-input"]
 LAYERS = {"CNN": ["pool2", "pool3", "relu4", "relu5"], "RES": ["block1", "block2"]}
@@ -212,7 +245,9 @@ for row in runs:
 # %% [markdown]
 # ## Pure, and at what price?
 #
-# PURE
+# *Which layers and spaces give pure clusters, and how many images do they leave out?* Each dot is one clustering:
+# up is pure, right is mostly noise. Choose a layer, a space and a net with the menus; the heat map shows the
+# clusters of the first seed, and pointing at a row shows images of it.
 
 
 # %% tags=["hide-input"]
@@ -237,12 +272,11 @@ for row in [row for row in runs if row["seed"] == seed]:
             {**key, "cluster": title, "digit": d, "images": n} for d, n in zip(digits, many, strict=True)
         ]
         # Images that already stand in another cluster come first, so that few have to be stored.
-        inside = sorted(inside, key=lambda i: i not in used)[:9]
-        used |= set(inside)
-        shown += [{**key, "cluster": title, "place": p, "sample": int(i)} for p, i in enumerate(inside)]
+        inside = sorted(inside, key=lambda i: i not in used)[:6]
+        used |= {int(i) for i in inside}
+        shown.append({**key, "cluster": title, "samples": " ".join(map(str, inside))})
 stored = sorted(used)
 thumbs = pd.DataFrame({"sample": stored, "image": maps.thumbnails(images.images[stored])})
-start = [("CNN, relu5", "CNN, relu4"), ("codes",), ("trained",)]
 
 
 def first(table: pd.DataFrame) -> pd.DataFrame:
@@ -259,10 +293,29 @@ pictures.explorer(
 )
 
 # %% [markdown]
-# EXPLORED
+# The upper left corner, pure clusters of most images, is nearly empty: only relu5's activations are there. Pure
+# clusterings of trained nets mostly leave out between a third and three quarters of the images. Choose
+# *untrained* and *whole activation*: pure clusters exist there as well, small ones in a sea of noise.
+#
+# The same as numbers: means over seeds, with 95 % intervals.
+#
+# How does one resample a clustering? Images drawn with replacement would not do: copies lie at distance zero and
+# make clusters of their own. So 30 times, half of the images are drawn *without* replacement and clustered again,
+# with half the minimum size; for a mean, such half-samples spread as much as bootstrap samples do. Seeds are
+# drawn with replacement. HDBSCAN on all images often does better than on halves, and then the value stands at the
+# end of its interval.
 
 
 # %% tags=["hide-input"]
+def spread(value: float, halved: np.ndarray) -> tuple[float, float, float]:
+    """The value, and the middle 95 % of its mean over drawn seeds on half-samples (`halved`, seeds × samples)."""
+    rng = np.random.default_rng(0)
+    nets, sets = halved.shape
+    drawn = [halved[rng.integers(nets, size=nets), rng.integers(sets)].mean() for _ in range(2000)]
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return float(value), float(min(low, value)), float(max(high, value))
+
+
 def interval(layer: str, space: str, quantity: str, against: str | None = None) -> tuple[float, float, float]:
     """Mean over seeds of a quantity (trained, or trained minus untrained), with the interval of half-samples."""
     rows = [by[layer, space, "trained", s] for s in seeds]
@@ -272,11 +325,7 @@ def interval(layer: str, space: str, quantity: str, against: str | None = None) 
         others = [by[layer, space, against, s] for s in seeds]
         value -= np.mean([row["found"][quantity] for row in others])
         halved -= np.array([[half[quantity] for half in row["halves"]] for row in others])
-    rng = np.random.default_rng(0)
-    nets, sets = halved.shape
-    drawn = [halved[rng.integers(nets, size=nets), rng.integers(sets)].mean() for _ in range(2000)]
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return float(value), float(min(low, value)), float(max(high, value))
+    return spread(value, halved)
 
 
 def per_cent(found: tuple[float, float, float]) -> str:
@@ -302,7 +351,19 @@ pd.DataFrame(
 ).T
 
 # %% [markdown]
-# TABLE
+# **Codes**: on average most clusters are pure in every layer. At pool2 and block1 the interval touches one half:
+# in some half-samples HDBSCAN finds two clusters, the ones and everything else, which is a share of exactly one
+# half. Seed 0 of relu4 is such a case. Late codes are not the best ones: behind pool3 stand 928 ReLUs, behind
+# relu5 only 48, and two digits may share a short code.
+#
+# **One position**, the source's protocol: in the maps, a minority of clusters is pure. Relu4 looks better, but
+# its interval reaches from 19 to 76 %. One place of a digit does not say which digit it is. In relu5 every
+# cluster is pure.
+#
+# **Whole activation**: mostly pure in every layer, at a noise share of 58 to 74 % before relu5.
+#
+# *Would the labels, the net or the images alone give such clusters?* Four controls: shuffled labels, untrained
+# nets, raw pixels, and cosine instead of L2 distance.
 
 
 # %% tags=["hide-input"]
@@ -336,7 +397,16 @@ print(
 pd.DataFrame(controls).T
 
 # %% [markdown]
-# CONTROLS
+# In brackets, the noise share. Shuffled labels give no pure cluster, so chance is no explanation. The untrained
+# net is the control that matters. Most clusters of its whole activations are pure, and so are most clusters of
+# raw pixels: digits that look alike lie together before anything is learnt. Training changes how many classes the
+# pure clusters cover, 9 of 10 against 3 at relu4. In codes it changes more: an untrained net's codes are impure
+# behind pool3, relu4 and relu5.
+#
+# Cosine distance leaves out fewer images in most layers, at about the same purity.
+#
+# How far do the shares depend on HDBSCAN's settings, the smallest cluster allowed (5, 10 or 20 images) and the
+# neighbours that make a point dense (1, 5 or 10)?
 
 # %% tags=["hide-input"]
 settings = [
@@ -366,7 +436,16 @@ pd.DataFrame(
 )
 
 # %% [markdown]
-# SETTINGS
+# For whole activations hardly; for codes by ten points either way. One position at relu4 owes its 76 % to the
+# setting: every other choice gives 34 to 63 %.
+#
+# ## Is it the noise?
+#
+# HDBSCAN may refuse the images it cannot place. Perhaps any algorithm would look pure with that right. The
+# baseline is k-means with as many clusters as HDBSCAN found, judged three ways: fitted to the very images that
+# HDBSCAN kept; fitted to all images but judged on equally many of the *densest* (smallest distance to the fifth
+# neighbour); and on all. Before the brackets the share of monosemantic clusters, in brackets the share of images
+# that belong to the largest class of their cluster.
 
 # %% tags=["hide-input"]
 RULES = ["HDBSCAN", "same images", "densest images", "all images"]
@@ -408,7 +487,16 @@ kept = pd.DataFrame(
 pictures.rejection(curves.sort_values("layer", kind="stable", key=lambda c: c.map(CASES.index)), kept)
 
 # %% [markdown]
-# REJECTION
+# Refusal explains a good part: k-means gains when it is judged on dense images only (the grey lines fall from
+# left to right). It does not explain all. On HDBSCAN's own images k-means finds fewer pure clusters everywhere
+# but in the codes of relu5, and most dots lie above the lines. One caution: where HDBSCAN found fewer than ten
+# clusters, k-means on all images must merge digits.
+#
+# The share of clusters can mislead, too. At relu4, 72 % of the clusters of codes are monosemantic while only 46 %
+# of the clustered images belong to their cluster's digit: the one impure cluster may be the largest.
+#
+# What do the clusters look like, and what is left out? Clusters of codes at relu5, the purest four and the least
+# pure three:
 
 
 # %% tags=["hide-input"]
@@ -441,12 +529,21 @@ def sheet(layer: str, space: str, clusters: int = 5, width: int = 14) -> pd.Data
 pictures.contact_sheet(sheet("CNN, relu5", "codes", 7))
 
 # %% [markdown]
-# SHEET
+# The pure clusters are digits, in several handwritings, and one digit may have two. An impure cluster mixes what
+# no reader would, such as 0 and 7: so few bits have room for accidents. Noise holds plain digits beside odd ones;
+# being left out says little about an image.
 
 # %% [markdown]
 # ## Directions
 #
-# DIRECTIONS
+# The source also looks for monosemantic *directions*. It factorises the (non-negative) activations into 64
+# directions by NMF {cite}`lee1999nmf`, computes the cosine of each image's activation with a direction, and shows
+# histograms in which "we manually restrict the x-axis" to the largest values. We do the same without a hand:
+# whole activations of the held-out images, after the ReLU, 64 directions. A direction passes if, of its 20 images
+# of largest cosine, at least 80 % are one digit.
+#
+# *How many pass, and how many do directions pass that nobody looked for?* Controls: NMF in the untrained net; 64
+# *images* taken at random, whose activations serve as directions; principal components, both signs; single units.
 
 
 # %% tags=["hide-input"]
@@ -465,7 +562,7 @@ def directions(s: int, model, layer: str, net: str) -> dict[str, np.ndarray]:
         warnings.simplefilter(
             "ignore", ConvergenceWarning
         )  # 100 rounds; more change the error in its third digit
-        nmf = NMF(many, init="nndsvda", max_iter=100, random_state=0).fit(values)
+        nmf = NMF(many, init="nndsvda", max_iter=100 if committed else 20, random_state=0).fit(values)
     length = unit_length(values)
     if net == "untrained":
         return {"NMF, untrained net": length @ unit_length(nmf.components_).T}
@@ -497,29 +594,26 @@ def top_share(values: np.ndarray, many: int, classes: np.ndarray = truth) -> np.
     return np.array([np.bincount(column).max() / many for column in top.T])
 
 
-def passing(layer: str, kind: str, resamples: int = 0) -> np.ndarray:
-    """Share of directions that pass (top 20, 80 %), mean over seeds: the value, then resampled."""
+def passing(layer: str, kind: str) -> tuple[float, float, float]:
+    """Share of directions that pass (top 20, 80 %), mean over seeds, with the interval of half-samples."""
     found = [cosines[layer, kind, s] for s in seeds]
-    rng = np.random.default_rng(0)
-    draws = [np.mean([np.mean(top_share(values, 20) >= 0.8) for values in found])]
-    for _ in range(resamples):
-        some = rng.integers(len(truth), size=len(truth))
-        nets = rng.integers(len(found), size=len(found))
-        draws.append(np.mean([np.mean(top_share(found[n][some], 20, truth[some]) >= 0.8) for n in nets]))
-    return np.array(draws)
+    value = np.mean([np.mean(top_share(values, 20) >= 0.8) for values in found])
+    halved = [
+        [np.mean(top_share(values[half], 10, truth[half]) >= 0.8) for half in halves] for values in found
+    ]
+    return spread(value, np.array(halved))
 
 
-def passing_interval(layer: str, kind: str) -> tuple[float, float, float]:
-    value, *draws = passing(layer, kind, 200 if committed else 10)
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return value, min(low, value), max(high, value)
-
-
-passed = {(layer, kind): passing_interval(layer, kind) for layer in NMF_LAYERS for kind in KINDS}
+passed = {(layer, kind): passing(layer, kind) for layer in NMF_LAYERS for kind in KINDS}
 pd.DataFrame({kind: {layer: per_cent(passed[layer, kind]) for layer in NMF_LAYERS} for kind in KINDS}).T
 
 # %% [markdown]
-# PASSED
+# Just over half of the NMF directions pass at relu4 and block2, 70 % at relu5. That is far above the untrained
+# net and above principal components, and above single units except perhaps at relu5. So NMF does find better
+# directions than the usual ones. But any *image*, taken as a direction, passes more often. What the test sees is
+# that neighbours share a class; a direction passes when it points at images.
+#
+# *How much does "20 images" matter?*
 
 # %% tags=["hide-input"]
 tops = pd.DataFrame(
@@ -538,23 +632,24 @@ tops = pd.DataFrame(
 pictures.top_images(tops)
 
 # %% [markdown]
-# TOPS
+# Everything. Of five images, 77 to 82 % of the NMF directions are one digit; of 200, none can be, since a digit
+# has only 100 images here. Looking at fewer images is what a crop of the axis does. Take five directions of
+# relu4, from the purest to the least pure, and choose with the menu.
 
 # %% tags=["hide-input"]
-WHOLE, CROP = "all images, whole axis", "the 50 images of largest cosine"
 values = cosines["CNN, relu4", "NMF", seed]
 quality = top_share(values, 20)
 ranked = np.argsort(-quality, kind="stable")
-some = ranked[np.linspace(0, len(ranked) - 1, 6).astype(int)]
+some = ranked[np.linspace(0, len(ranked) - 1, 5).astype(int)]
 bars, begins = [], []
 for j in some:
     digit = np.bincount(truth[np.argsort(-values[:, j], kind="stable")[:20]]).argmax()
-    title = f"number {j}: top 20 {quality[j]:.0%} a {digit}"
+    title = f"{j}: {quality[j]:.0%} a {digit}"
     begin = np.sort(values[:, j])[-50]
     begins.append({"direction": title, "cosine": begin})
     for panel, edges in {
-        WHOLE: np.linspace(0, 1, 41),
-        CROP: np.linspace(begin, values[:, j].max() + 1e-6, 21),
+        "whole": np.linspace(0, 1, 31),
+        "crop": np.linspace(begin, values[:, j].max() + 1e-6, 16),
     }.items():
         for d in range(10):
             many = np.histogram(values[truth == d, j], edges)[0]
@@ -566,71 +661,84 @@ for j in some:
 pictures.cropped_axis(pd.DataFrame(bars), pd.DataFrame(begins))
 
 # %% [markdown]
-# CROP
+# Left, the whole axis: even for the purest direction, most digits overlap over most of the range, and the images
+# that make it look pure are the upper tail. Right, the same direction cropped at its 50 nearest images. A crop
+# turns "these images are nearest" into "this direction means them".
 
 # %% [markdown]
 # ## Do the directions that mean several things pass through several pure regions?
 #
-# PREDICTION
+# The source's first prediction: a direction with several meanings overlaps with several monosemantic regions
+# "that have nonzero inner product with that direction". As it stands it can hardly fail, since after a ReLU no
+# inner product of this kind is negative and few are zero. A sharper version: of a direction's 20 images of
+# largest cosine, how many lie in each cluster of codes? The layer is RES block2, where the clusters of codes are
+# purest; the directions are NMF's, purest first.
 
 # %% tags=["hide-input"]
 LAYER = "RES, block2"
 
 
-def meets(s: int) -> tuple[np.ndarray, np.ndarray, list[str], np.ndarray]:
-    """Directions × clusters of codes (noise last): how many of the top 20 lie there; which clusters are pure."""
-    row = by[LAYER, "codes", "trained", s]
-    names = named(row)
-    order = [
-        k
-        for k, _ in sorted(names.items(), key=lambda item: (item[0] < 0, int(item[1]) if item[0] >= 0 else 0))
-    ]
-    values = cosines[LAYER, "NMF", s]
-    top = row["labels"][np.argsort(-values, axis=0, kind="stable")[:20]]
-    counts = np.array([[np.sum(column == k) for k in order] for column in top.T])
-    found = {
-        int(k): (size, most, digit)
-        for k, (size, most, digit) in zip(
-            np.unique(row["labels"][row["labels"] >= 0]), largest(row["labels"], truth), strict=True
-        )
-    }
-    titles = [f"{found[k][1] / found[k][0]:.0%} a {found[k][2]}" if k >= 0 else "noise" for k in order]
-    pure = np.array([k >= 0 and found[k][1] >= PURE * found[k][0] for k in order])
-    return counts, top_share(values, 20), titles, pure
+def meets(s: int) -> tuple[np.ndarray, ...]:
+    """Directions × clusters of codes (noise last): how many of the top 20 lie there. Then the share of the
+    largest class by direction, and by cluster its digit and purity.
+    """
+    labels = by[LAYER, "codes", "trained", s]["labels"]
+    held = largest(labels, truth)
+    ranked = np.argsort(held[:, 2], kind="stable")
+    numbers = np.append(np.unique(labels[labels >= 0])[ranked], -1)
+    top = labels[np.argsort(-cosines[LAYER, "NMF", s], axis=0, kind="stable")[:20]]
+    size, most, digit = held[ranked].T
+    return (
+        (top[..., None] == numbers).sum(axis=0),
+        top_share(cosines[LAYER, "NMF", s], 20),
+        digit,
+        most / size,
+    )
 
 
-counts, quality, titles, _ = meets(seed)
-titles = [f"{number}: {title}" if title != "noise" else title for number, title in enumerate(titles, start=1)]
+counts, quality, digit, purity = meets(seed)
+titles = [f"{n}: {p:.0%} a {d}" for n, (p, d) in enumerate(zip(purity, digit, strict=True), start=1)] + [
+    "noise"
+]
 ranked = np.argsort(-quality, kind="stable")
+cells = [
+    {"direction": place, "cluster": title, "images": int(counts[j, c])}
+    for place, j in enumerate(ranked)
+    for c, title in enumerate(titles)
+]
 pictures.overlap_map(
-    pd.DataFrame(
-        [
-            {"direction": place, "cluster": title, "images": int(counts[j, c])}
-            for place, j in enumerate(ranked)
-            for c, title in enumerate(titles)
-        ]
-    ),
-    pd.DataFrame({"direction": range(len(ranked)), "purity": quality[ranked]}),
+    pd.DataFrame(cells), pd.DataFrame({"direction": range(len(ranked)), "purity": quality[ranked]})
 )
+
+# %% [markdown]
+# Counted: a direction *meets* a digit when at least two of its top 20 images lie in pure clusters of that digit.
 
 # %% tags=["hide-input"]
 summary = {}
 for s in seeds:
-    counts, quality, _, pure = meets(s)
+    counts, quality, digit, purity = meets(s)
+    pure = np.append(purity >= PURE, False)
+    met = sum(
+        (counts[:, :-1][:, (purity >= PURE) & (digit == d)].sum(axis=1) >= 2).astype(int) for d in range(10)
+    )
     for kind, chosen in (("pass", quality >= 0.8), ("fail", quality < 0.8)):
-        part = counts[chosen]
+        some = counts[chosen]
         summary[f"seed {s}, {kind}"] = {
             "directions": int(chosen.sum()),
-            "pure clusters met, median": f"{np.median((part[:, pure] >= 2).sum(axis=1)):.0f}",
-            "meet two or more": f"{np.mean((part[:, pure] >= 2).sum(axis=1) >= 2):.0%}",
-            "top images in pure clusters": f"{part[:, pure].sum() / part.sum():.0%}",
-            "top images in noise": f"{part[:, -1].sum() / part.sum():.0%}",
-            "noise among all images": f"{by[LAYER, 'codes', 'trained', s]['found']['noise']:.0%}",
+            "meet no digit": f"{np.mean(met[chosen] == 0):.0%}",
+            "one": f"{np.mean(met[chosen] == 1):.0%}",
+            "two or more": f"{np.mean(met[chosen] >= 2):.0%}",
+            "top images in noise": f"{some[:, -1].sum() / some.sum():.0%}",
+            "noise among all": f"{by[LAYER, 'codes', 'trained', s]['found']['noise']:.0%}",
         }
 pd.DataFrame(summary).T
 
 # %% [markdown]
-# OVERLAP
+# Partly. Of the directions that pass, most meet one digit and few meet two. Of those that fail, more meet
+# several: 30, 31 and 85 % in the three seeds, against 3, 9 and 3 %. That is what the prediction says. But in two
+# of three seeds most failing directions meet one digit or none, and about half of their top images are noise, as
+# of all images. "Several monosemantic regions" describes some directions with mixed images; others point where
+# there is no region at all.
 
 
 # %% tags=["hide-cell"]
@@ -653,7 +761,29 @@ if committed:
 # %% [markdown]
 # ## What reproduces, what does not, and why
 #
-# CLOSING
+# **Reproduces.** Most clusters of spline codes are monosemantic: the mean share is above one half in all six
+# layers, and the interval clears it after correction in pool3, relu5 and block2. All clusters of activations at
+# relu5 are monosemantic. Codes of trained nets give purer clusters than codes of untrained ones. NMF directions
+# pass more often than not, clearly at relu5 and block2, and far more often than in an untrained net.
+#
+# **Does not.** With the source's protocol on maps, one spatial position, most clusters are impure: five of six
+# layers do not clear one half. Its model has hundreds of channels and chosen examples; ours have 8 or 16
+# channels, and the middle of a digit says little. With whole activations the claim holds in our nets, so it may
+# be the position that fails and not the lens. NMF directions are no more monosemantic than arbitrary images are,
+# so the finding speaks for neighbourhoods and not for directions.
+#
+# **Where our own expectation failed.** We expected noise above a third throughout. It is for one position at
+# relu4; codes have it on average, with intervals that reach below; activations at relu5 leave out 13 % only. We
+# expected activations, too, to separate trained from untrained nets: they do on average, by intervals too wide to
+# say so.
+#
+# **Why.** A likely explanation, not measured: a cluster of HDBSCAN is a set of images that lie close together,
+# and images that lie close together look alike, in any representation that does not tear them apart, pixels
+# included. Purity alone therefore says little about a net. What a net adds is that more images come to lie in the
+# pure clusters. Read purity, noise and coverage together.
+#
+# Ten digits are coarse classes and the nets are small. Nothing here says what clusters in a language model would
+# do.
 #
 # The cases behind the verdicts:
 
@@ -666,4 +796,8 @@ ledger.table()
 # %% [markdown]
 # ## Exercises
 #
-# EXERCISES
+# 1. Cluster relu4 of the zoo's CNN at another position, say a corner of the map. Which digits stay apart?
+# 2. Refuse with k-means: fit k = 10, keep the images nearest to their centre, as many as HDBSCAN keeps. Is it
+#    ahead of HDBSCAN?
+# 3. Fit NMF on training images (`zoo.training_images("CNN")`) and judge its directions on held-out ones. Do as
+#    many pass?

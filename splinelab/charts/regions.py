@@ -18,6 +18,7 @@ SPACES = {"codes": BLUE, "one position": VERMILION, "whole activation": GREEN}
 NOISE = "noise"
 UNIT = alt.Scale(domain=[0, 1])
 SHARE = alt.Axis(format="%", tickCount=5)
+CUTS = alt.Axis(tickCount=5)
 
 
 def _per_cent(*names: str) -> list[alt.Tooltip]:
@@ -157,7 +158,7 @@ def rejection(curves: pd.DataFrame, dots: pd.DataFrame) -> alt.TopLevelMixin:
     """
     table = pd.concat([curves.assign(method="k-means, densest images"), dots.assign(method="HDBSCAN")])
     base = alt.Chart(table).encode(
-        x=alt.X("kept:Q", title="share of images kept", axis=alt.Axis(format="%", values=[0, 0.5, 1])),
+        x=alt.X("kept:Q", title="images kept", axis=alt.Axis(format="%", values=[0, 0.5, 1])),
         y=alt.Y("purity:Q", title="purity", axis=alt.Axis(format="%"), scale=UNIT),
         detail="seed:N",
         tooltip=["layer:N", "space:N", "seed:N", "method:N", *_per_cent("kept", "purity")],
@@ -196,7 +197,7 @@ def cropped_axis(table: pd.DataFrame, crops: pd.DataFrame) -> alt.TopLevelMixin:
             .transform_filter("datum.direction == pick_direction")
             .mark_bar(orient="vertical", binSpacing=0)
             .encode(
-                x=alt.X("low:Q", bin="binned", title="cosine to the direction", scale=scale),
+                x=alt.X("low:Q", bin="binned", title="cosine to the direction", scale=scale, axis=CUTS),
                 x2="high:Q",
                 y=alt.Y("images:Q", title="images", stack="zero"),
                 color=alt.Color("digit:N", scale=alt.Scale(domain=list(range(10)), range=list(DIGITS))),
