@@ -26,9 +26,9 @@
 #
 # - Clusters of **spline codes** are mostly pure in every layer we looked at (72 to 96 %), while a third to two
 #   thirds of the images are left out as noise.
-# - Clusters of **activations at one position**, the source's protocol, are mostly impure before the dense layers;
-#   whole activations give pure clusters, with more noise still. In relu5 activations win: all ten digits, all
-#   pure, 13 % noise.
+# - Clusters of **activations at one position**, the source's protocol, are mostly impure in four of five maps,
+#   and the fifth is uncertain; whole activations give pure clusters, with more noise still. In relu5 activations
+#   win: all ten digits, all pure, 13 % noise.
 # - An **untrained** net's activations, and raw pixels, also have mostly pure clusters, of few images. Its deep
 #   codes do not. Training adds coverage more than purity.
 # - **NMF directions** pass a fair test in 53 to 70 % of cases; the activation of any image, taken as a direction,
@@ -101,9 +101,9 @@ ledger.summary()
 #
 # A cluster is **monosemantic** when at least 90 % of its images are of one digit. Every cluster has at least ten
 # images; HDBSCAN's other setting, the neighbours that make a point dense, stays at the package's five. Criterion
-# and cluster size were fixed before the labels were looked at; the source names neither. A seed in which HDBSCAN
-# finds no cluster counts as a share of 0. A digit is a coarse idea of meaning: a cluster that is one digit may
-# still mean something else, such as a slant.
+# and cluster size were fixed before the labels were looked at (after a pilot on another net); the source names
+# neither. A seed in which HDBSCAN finds no cluster counts as a share of 0. A digit is a coarse idea of meaning: a
+# cluster that is one digit may still mean something else, such as a slant.
 #
 # HDBSCAN may leave images out as *noise*, so the noise share always stands beside the purity. The source also
 # clusters tokens of GPT-2; the book's data holds no language model, and that half is not tested.
@@ -302,8 +302,8 @@ pictures.explorer(
 # How does one resample a clustering? Images drawn with replacement would not do: copies lie at distance zero and
 # make clusters of their own. So 30 times, half of the images are drawn *without* replacement and clustered again,
 # with half the minimum size; for a mean, such half-samples spread as much as bootstrap samples do. Seeds are
-# drawn with replacement. HDBSCAN on all images often does better than on halves, and then the value stands at the
-# end of its interval.
+# drawn with replacement. HDBSCAN on all images sometimes does better than on halves, and then the value stands at
+# the end of its interval.
 
 
 # %% tags=["hide-input"]
@@ -403,7 +403,7 @@ pd.DataFrame(controls).T
 # pure clusters cover, 9 of 10 against 3 at relu4. In codes it changes more: an untrained net's codes are impure
 # behind pool3, relu4 and relu5.
 #
-# Cosine distance leaves out fewer images in most layers, at about the same purity.
+# Cosine distance leaves out fewer images in most layers, at a similar purity.
 #
 # How far do the shares depend on HDBSCAN's settings, the smallest cluster allowed (5, 10 or 20 images) and the
 # neighbours that make a point dense (1, 5 or 10)?
@@ -436,8 +436,8 @@ pd.DataFrame(
 )
 
 # %% [markdown]
-# For whole activations hardly; for codes by ten points either way. One position at relu4 owes its 76 % to the
-# setting: every other choice gives 34 to 63 %.
+# Whole activations stay between 88 and 100 %, codes between 70 and 91 %. One position at relu4 owes its 76 % to
+# the setting: every other choice gives 34 to 63 %.
 #
 # ## Is it the noise?
 #
@@ -493,7 +493,7 @@ pictures.rejection(curves.sort_values("layer", kind="stable", key=lambda c: c.ma
 # clusters, k-means on all images must merge digits.
 #
 # The share of clusters can mislead, too. At relu4, 72 % of the clusters of codes are monosemantic while only 46 %
-# of the clustered images belong to their cluster's digit: the one impure cluster may be the largest.
+# of the clustered images are of their cluster's largest class: the one impure cluster may be the largest.
 #
 # What do the clusters look like, and what is left out? Clusters of codes at relu5, the purest four and the least
 # pure three:
@@ -735,10 +735,11 @@ pd.DataFrame(summary).T
 
 # %% [markdown]
 # Partly. Of the directions that pass, most meet one digit and few meet two. Of those that fail, more meet
-# several: 30, 31 and 85 % in the three seeds, against 3, 9 and 3 %. That is what the prediction says. But in two
-# of three seeds most failing directions meet one digit or none, and about half of their top images are noise, as
-# of all images. "Several monosemantic regions" describes some directions with mixed images; others point where
-# there is no region at all.
+# several: 30, 31 and 85 % in the three seeds, against 3, 9 and 3 %. That is what the prediction says, though some
+# of it is built in: a direction whose top images are of one digit cannot meet many. But in two of three seeds
+# most failing directions meet one digit or none, and about half of their top images are noise, as of all images.
+# "Several monosemantic regions" describes some directions with mixed images; others point where there is no
+# region at all.
 
 
 # %% tags=["hide-cell"]
@@ -767,10 +768,10 @@ if committed:
 # pass more often than not, clearly at relu5 and block2, and far more often than in an untrained net.
 #
 # **Does not.** With the source's protocol on maps, one spatial position, most clusters are impure: five of six
-# layers do not clear one half. Its model has hundreds of channels and chosen examples; ours have 8 or 16
-# channels, and the middle of a digit says little. With whole activations the claim holds in our nets, so it may
-# be the position that fails and not the lens. NMF directions are no more monosemantic than arbitrary images are,
-# so the finding speaks for neighbourhoods and not for directions.
+# layers do not clear one half. Its model has many more channels; our maps have 8 or 16, and the middle of a digit
+# says little. With whole activations the claim holds in our nets, so it may be the position that fails and not
+# the lens. NMF directions are no more monosemantic than arbitrary images are, so the finding speaks for
+# neighbourhoods and not for directions.
 #
 # **Where our own expectation failed.** We expected noise above a third throughout. It is for one position at
 # relu4; codes have it on average, with intervals that reach below; activations at relu5 leave out 13 % only. We
