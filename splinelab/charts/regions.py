@@ -19,6 +19,7 @@ NOISE = "noise"
 UNIT = alt.Scale(domain=[0, 1])
 SHARE = alt.Axis(format="%", tickCount=5)
 CUTS = alt.Axis(tickCount=5)
+SHAPES = alt.Legend(orient="top", columns=1, symbolFillColor=GREY, symbolStrokeColor=GREY)
 
 
 def _per_cent(*names: str) -> list[alt.Tooltip]:
@@ -67,7 +68,7 @@ def explorer(
             x=alt.X("noise:Q", title="share of images called noise", axis=SHARE, scale=UNIT),
             y=alt.Y("monosemantic:Q", title="share of monosemantic clusters", axis=SHARE, scale=UNIT),
             color=_spaces(alt.Legend(orient="top", columns=1)),
-            shape=alt.Shape("net:N", title=None, legend=alt.Legend(orient="top", columns=1)),
+            shape=alt.Shape("net:N", title=None, legend=SHAPES),
             size=alt.condition(chosen, alt.value(190), alt.value(40)),
             opacity=alt.condition(chosen, alt.value(1), alt.value(0.5)),
             tooltip=[
