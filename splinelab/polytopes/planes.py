@@ -88,8 +88,10 @@ def plane(
     room = margin * (high - low).max()
     domain = np.stack([low - room, high + room])
     found = _Regions(max_regions)
-    covered = _trace_tiles(exact, frame, domain, _limits(exact, points[:1], memory), found, progress)
-    result = found.plane(corners=corners, domain=domain, frame=frame, covered=covered)
+    covered, complete = _trace_tiles(
+        exact, frame, domain, _limits(exact, points[:1], memory), found, progress
+    )
+    result = found.plane(corners=corners, domain=domain, frame=frame, covered=covered, complete=complete)
     if not result.complete:
         warnings.warn(
             f"The slice has more than {max_regions:,} regions: stopped with {len(result):,}, on "
@@ -103,8 +105,9 @@ def plane(
     return result
 
 
-def _trace_tiles(exact, frame: Frame, domain, limits: list[int], found: "_Regions", progress: bool) -> float:
-    """Trace the domain in tiles that fit, from the middle outwards; the share of its area that was done."""
+def _trace_tiles(exact, frame: Frame, domain, limits: list[int], found: "_Regions", progress: bool):
+    """Trace the domain in tiles that fit, from the middle outwards. Returns the share of its area that was
+    done, and whether it is all."""
     width = (domain[1] - domain[0]).max()
     tiles = [(0.0, 0.0, 0.0, domain)]
     covered = 0.0
@@ -120,7 +123,7 @@ def _trace_tiles(exact, frame: Frame, domain, limits: list[int], found: "_Region
                 found.add(sheet, trace.run(exact, sheet, torch.from_numpy(rows).to(_home(exact))))
             except TooMany as reason:
                 if isinstance(reason, TooManyCells) and 2 * left <= found.most:
-                    break
+                    return covered, False
                 for part in _quarters(tile):
                     away = np.abs((part - domain.mean(axis=0)).mean(axis=0))
                     heapq.heappush(tiles, (away.max(), *part[0], part))
@@ -128,7 +131,7 @@ def _trace_tiles(exact, frame: Frame, domain, limits: list[int], found: "_Region
             share = ((tile[1] - tile[0]) / (domain[1] - domain[0])).prod()
             covered += share
             bar.update(share)
-    return covered
+    return 1.0, True
 
 
 def _quarters(tile: np.ndarray) -> list[np.ndarray]:
@@ -205,7 +208,6 @@ class _Regions:
             areas=areas,
             centroids=centroids,
             maps=maps[largest],
-            complete=rest["covered"] == 1,
             **rest,
         )
 
@@ -274,10 +276,8 @@ def _verify(exact: nn.Module, result: Plane, batch: int = 512) -> None:
     scale = np.abs(ours).max() or 1.0
     for first in range(0, len(result), batch):
         rows = slice(first, first + batch)
-        with torch.no_grad():
-            output = exact(torch.from_numpy(result.to_space(result.centroids[rows])).to(_home(exact)))
-        output = output[0] if isinstance(output, tuple | list) else output
-        error = np.abs(output.flatten(1).cpu().numpy() - ours[rows]).max() / scale
+        points = torch.from_numpy(result.to_space(result.centroids[rows])).to(_home(exact))
+        error = np.abs(trace.evaluate(exact, points).cpu().numpy() - ours[rows]).max() / scale
         if not error <= EXACT:
             raise VerificationError(
                 f"At the centroids of regions the output differs from the network's by {error:.1e} of the "

@@ -64,7 +64,8 @@ class Sheet(Mesh):
 
     def cut_pool(self, values: torch.Tensor, name: str) -> None:
         windows, members = values.shape[1:]
-        tiny = SNAP * values.abs().amax().item()
+        low, high = torch.aminmax(values)
+        tiny = SNAP * max(-low.item(), high.item())
         near = pack((values >= values.amax(dim=2, keepdim=True) - tiny).flatten(1))
         refinement = _Refinement(self, values, _Windows(tiny, members))
         for cells in chunks(self.cells, windows * members):
