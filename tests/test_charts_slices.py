@@ -1,0 +1,96 @@
+"""Pictures of chapter 5: polygons of a slice, and what ways between images cross."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from splinelab import charts, polytopes
+from splinelab.charts import interpolation, renderer, slices
+from splinelab.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def ours():
+    charts.use()
+
+
+@pytest.fixture(scope="module")
+def found():
+    """A slice whose regions can be counted by hand: two axes cut a square into four quarters."""
+    net = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2)).eval()
+    with torch.no_grad():
+        net[0].weight.copy_(torch.eye(2))
+        net[0].bias.fill_(-0.5)
+    return polytopes.plane(net, [0.0, 0.0], [1.0, 0.0], [0.0, 1.0], margin=0)
+
+
+def explorer(found, layers=("deep", "low")):
+    tables = [slices.slice_tables(layer, found) for layer in layers]
+    frames = [{"layer": layer, "title": layer, "x": 0, "y": 0, "x2": 1, "y2": 1} for layer in layers]
+    images = [
+        {"layer": layer, "whole": True, "place": k, "image": "data:,", "x": x, "y": y}
+        for layer in layers
+        for k, (x, y) in enumerate(found.corners)
+    ]
+    parts = map(pd.concat, zip(*tables, strict=True))
+    return slices.explorer(*parts, pd.DataFrame(frames), pd.DataFrame(images))
+
+
+def test_tables_hold_the_polygons(found):
+    vertices, regions = slices.slice_tables("pool3", found)
+    assert len(regions) == 4
+    assert regions["area"].to_numpy() == pytest.approx([0.25] * 4)
+    assert set(regions["code"].str.split(" · ").str[0]) == {"0", "1", "2"}  # active units of the one layer
+    assert regions["code"].nunique() == 4
+    for _, corners in vertices.groupby("region"):
+        x, y = corners.sort_values("place")[["x", "y"]].to_numpy().T
+        assert abs(x @ np.roll(y, 1) - y @ np.roll(x, 1)) / 2 == pytest.approx(0.25)
+
+
+def test_flat_vertices_are_left_out():
+    square = np.array([[0, 0], [0.5, 0], [1, 0], [1, 1], [0, 1]], float)
+    assert len(slices._without_flat(square)) == 4
+
+
+def test_explorer_filters_by_the_slider_and_draws(found):
+    chart = explorer(found)
+    spec = renderer.tidy(chart.to_dict())
+    slider = next(param for param in spec["params"] if param["name"] == "slice_layer")
+    assert slider["bind"]["max"] == 1
+    assert "deep 4 regions, low 4 regions" in chart._repr_mimebundle_()["text/plain"]
+    assert len(chart._repr_mimebundle_()["image/png"]) > 1000
+
+
+def test_explorer_wants_every_layer(found):
+    vertices, regions = slices.slice_tables("deep", found)
+    frames = pd.DataFrame([{"layer": "other", "title": "", "x": 0, "y": 0, "x2": 1, "y2": 1}])
+    with pytest.raises(InputError, match="other"):
+        slices.explorer(vertices, regions, frames, pd.DataFrame({"layer": ["deep"]}))
+
+
+def test_boundaries_outside_the_stretch_are_left_out():
+    spec = interpolation.boundaries([0.1, 0.55, 0.9], {"3 samples": [0, 0.5, 1]}, 0.5, 0.6).to_dict()
+    (rows,) = spec["datasets"].values()
+    assert [row["t"] for row in rows] == pytest.approx([55, 50])
+
+
+def test_way_charts_draw():
+    table = pd.DataFrame(
+        [
+            {"layer": layer, "net": net, "pairs": pairs, "place": 0.2 * k + 0.1, "density": 1.0, "error": 0.1}
+            for layer in ["a", "b"]
+            for net in ["trained", "untrained"]
+            for pairs in ["different classes", "same class"]
+            for k in range(5)
+        ]
+    )
+    found = pd.DataFrame({"layer": ["a", "a"], "samples": [64, 128], "found": [0.1, 0.2]})
+    ratio = pd.DataFrame({"case": ["a"], "net": ["trained"], "value": [2.0], "low": [1.5], "high": [2.5]})
+    for chart in [
+        interpolation.fifths(table),
+        interpolation.shares_found(found),
+        interpolation.ratios(ratio, title="ratio", description="A ratio of 2."),
+    ]:
+        assert chart._repr_mimebundle_()["image/png"]
