@@ -2,6 +2,7 @@
 
 import difflib
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -17,7 +18,7 @@ def from_layer(model: nn.Module, layer: str, inputs) -> tuple[nn.Module, torch.T
 
     The layer "input" is the network itself, and the inputs.
     """
-    inputs = torch.as_tensor(getattr(inputs, "images", inputs))
+    inputs = _tensor(inputs)
     if layer == "input":
         return model, inputs
     rest = Rest(model, layer, inputs)
@@ -51,7 +52,7 @@ class Rest(nn.Module):
             hint = f"did you mean {close[0]!r}?" if close else f"It has {', '.join(names)}."
             raise InputError(f"The model has no layer {layer!r}; {hint}")
         self.model, self.layer = model, layer
-        example = torch.as_tensor(example)[:1]
+        example = _tensor(example)[:1]
         self.register_buffer("example", self._like_weights(example).clone(), persistent=False)
         self._check_cut()
 
@@ -69,8 +70,7 @@ class Rest(nn.Module):
     @torch.no_grad()
     def activations(self, inputs) -> torch.Tensor:
         """The layer's output for inputs of the model, samples × …, in evaluation mode."""
-        inputs = getattr(inputs, "images", inputs)
-        inputs = self._like_weights(torch.as_tensor(inputs))
+        inputs = self._like_weights(_tensor(inputs))
         flags = [(module, module.training) for module in self.modules()]
         try:
             for module, _ in flags:
@@ -134,3 +134,9 @@ class Rest(nn.Module):
                 f"The output does not depend on the input through {self.layer!r} alone: a connection goes "
                 "round it. Choose a layer that everything passes, such as the end of a residual block."
             )
+
+
+def _tensor(inputs) -> torch.Tensor:
+    inputs = getattr(inputs, "images", inputs)
+    # A copy: the arrays of a data set may be read-only.
+    return inputs if torch.is_tensor(inputs) else torch.tensor(np.asarray(inputs))
