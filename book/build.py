@@ -2,6 +2,7 @@
 
     python book/build.py              # all of it, into _build/html
     python book/build.py notebooks    # maintainers: run at the committed scale, store outputs and results
+    python book/build.py ledger       # maintainers: draw the tables of the ledger again in all chapters
     python book/build.py colab        # maintainers: write the generated first cell into every chapter
 
 Everything is staged under `_build/source`: copies of the pages, the executed chapters, the generated parts.
@@ -188,13 +189,22 @@ def store_notebooks(wanted: list[str]) -> None:
     for name in names:
         notebook = chapters.cleaned(nbformat.read(BUILD / "executed" / f"{name}.ipynb", as_version=4))
         nbformat.write(notebook, NOTEBOOKS / f"{name}.ipynb")
-    from splinelab.claims import write_verdicts
+    refresh_ledger()
 
-    verdicts = ROOT / "book/results/verdicts.json"
-    before = verdicts.read_text() if verdicts.exists() else ""
-    write_verdicts(verdicts.parent)
-    if verdicts.read_text() != before:
-        print("Verdicts have changed: run this again, so that the summaries at the chapters' tops follow.")
+
+def refresh_ledger() -> None:
+    """Store the verdicts, and draw the ledger's tables in every chapter again.
+
+    A chapter shows its summary before it measures, and Holm's correction ties all verdicts together: one new
+    measurement may change a table in another chapter.
+    """
+    from splinelab.claims import Notebook, write_verdicts
+
+    write_verdicts(ROOT / "book/results")
+    for name in chapters.names():
+        ledger = Notebook(name, committed=False)
+        if chapters.redraw_ledger(NOTEBOOKS / f"{name}.ipynb", ledger):
+            print(f"  {name}: tables of the ledger drawn again")
 
 
 def write_colab_cells() -> None:
@@ -208,11 +218,13 @@ def main() -> None:
     """Parse the command line."""
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
-    parser.add_argument("what", nargs="?", default="book", choices=["book", "notebooks", "colab"])
+    parser.add_argument("what", nargs="?", default="book", choices=["book", "notebooks", "ledger", "colab"])
     parser.add_argument("names", nargs="*", help="chapters to run (with `notebooks`); all by default")
     given = parser.parse_args()
     if given.what == "notebooks":
         store_notebooks(given.names)
+    elif given.what == "ledger":
+        refresh_ledger()
     elif given.what == "colab":
         write_colab_cells()
     else:

@@ -4,6 +4,7 @@ A chapter is a pair of files, `notebooks/NAME.py` and `notebooks/NAME.ipynb`. Pe
 second carries the outputs.
 """
 
+import ast
 import json
 import os
 import re
@@ -102,6 +103,28 @@ def execute(
     run = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if run.returncode:
         raise SystemExit(f"Chapter {source.stem} failed:\n{run.stderr[-4000:] or run.stdout[-4000:]}")
+
+
+def redraw_ledger(path: Path, ledger) -> bool:
+    """Draw the outputs of cells that show the ledger again; returns whether the file changed.
+
+    Such a cell is one call, `ledger.summary()` or `ledger.table("claim", …)`.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    changed = False
+    for cell in notebook.cells:
+        call = re.fullmatch(r"ledger\.(summary|table)\((.*)\)", cell.source.strip(), re.DOTALL)
+        if cell.cell_type != "code" or not call or not cell.outputs:
+            continue
+        arguments = ast.literal_eval(f"({call[2].strip().rstrip(',')},)") if call[2].strip() else ()
+        text = getattr(ledger, call[1])(*arguments).data
+        shown = cell.outputs[0].data
+        if shown.get("text/markdown") != text:
+            shown["text/markdown"] = text
+            changed = True
+    if changed:
+        nbformat.write(notebook, path)
+    return changed
 
 
 def pristine(name: str) -> nbformat.NotebookNode:
