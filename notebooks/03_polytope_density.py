@@ -208,7 +208,7 @@ def frame(net):
     return mosaics.turned(painted, thick, points, f"{len(cut)} polygons, accuracy {right:.2f}")
 
 
-degrees = range(-75, 76, 25 if committed else 75)
+degrees = range(-60, 61, 30 if committed else 60)
 charts.frames(
     [frame(turn(angle)) for angle in degrees],
     [f"{angle}°" for angle in degrees],

@@ -12,6 +12,24 @@
 #     name: python3
 # ---
 
+# %% tags=["colab", "remove-cell"]
+# On Colab only: fetch the repository and install the package from it.
+import sys
+
+if "google.colab" in sys.modules:
+    import os
+    import subprocess
+
+    if not os.path.isdir("/content/splinelab"):
+        address = "https://github.com/splinelab/splinelab"
+        clone = ["git", "clone", "--quiet", "--depth", "1", address, "/content/splinelab"]
+        subprocess.run(clone, check=True)
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "-e", "/content/splinelab"]
+    subprocess.run(install, check=True)
+    sys.path.insert(0, "/content/splinelab")
+    os.chdir("/content/splinelab/notebooks")
+
+# %%
 
 # %% [markdown]
 # # What happens when an activation is scaled?

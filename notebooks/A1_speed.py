@@ -69,7 +69,7 @@ from scipy.spatial.distance import pdist
 from sklearn.metrics import pairwise_distances, silhouette_score
 from threadpoolctl import threadpool_limits
 
-from splinelab import charts, data, record, zoo
+from splinelab import charts, data, polytopes, record, zoo
 from splinelab.clustering import silhouette
 from splinelab.distances import class_histograms, pairwise
 
@@ -392,6 +392,124 @@ if counts_bits is False and not quick:
 # The extra `[fast]` is for processors with a wide popcount, where its targets were set (a Zen 4 core), and it needs
 # an eighth of a byte per unit instead of four: on others it saves memory, and little time.
 #
+# ## Geometry
+#
+# The rest of this appendix is about [polytopes](03_polytope_density): exact boundaries against the samples that one
+# would take without them, in the convolutional net `CNN` of the zoo.
+#
+# *How many samples of a segment find what one exact traversal finds?* The contender is the recorder itself, in
+# float64, on as many equidistant points as find 99 % of the regions between two images' activations behind the second
+# pooling; how many that are follows from the exact boundaries.
+
+# %% tags=["hide-input", "nbval-ignore-output"]
+net = zoo.load("CNN", 0).double()
+unseen = zoo.heldout("CNN")
+pairs = {"pool2": (0, 1), "pool3": (2, 3)}
+
+
+def samples_for(way, share):
+    """The smallest power of two of equidistant samples that meets this share of the regions."""
+    ends = np.concatenate([[0.0], way.boundaries, [1.0]])
+    count = 64
+    while np.diff(np.ceil(ends * count)).astype(bool).mean() < share and count < 2**20:
+        count *= 2
+    return count
+
+
+def against_samples(layer, one, other):
+    """Print how long the exact boundaries take, and how long the samples that find nearly as much."""
+    rest, ends = polytopes.from_layer(net, layer, torch.from_numpy(unseen.images[[one, other]]).double())
+    way = polytopes.segment(rest, *ends)
+    count = samples_for(way, 0.99)
+    points = torch.from_numpy(way.at(np.linspace(0, 1, count)))
+    times = in_turns(
+        {
+            "samples": lambda: record(rest, points, activations=False, pools=True),
+            "exact": lambda: polytopes.segment(rest, *ends),
+        }
+    )
+    print(
+        f"from {layer}: {way.regions} regions; exact {times['exact']:.0f} ms; {count:,} samples that find",
+        end="",
+    )
+    print(f" 99 % of them {times['samples']:.0f} ms, {times['samples'] / times['exact']:.1f} × as long")
+
+
+for layer, (one, other) in pairs.items():
+    against_samples(layer, one, other)
+
+# %% [markdown]
+# Samples lose most where boundaries lie close together: to find the last percent, their number grows without bound.
+#
+# *And in a plane?* The contender is a square grid, refined until its points meet 95 % of the polygons of the exact
+# slice through three images.
+
+# %% tags=["hide-input", "nbval-ignore-output"]
+layer = "relu4"
+rest, three = polytopes.from_layer(net, layer, torch.from_numpy(unseen.images[[0, 1, 2]]).double())
+cut = polytopes.plane(rest, *three)
+spread = np.concatenate(cut.polygons)
+low, high = spread.min(axis=0), spread.max(axis=0)
+
+
+def grid_codes(side):
+    """The distinct codes on a grid of side × side points, one bounded batch after another."""
+    found = set()
+    steps = [low[axis] + (high[axis] - low[axis]) * (np.arange(side) + 0.5) / side for axis in (0, 1)]
+    for u in np.array_split(steps[0], max(1, side // 64)):
+        uv = np.stack(np.meshgrid(u, steps[1], indexing="ij"), axis=-1).reshape(-1, 2)
+        packed = record(rest, cut.to_space(uv), activations=False).codes.packed
+        found |= set(map(bytes, np.unique(packed, axis=0)))
+    return found
+
+
+exact_codes = set(map(bytes, cut.codes.packed))
+side = 64
+while len(grid_codes(side) & exact_codes) < 0.95 * len(exact_codes) and side < 2048:
+    side *= 2
+start = time.process_time()
+seen = len(grid_codes(side) & exact_codes) / len(exact_codes)
+by_grid = 1000 * (time.process_time() - start)
+polygons = in_turns({"exact": lambda: polytopes.plane(rest, *three)})["exact"]
+print(f"slice from {layer}: {len(cut)} polygons, exact {polygons:.0f} ms")
+print(f"{side} × {side} grid: {100 * seen:.0f} % of them, {by_grid:.0f} ms")
+ratio, enough = by_grid / polygons, seen >= 0.95
+verdict = "reached" if ratio >= 10 else "not reached"
+print(f"{'' if enough else 'more than '}{ratio:.0f} × faster than the grid; target ≥ 10 ×: {verdict}")
+
+# %% [markdown]
+# *The density of all pairs of 1000 images*, against the loop that one writes first: for each pair the number of units
+# that differ over the Euclidean distance.
+
+# %% tags=["hide-input", "nbval-ignore-output"]
+some = unseen.take(slice(0, 300 if quick else 1000))
+rest, activations = polytopes.from_layer(net.float(), "pool3", some)
+behind = record(rest, activations, activations=False).codes
+flat, rows = activations.flatten(1).numpy(), behind.bits()
+
+
+def by_loop():
+    """Every pair in turn; sums of densities within and between classes."""
+    total = np.zeros(2)
+    for i in range(len(rows)):
+        for j in range(i):
+            flips = np.count_nonzero(rows[i] != rows[j])
+            total[int(some.labels[i] != some.labels[j])] += flips / np.linalg.norm(flat[i] - flat[j])
+    return total
+
+
+start = time.process_time()
+by_loop()
+looped = 1000 * (time.process_time() - start)
+at_once = in_turns({"density": lambda: polytopes.density(behind, activations, some.labels, resamples=1)})
+print(
+    f"{len(some) * (len(some) - 1) // 2:,} pairs: loop {looped:.0f} ms, density {at_once['density']:.0f} ms"
+)
+print(
+    f"{looped / at_once['density']:.0f} × faster than the loop, Welch's test and matching by distance included"
+)
+
+# %% [markdown]
 # ## Exercises
 #
 # 1. Measure your own machine: `papermill notebooks/A1_speed.ipynb out.ipynb`. At how many units does the popcount
