@@ -23,7 +23,7 @@ from splinelab.polytopes.tolerances import COLLINEAR, EXACT
 __all__ = ["plane"]
 
 COPIES = 8  # how many tensors of a layer a traversal holds at the same time, roughly
-SMALLEST = 2.0**-20  # a tile this small against the domain is traced whatever memory it takes
+SMALLEST = 2.0**-12  # a tile this small against the domain is traced whatever memory it takes
 
 
 def plane(
@@ -79,11 +79,19 @@ def plane(
             f"{margin!r}, {max_regions!r} and {memory!r}."
         )
     points = _three(a, b, c)
-    if layer is not None:
-        model = Rest(trace.exact_copy(model, device), layer, points)
-        points = model.activations(points).cpu()
-    frame, corners = _frame(points, layer)
     exact = trace.exact_copy(model, device)
+    try:
+        trace.evaluate(exact, points.to(_home(exact)))
+    except RuntimeError as error:
+        shape = tuple(points.shape[1:])
+        raise InputError(
+            f"The model takes no points of shape {shape}, the one of a, b and c: {error}"
+        ) from error
+    if layer is not None:
+        rest = Rest(exact, layer, points)
+        points = rest.activations(points).cpu()
+        exact = trace.exact_copy(rest, device)
+    frame, corners = _frame(points, layer)
     low, high = corners.min(axis=0), corners.max(axis=0)
     room = margin * (high - low).max()
     domain = np.stack([low - room, high + room])

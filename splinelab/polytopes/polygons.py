@@ -8,6 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from splinelab.polytopes.tolerances import FLAT
+
 __all__ = ["Locator", "affine_maps", "hull", "measure", "padded"]
 
 PAIRS = 1 << 20  # points × candidates tried at once
@@ -30,26 +32,25 @@ def measure(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def affine_maps(corners: np.ndarray, values: np.ndarray) -> np.ndarray:
     """The affine functions with given values at the corners of padded polygons.
 
-    `values`: polygons × vertices × outputs. Returns polygons × outputs × 3: value = map @ (1, u, v). It is
-    read from a wide triangle; a polygon so narrow that rounding decides gives a slope that rounding decided.
+    `values`: polygons × vertices × outputs. Returns polygons × outputs × 3: value = map @ (1, u, v). The
+    slope along a polygon is read from its length and the slope across it from its width; where a polygon is
+    narrow, rounding of the values shows in the latter, and where it has no width there is none.
     """
     each = np.arange(len(corners))
     arm = corners - corners[:, :1]
     far = (arm**2).sum(axis=2).argmax(axis=1)
-    wide = np.abs(_cross(arm[each, far][:, None], arm)).argmax(axis=1)
-    one, two = arm[each, far], arm[each, wide]
-    area = _cross(one, two)
-    flat = area == 0  # without width: the slope along its length, none across
-    start = values[:, 0]
-    rise_one, rise_two = values[each, far] - start, values[each, wide] - start
-    # The inverse of the matrix of rows `one` and `two`.
-    to_one = np.stack([two[:, 1], -two[:, 0]], axis=1) / np.where(flat, 1, area)[:, None]
-    to_two = np.stack([-one[:, 1], one[:, 0]], axis=1) / np.where(flat, 1, area)[:, None]
-    length = (one**2).sum(axis=1)
-    to_one[flat] = (one / np.where(length == 0, 1, length)[:, None])[flat]
-    to_two[flat] = 0
-    slope = rise_one[..., None] * to_one[:, None] + rise_two[..., None] * to_two[:, None]
-    constant = start - (slope * corners[:, None, 0]).sum(axis=2)
+    length = np.hypot(*arm[each, far].T)
+    along = arm[each, far] / np.where(length == 0, 1, length)[:, None]
+    across = np.stack([-along[:, 1], along[:, 0]], axis=1)
+    height = np.einsum("pjx,px->pj", arm, across)
+    wide = np.abs(height).argmax(axis=1)
+    height, run = height[each, wide], (arm[each, wide] * along).sum(axis=1)
+    rise_far, rise_wide = (values[each, place] - values[:, 0] for place in (far, wide))
+    slope_along = rise_far / np.where(length == 0, 1, length)[:, None]
+    real = np.abs(height) > FLAT * length
+    slope_across = (rise_wide - slope_along * run[:, None]) / np.where(real, height, np.inf)[:, None]
+    slope = slope_along[..., None] * along[:, None] + slope_across[..., None] * across[:, None]
+    constant = values[:, 0] - (slope * corners[:, None, 0]).sum(axis=2)
     return np.concatenate([constant[..., None], slope], axis=2)
 
 

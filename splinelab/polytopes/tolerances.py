@@ -12,3 +12,6 @@ EXACT = 1e-12
 #: Three points span no plane if one is this close to the line through the others, against their distances.
 #: Points on a line that were rounded to float32 are.
 COLLINEAR = 1e-6
+
+#: A polygon this thin against its length has no width that rounding would leave.
+FLAT = 1e-15
