@@ -349,7 +349,7 @@ def test_coordinates_are_distances_in_the_space():
 def test_tiles_change_nothing(monkeypatch):
     sheets = []
     monkeypatch.setattr(planes, "Sheet", lambda *args: sheets.append(0) or Sheet(*args))
-    cases = ((random_mlp((2, 24, 24, 2), 5), TRIANGLE, 1e5), (small_cnn(6), 0.3 * images(6), 2e6))
+    cases = ((random_mlp((2, 24, 24, 2), 5), TRIANGLE, 1e5), (small_cnn(6), 0.2 * images(6), 5e6))
     for net, points, memory in cases:
         whole, tiled = plane(net, *points), plane(net, *points, memory=memory)
         assert len(sheets) > 6  # one for the whole
