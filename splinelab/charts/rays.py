@@ -142,6 +142,7 @@ def profiles(
         .properties(width=190 if columns > 2 else 270, height=130)
         .facet(facet=alt.Facet("panel:N", title=None, sort=order(table, "panel")), columns=columns)
         .resolve_scale(y="independent")
+        .resolve_axis(x="independent")  # columns of unequal width would stand beside a common axis
     )
     return describe(chart, description)
 
