@@ -379,7 +379,7 @@ units = [
 pictures.profiles(
     pd.concat(units),
     "Boundaries per ray in windows of log α, by the layer of the unit that flips, for rays from pool2, pool3 and relu4 of "
-    "the CNN. Units behind batch norm flip around α = .3, units of dense layers mostly below .1.",
+    "the CNN. Units behind batch norm flip around α = .3, those of dense layers, scaled at relu4, around .01.",
 )
 
 
@@ -410,11 +410,11 @@ pd.DataFrame(
 ).T
 
 # %% [markdown]
-# That is the answer for the CNN. The table compares root mean squares: biases (batch norm counted to its convolution) over what
+# The sizes fit. The table compares root mean squares: biases (batch norm counted to its convolution) over what
 # the input adds. Behind batch norm the two are of one size, since batch norm divides by the spread of the activations, and its
 # shift β is trained on that scale. So convolutional units flip at a fair share of the activation. The dense layers have no batch
-# norm; their activations are large and their biases a hundredth of them, so their units flip near a hundredth of the way. The
-# source's net has a batch norm behind every convolution: its "about halfway" fits.
+# norm; their activations are large and their biases a hundredth of them, so their units flip near a hundredth of the way where
+# their own input is scaled (right); scaled further back, they follow the convolutions. The source's net has a batch norm behind every convolution: its "about halfway" fits.
 #
 # In the untrained CNN biases are mostly as large as the rest or larger: its boundaries must lie further out. We come back to this.
 #
