@@ -398,7 +398,7 @@ if counts_bits is False and not quick:
 # would take without them, in the convolutional net `CNN` of the zoo.
 #
 # *How many samples of a segment find what one exact traversal finds?* The contender is the recorder itself, in
-# float64, on as many equidistant points as find 99 % of the regions between two images' activations behind the second
+# float64, on as many equidistant points as find 90 % of the regions between two images' activations behind the second
 # pooling; how many that are follows from the exact boundaries.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
@@ -420,7 +420,7 @@ def against_samples(layer, one, other):
     """Print how long the exact boundaries take, and how long the samples that find nearly as much."""
     rest, ends = polytopes.from_layer(net, layer, torch.from_numpy(unseen.images[[one, other]]).double())
     way = polytopes.segment(rest, *ends)
-    count = samples_for(way, 0.99)
+    count = samples_for(way, 0.9)
     points = torch.from_numpy(way.at(np.linspace(0, 1, count)))
     times = in_turns(
         {
@@ -432,14 +432,15 @@ def against_samples(layer, one, other):
         f"from {layer}: {way.regions} regions; exact {times['exact']:.0f} ms; {count:,} samples that find",
         end="",
     )
-    print(f" 99 % of them {times['samples']:.0f} ms, {times['samples'] / times['exact']:.1f} × as long")
+    print(f" 90 % of them {times['samples']:.0f} ms, {times['samples'] / times['exact']:.1f} × as long")
 
 
 for layer, (one, other) in pairs.items():
     against_samples(layer, one, other)
 
 # %% [markdown]
-# Samples lose most where boundaries lie close together: to find the last percent, their number grows without bound.
+# Samples lose most where boundaries lie close together. For 99 % of the regions behind `pool2` it takes sixteen times
+# as many as for 90 %, and to find the last one their number grows without bound.
 #
 # *And in a plane?* The contender is a square grid, refined until its points meet 95 % of the polygons of the exact
 # slice through three images.
@@ -464,12 +465,12 @@ def grid_codes(side):
 
 
 exact_codes = set(map(bytes, cut.codes.packed))
-side = 64
-while len(grid_codes(side) & exact_codes) < 0.95 * len(exact_codes) and side < 2048:
-    side *= 2
-start = time.process_time()
-seen = len(grid_codes(side) & exact_codes) / len(exact_codes)
-by_grid = 1000 * (time.process_time() - start)
+for side in (128, 256) if quick else (128, 256, 512, 1024):
+    start = time.process_time()
+    seen = len(grid_codes(side) & exact_codes) / len(exact_codes)
+    by_grid = 1000 * (time.process_time() - start)
+    if seen >= 0.95:
+        break
 polygons = in_turns({"exact": lambda: polytopes.plane(rest, *three)})["exact"]
 print(f"slice from {layer}: {len(cut)} polygons, exact {polygons:.0f} ms")
 print(f"{side} × {side} grid: {100 * seen:.0f} % of them, {by_grid:.0f} ms")
@@ -501,7 +502,7 @@ def by_loop():
 start = time.process_time()
 by_loop()
 looped = 1000 * (time.process_time() - start)
-at_once = in_turns({"density": lambda: polytopes.density(behind, activations, some.labels, resamples=1)})
+at_once = in_turns({"density": lambda: polytopes.density(behind, activations, some.labels, resamples=2)})
 print(
     f"{len(some) * (len(some) - 1) // 2:,} pairs: loop {looped:.0f} ms, density {at_once['density']:.0f} ms"
 )
