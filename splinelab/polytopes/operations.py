@@ -1,6 +1,7 @@
 """Which torch functions are affine in the rows they are given, and when."""
 
 import math
+from itertools import product
 
 import torch
 from torch.nn import functional as F
@@ -147,6 +148,15 @@ def pool_windows(n: int, x: torch.Tensor, args, kwargs) -> torch.Tensor:
     ceil_mode = argument(args, kwargs, 5, "ceil_mode", False)
     pool = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[n - 1]
     shape = pool(x[:1], size, stride, padding, dilation, ceil_mode).shape[-n:]
+    if (
+        not any(padding) and not ceil_mode
+    ):  # no window reaches over the edge: each member is a grid of its own
+        places = product(*(range(0, k * d, d) for k, d in zip(size, dilation, strict=True)))
+        grids = [
+            tuple(slice(at, at + s * m, s) for at, s, m in zip(place, stride, shape, strict=True))
+            for place in places
+        ]
+        return torch.stack([x[..., *grid] for grid in grids], dim=-1).reshape(len(x), -1, len(grids))
     index = torch.zeros((), dtype=torch.long)
     inside = torch.ones((), dtype=torch.bool)
     for axis in range(n):

@@ -21,6 +21,7 @@ from splinelab.recording.rules import POOLS, RULES, argument, op_name
 
 __all__ = ["evaluate", "exact_copy", "run"]
 
+PART = 32  # rows of a convolution at once
 RANDOM = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase, nn.RReLU)
 
 
@@ -158,12 +159,14 @@ class Trace(TorchFunctionMode):
         name = self.names.name(op)
         if kinks.thresholds:
             value = self._newest(kinks.value)
-            parts = [value - self._newest(threshold) for threshold in kinks.thresholds]
-            z = torch.cat([part.reshape(len(part), -1) for part in parts], dim=1)
+            limits = [self._newest(threshold) for threshold in kinks.thresholds]
+            parts = [value if _is_zero(limit) else value - limit for limit in limits]
+            parts = [part.reshape(len(part), -1) for part in parts]
+            z = torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
             self._check_finite(z, name)
             self.mesh.cut(z, name)
             if self.keep:
-                self.values[name] = z
+                self.values[name] = z.clone()  # what follows may work in place
         result = self._call(func, args, kwargs, newest=True)
         return self.mark(result)
 
@@ -195,7 +198,7 @@ class Trace(TorchFunctionMode):
             return longer
 
         new_args, new_kwargs = operations.mapped(updated, args), operations.mapped(updated, kwargs)
-        result = func(*new_args, **new_kwargs)
+        result = _in_parts(func, new_args, new_kwargs)
         changed = originals.get(id(result))
         if changed is None:
             return result
@@ -211,6 +214,19 @@ class Trace(TorchFunctionMode):
 
     def _place(self) -> str:
         return f"It is called in {self.names.where}."
+
+
+def _is_zero(limit) -> bool:
+    return not torch.is_tensor(limit) and limit == 0
+
+
+def _in_parts(func, args, kwargs):
+    """Make a call; a convolution of many rows in float64 on the processor some rows at a time. At once it
+    would write out the patches of all rows, nine copies of the layer for 3 × 3 kernels, and take longer."""
+    rows = args[0] if args else None
+    if not op_name(func).startswith("conv") or not torch.is_tensor(rows) or rows.device.type != "cpu":
+        return func(*args, **kwargs)
+    return torch.cat([func(part, *args[1:], **kwargs) for part in rows.split(PART)])
 
 
 def _home(model: nn.Module) -> torch.device:
