@@ -503,8 +503,10 @@ for layer in EXPLORED:
     points = points.detach().double().numpy()
     *_, corners, domain = spanned(rest, points)
     longer = np.ptp(domain, axis=0).max()
-    if layer in ("relu5", "relu4"):
-        seen, words = whole_slice(layer, shown), "the whole slice"
+    seen = whole_slice(layer, shown) if layer in ("relu5", "relu4") else None
+    whole = seen is not None and len(seen) <= 600  # more would not be seen apart
+    if whole:
+        words = "the whole slice"
         box = (domain - domain[0]) / longer
     else:
         centre = corners.mean(axis=0)
@@ -517,7 +519,7 @@ for layer in EXPLORED:
         | dict(zip(["x", "y", "x2", "y2"], box.ravel(), strict=True))
     )
     faces += [
-        {"layer": layer, "whole": layer in ("relu5", "relu4"), "place": k, "image": image, "x": x, "y": y}
+        {"layer": layer, "whole": whole, "place": k, "image": image, "x": x, "y": y}
         for k, (image, (x, y)) in enumerate(
             zip(maps.thumbnails(heldout.images[shown]), (corners - domain[0]) / longer, strict=True)
         )
