@@ -164,13 +164,6 @@ def test_cleaning_makes_two_runs_the_same_file(tmp_path):
 # --- running with other parameters ----------------------------------------------------------------
 
 
-# Chapters that were not yet run to their end with other parameters.
-UNTRIED = {
-    name: "its quick run with another seed is still to be tried and shortened"
-    for name in ("05_polytope_interpolation", "06_monosemantic_regions")
-}
-
-
 def variants() -> list:
     found = []
     for name in NAMES:
@@ -181,9 +174,7 @@ def variants() -> list:
         for wanted in ({"seed": 7, "quick": True}, {"dataset": "digits", "quick": True}):
             changes = {key: value for key, value in wanted.items() if key in known}
             if set(changes) - {"quick"}:
-                label = f"{name}-{'-'.join(map(str, changes.values()))}"
-                marks = [pytest.mark.skip(reason=UNTRIED[name])] if name in UNTRIED else []
-                found.append(pytest.param(name, changes, id=label, marks=marks))
+                found.append(pytest.param(name, changes, id=f"{name}-{'-'.join(map(str, changes.values()))}"))
     return found
 
 
