@@ -4,10 +4,12 @@ The source (*spline-clustering-mnist*, Experiment 1) compares Jaccard and Hammin
 codes with L2 and cosine distance on stacked `nn.Linear` outputs. The other comparisons are fair baselines.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
+from joblib import Parallel, delayed
 from torch import nn
 
 from splinelab import zoo
@@ -24,6 +26,7 @@ __all__ = [
     "compare",
     "distance_matrices",
     "evaluation_images",
+    "in_parallel",
     "logit_margin",
     "nets",
     "resampled",
@@ -131,6 +134,12 @@ def distance_matrices(
         raise InputError(f"there is no comparison {unknown}; expected some of {list(COMPARISONS)}")
     chosen = {name: COMPARISONS[name] for name in comparisons}
     return {name: pairwise(looks[view], metric=metric) for name, (view, metric) in chosen.items()}
+
+
+def in_parallel(function: Callable, jobs: Mapping[Hashable, tuple]) -> dict[Hashable, Any]:
+    """`function(*arguments)` for every tuple of arguments in `jobs`, in two processes; results by key."""
+    ran = Parallel(n_jobs=2, max_nbytes=None)(delayed(function)(*job) for job in jobs.values())
+    return dict(zip(jobs, ran, strict=True))
 
 
 def resampled(

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from splinelab import charts
+
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "book"))  # book/chapters.py and book/build.py
+sys.path[:0] = [str(ROOT / "book"), str(ROOT / "tests")]  # chapters.py and build.py; drawing.py
 
 _build: subprocess.Popen | None = None
 _log = ROOT / "_build" / "test-build.log"
@@ -54,6 +56,12 @@ def _tracked() -> str | None:
 def tracked_state():
     """The state of the tracked files when the suite began, and a function that gives it now."""
     return _tracked(), _tracked
+
+
+@pytest.fixture
+def theme():
+    """Charts in the book's theme."""
+    charts.use()
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,9 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from drawing import drawn
 from PIL import Image
 
-from splinelab import charts
 from splinelab.charts import density, polytopes, renderer, tables
 
 SQUARE = np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]])
@@ -16,17 +16,7 @@ LEFT = np.array([[-1.0, -1], [0, -1], [0, 1], [-1, 1]])
 RIGHT = LEFT + np.array([1, 0])
 
 
-@pytest.fixture(autouse=True)
-def ours():
-    charts.use()
-
-
-def drawn(chart) -> dict:
-    """The tidied spec of a chart that Vega could draw."""
-    spec = renderer.tidy(chart.to_dict())
-    assert Image.open(io.BytesIO(renderer.png(spec))).width > 100
-    assert len(spec["description"]) > 30
-    return spec
+pytestmark = pytest.mark.usefixtures("theme")
 
 
 def every(**columns) -> pd.DataFrame:

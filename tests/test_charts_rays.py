@@ -6,13 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from splinelab import charts
 from splinelab.charts import rays, renderer
 
-
-@pytest.fixture(autouse=True)
-def ours():
-    charts.use()
+pytestmark = pytest.mark.usefixtures("theme")
 
 
 def drawn(chart) -> dict:

@@ -1,28 +1,15 @@
 """The figures of monosemantic regions: from small tables to pictures."""
 
-import io
 import itertools
 
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from drawing import drawn
 
-from splinelab import charts
-from splinelab.charts import maps, regions, renderer, tables
+from splinelab.charts import maps, regions, tables
 
-
-@pytest.fixture(autouse=True)
-def ours():
-    charts.use()
-
-
-def drawn(chart) -> dict:
-    """The tidied spec of a chart that Vega could draw."""
-    spec = renderer.tidy(chart.to_dict())
-    assert Image.open(io.BytesIO(renderer.png(spec))).width > 100
-    assert len(spec["description"]) > 30
-    return spec
+pytestmark = pytest.mark.usefixtures("theme")
 
 
 def params_of(node) -> dict:

@@ -6,14 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from splinelab import charts, polytopes
+from splinelab import polytopes
 from splinelab.charts import interpolation, renderer, slices
 from splinelab.errors import InputError
 
-
-@pytest.fixture(autouse=True)
-def ours():
-    charts.use()
+pytestmark = pytest.mark.usefixtures("theme")
 
 
 @pytest.fixture(scope="module")

@@ -7,26 +7,17 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from drawing import drawn
 from PIL import Image
 
-from splinelab import charts, data
-from splinelab.charts import clusters, maps, renderer, separability, tables, training
+from splinelab import data
+from splinelab.charts import clusters, maps, separability, tables, training
 from splinelab.codes import SplineCodes
 
 PARTS = ["training", "held-out"]
 
 
-@pytest.fixture(autouse=True)
-def ours():
-    charts.use()
-
-
-def drawn(chart) -> dict:
-    """The tidied spec of a chart that Vega could draw."""
-    spec = renderer.tidy(chart.to_dict())
-    assert Image.open(io.BytesIO(renderer.png(spec))).width > 100
-    assert len(spec["description"]) > 30
-    return spec
+pytestmark = pytest.mark.usefixtures("theme")
 
 
 def names_of_params(spec) -> set[str]:

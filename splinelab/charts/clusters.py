@@ -7,8 +7,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from splinelab.charts.renderer import describe
-from splinelab.charts.separability import order
+from splinelab.charts.renderer import describe, order
 from splinelab.charts.theme import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION
 
 __all__ = [

@@ -6,8 +6,7 @@ Every function takes tidy tables (pandas) and returns a described Altair chart.
 import altair as alt
 import pandas as pd
 
-from splinelab.charts.renderer import describe
-from splinelab.charts.separability import order
+from splinelab.charts.renderer import describe, order
 from splinelab.charts.theme import BLUE, GREY, ORANGE, VERMILION
 
 __all__ = ["boundaries", "fifths", "ratios", "shares_found"]

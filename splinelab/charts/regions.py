@@ -8,8 +8,7 @@ import json
 import altair as alt
 import pandas as pd
 
-from splinelab.charts.renderer import describe
-from splinelab.charts.separability import order
+from splinelab.charts.renderer import describe, order
 from splinelab.charts.theme import BLUE, DIGITS, GREEN, GREY, ORANGE, PINK, VERMILION
 
 __all__ = ["contact_sheet", "cropped_axis", "explorer", "overlap_map", "rejection", "top_images"]

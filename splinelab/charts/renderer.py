@@ -13,6 +13,7 @@ import sys
 from typing import Any
 
 import altair as alt
+import pandas as pd
 import vl_convert
 from PIL import Image
 
@@ -46,6 +47,11 @@ def use() -> None:
 
 def _theme() -> alt.theme.ThemeConfig:
     return alt.theme.ThemeConfig({"config": theme.config()})
+
+
+def order(table: pd.DataFrame, column: str) -> list[str]:
+    """The order of first appearance; Vega would sort facets by the alphabet."""
+    return list(table[column].unique())
 
 
 def describe(chart: alt.TopLevelMixin, text: str) -> alt.TopLevelMixin:

@@ -6,7 +6,7 @@ Every function takes a tidy table (pandas) and returns a described Altair chart.
 import altair as alt
 import pandas as pd
 
-from splinelab.charts.renderer import describe
+from splinelab.charts.renderer import describe, order
 from splinelab.charts.theme import BLUE, GREEN, GREY, ORANGE, PINK, SKY, VERMILION
 
 __all__ = ["auc_by_layer", "auc_by_step", "auc_grid", "histogram_explorer", "histogram_grid"]
@@ -27,11 +27,6 @@ PAIRS = alt.Scale(domain=["intra-class", "inter-class"], range=[BLUE, VERMILION]
 def _colours(table: pd.DataFrame) -> alt.Scale:
     present = [metric for metric in METRIC_COLOURS if metric in set(table["metric"])]
     return alt.Scale(domain=present, range=[METRIC_COLOURS[metric] for metric in present])
-
-
-def order(table: pd.DataFrame, column: str) -> list[str]:
-    """The order of first appearance; Vega would sort facets by the alphabet."""
-    return list(table[column].unique())
 
 
 def _choice(name: str, options: list[str], label: str, *, radio: bool = False) -> alt.Parameter:

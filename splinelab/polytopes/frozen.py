@@ -17,8 +17,7 @@ from torch.overrides import TorchFunctionMode
 from splinelab.errors import InputError, UnsupportedOperationError
 from splinelab.polytopes.freezing import FREEZE, opened
 from splinelab.polytopes.operations import READS_VALUES, leaves, mapped
-from splinelab.polytopes.trace import _KeepPrecision as KeepPrecision
-from splinelab.polytopes.trace import exact_copy
+from splinelab.polytopes.trace import KeepPrecision, exact_copy
 from splinelab.recording.rules import op_name
 
 __all__ = ["Frozen", "frozen"]

@@ -15,9 +15,10 @@ from splinelab.codes import SplineCodes, join_packed
 from splinelab.errors import InputError
 from splinelab.polytopes.tolerances import SNAP
 
-__all__ = ["CHUNK", "Mesh", "TooMany", "chunks", "rounding"]
+__all__ = ["CHUNK", "Mesh", "TooMany", "chunks", "rounding", "rows_that_fit"]
 
 CHUNK = 1 << 22  # numbers handled at once where cells × units would not fit
+COPIES = 8  # how many tensors of a layer a traversal holds at the same time, roughly
 
 
 class TooMany(Exception):
@@ -114,6 +115,11 @@ class Mesh:
     def winners(self) -> dict[str, np.ndarray]:
         """By pooling layer: which member of each window is the largest, cells × windows."""
         return {name: winner[self.ancestors(len(winner))] for name, winner in self.pools.items()}
+
+
+def rows_that_fit(width: int, memory: float) -> int:
+    """How many vertices a traversal may have in so many bytes, if the widest layer takes `width` numbers."""
+    return max(64, int(memory / (8 * COPIES * width)))
 
 
 def chunks(count: int, width: int) -> Iterator[slice]:

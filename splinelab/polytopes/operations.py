@@ -6,7 +6,7 @@ from itertools import product
 import torch
 from torch.nn import functional as F
 
-from splinelab.recording.rules import _tuple, argument
+from splinelab.recording.rules import argument, pool_arguments
 
 __all__ = ["CASTS", "JUMPS", "READS_VALUES", "leaves", "mapped", "pool_windows", "problem", "way_out"]
 
@@ -141,16 +141,10 @@ def pool_windows(n: int, x: torch.Tensor, args, kwargs) -> torch.Tensor:
 
     Where a window reaches over the edge, a member of its own takes the missing one's place: a tie.
     """
-    size = _tuple(argument(args, kwargs, 1, "kernel_size"), n)
-    stride = _tuple(argument(args, kwargs, 2, "stride") or size, n)
-    padding = _tuple(argument(args, kwargs, 3, "padding", 0), n)
-    dilation = _tuple(argument(args, kwargs, 4, "dilation", 1), n)
-    ceil_mode = argument(args, kwargs, 5, "ceil_mode", False)
+    size, stride, padding, dilation, ceil_mode = pool_arguments(n, args, kwargs)
     pool = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[n - 1]
     shape = pool(x[:1], size, stride, padding, dilation, ceil_mode).shape[-n:]
-    if (
-        not any(padding) and not ceil_mode
-    ):  # no window reaches over the edge: each member is a grid of its own
+    if not any(padding) and not ceil_mode:  # no window reaches over the edge: each member is its own grid
         places = product(*(range(0, k * d, d) for k, d in zip(size, dilation, strict=True)))
         grids = [
             tuple(slice(at, at + s * m, s) for at, s, m in zip(place, stride, shape, strict=True))

@@ -11,18 +11,18 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from splinelab.codes import SplineCodes
-from splinelab.errors import InputError, VerificationError
+from splinelab.errors import InputError
 from splinelab.polytopes import trace
-from splinelab.polytopes.mesh import Mesh, TooMany, chunks
+from splinelab.polytopes.mesh import Mesh, TooMany, chunks, rows_that_fit
+from splinelab.polytopes.points import check_finite, stacked
 from splinelab.polytopes.polygons import affine_maps, hull, measure
 from splinelab.polytopes.regions import Frame, Plane
 from splinelab.polytopes.rest import Rest
 from splinelab.polytopes.sheet import Sheet, TooManyCells
-from splinelab.polytopes.tolerances import COLLINEAR, EXACT
+from splinelab.polytopes.tolerances import COLLINEAR
 
 __all__ = ["plane"]
 
-COPIES = 8  # how many tensors of a layer a traversal holds at the same time, roughly
 SMALLEST = 2.0**-12  # a tile this small against the domain is traced whatever memory it takes
 
 
@@ -78,10 +78,12 @@ def plane(
             "margin is a share of at least 0, max_regions at least 1, memory a positive number of bytes; got "
             f"{margin!r}, {max_regions!r} and {memory!r}."
         )
-    points = _three(a, b, c)
+    points = stacked([a, b, c], "a, b and c")
+    if points.ndim < 2:
+        raise InputError("a, b and c must be points of one shape, each an array; got three numbers.")
     exact = trace.exact_copy(model, device)
     try:
-        trace.evaluate(exact, points.to(_home(exact)))
+        trace.evaluate(exact, points.to(trace.home(exact)))
     except RuntimeError as error:
         shape = tuple(points.shape[1:])
         raise InputError(
@@ -128,7 +130,7 @@ def _trace_tiles(exact, frame: Frame, domain, limits: list[int], found: "_Region
             sheet = Sheet(_rectangle(tile), None if tiny else limits, 2 * left + 64)
             try:
                 rows = frame.to_space(sheet.points)
-                found.add(sheet, trace.run(exact, sheet, torch.from_numpy(rows).to(_home(exact))))
+                found.add(sheet, trace.run(exact, sheet, torch.from_numpy(rows).to(trace.home(exact))))
             except TooMany as reason:
                 if isinstance(reason, TooManyCells) and 2 * left <= found.most:
                     return covered, False
@@ -237,29 +239,16 @@ def _limits(exact: nn.Module, point: torch.Tensor, memory: float) -> list[int]:
     """How many vertices fit into memory at each cut. What is live between two cuts is about as wide as the
     wider one; the first layers, which are the widest, have the fewest vertices."""
     probe = _Probe()
-    output = trace.run(exact, probe, point.to(_home(exact)))
+    output = trace.run(exact, probe, point.to(trace.home(exact)))
     widths = [*probe.widths, output[0].numel()]
-    return [max(64, int(memory / (8 * COPIES * max(pair)))) for pair in pairwise(widths)]
-
-
-def _three(a, b, c) -> torch.Tensor:
-    """The three points, checked: float64, 3 × their shape."""
-    points = [torch.as_tensor(point).detach().to("cpu", torch.float64) for point in (a, b, c)]
-    shapes = [tuple(point.shape) for point in points]
-    if len(set(shapes)) > 1 or not shapes[0]:
-        raise InputError(f"a, b and c are three points of one shape, without a batch axis; got {shapes}.")
-    points = torch.stack(points)
-    if not torch.isfinite(points).all():
-        raise InputError("a, b or c hold NaN or infinite values; expected finite numbers.")
-    return points
+    return [rows_that_fit(max(pair), memory) for pair in pairwise(widths)]
 
 
 def _frame(points: torch.Tensor, layer: str | None) -> tuple[Frame, np.ndarray]:
     """Coordinates of the plane through three points, and the points' own coordinates, 3 × 2."""
     x = points.double().flatten(1).numpy()
     where = f"Their activations at {layer!r}" if layer else "a, b and c"
-    if not np.isfinite(x).all():
-        raise InputError(f"{where} hold NaN or infinite values; expected finite numbers.")
+    check_finite(points, where)
     one, two = x[1] - x[0], x[2] - x[0]
     length = np.linalg.norm(one)
     if not length or not two.any() or np.array_equal(one, two):
@@ -275,20 +264,15 @@ def _frame(points: torch.Tensor, layer: str | None) -> tuple[Frame, np.ndarray]:
     return frame, (x - x[0]) @ frame.axes.T
 
 
-def _home(exact: nn.Module) -> torch.device:
-    return next((tensor.device for tensor in exact.parameters()), torch.device("cpu"))
+def _verify(exact: nn.Module, result: Plane) -> None:
+    def ours(rows):
+        return result.outputs_of(np.arange(len(result))[rows], result.centroids[rows])
 
-
-def _verify(exact: nn.Module, result: Plane, batch: int = 512) -> None:
-    ours = result.outputs_of(np.arange(len(result)), result.centroids)
-    scale = np.abs(ours).max() or 1.0
-    for first in range(0, len(result), batch):
-        rows = slice(first, first + batch)
-        points = torch.from_numpy(result.to_space(result.centroids[rows])).to(_home(exact))
-        error = np.abs(trace.evaluate(exact, points).cpu().numpy() - ours[rows]).max() / scale
-        if not error <= EXACT:
-            raise VerificationError(
-                f"At the centroids of regions the output differs from the network's by {error:.1e} of the "
-                f"largest output, {EXACT:g} allowed: some operation of the model depends on more than its "
-                "input."
-            )
+    trace.verify(
+        exact,
+        len(result),
+        lambda rows: result.to_space(result.centroids[rows]),
+        ours,
+        np.abs(ours(slice(None))).max(),
+        where="At the centroids of regions",
+    )

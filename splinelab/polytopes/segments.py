@@ -7,17 +7,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from splinelab.errors import InputError, VerificationError
+from splinelab.errors import InputError
 from splinelab.polytopes import trace
 from splinelab.polytopes.line import Line
-from splinelab.polytopes.mesh import TooMany
+from splinelab.polytopes.mesh import TooMany, rows_that_fit
 from splinelab.polytopes.path import Part, Path, joined
+from splinelab.polytopes.points import check_finite, stacked
 from splinelab.polytopes.rest import Rest
-from splinelab.polytopes.tolerances import EXACT
 
 __all__ = ["path", "paths", "segment"]
 
-COPIES = 8  # how many tensors of the widest layer a traversal holds at the same time, roughly
+POINTS = "The points of a path"
 
 
 def segment(model: nn.Module, start, end, *, layer: str | None = None, **options) -> Path:
@@ -31,7 +31,7 @@ def segment(model: nn.Module, start, end, *, layer: str | None = None, **options
     >>> segment(net, [0.0], [1.0]).t
     array([0.  , 0.25, 0.5 , 1.  ])
     """
-    return path(model, _stacked([start, end], tokens=layer is not None), layer=layer, **options)
+    return path(model, stacked([start, end], POINTS, tokens=layer is not None), layer=layer, **options)
 
 
 def path(model: nn.Module, waypoints, *, layer: str | None = None, **options) -> Path:
@@ -70,7 +70,7 @@ def paths(
     Raises `InputError` for points that are not finite, equal or of the wrong shape, an unknown layer and a
     model in training mode; `UnsupportedOperationError` for an operation that is not piecewise linear.
     """
-    given = [_stacked(points, tokens=layer is not None) for points in waypoints]
+    given = [stacked(points, POINTS, tokens=layer is not None) for points in waypoints]
     _check_points(given)
     if layer is not None:
         rest = Rest(trace.exact_copy(model, device), layer, given[0])
@@ -78,15 +78,14 @@ def paths(
         _check_points(given)
         model = rest
     exact = trace.exact_copy(model, device)
-    home = next((p.device for p in exact.parameters()), torch.device("cpu"))
     parts = [(number, leg, 0.0, 1.0) for number, points in enumerate(given) for leg in range(len(points) - 1)]
     found: list[list[Part]] = [[] for _ in given]
-    max_rows = _rows_that_fit(exact, given[0], memory, home)
+    max_rows = _rows_that_fit(exact, given[0], memory)
     todo, size = deque(parts), 8
     while todo:
         batch = [todo.popleft() for _ in range(min(size, len(todo)))]
         try:
-            traced, rows = _trace(exact, given, batch, max_rows, home, values)
+            traced, rows = _trace(exact, given, batch, max_rows, values)
         except TooMany:
             todo.extendleft(reversed(batch if len(batch) > 1 else _halves(*batch[0])))
             size = max(1, len(batch) // 2)
@@ -97,20 +96,8 @@ def paths(
     results = [joined(points, pieces) for points, pieces in zip(given, found, strict=True)]
     if verify:
         for result in results:
-            _verify(exact, result, home)
+            _verify(exact, result)
     return results
-
-
-def _stacked(points, *, tokens: bool = False) -> torch.Tensor:
-    points = getattr(points, "images", points)
-    if not torch.is_tensor(points):
-        points = [point.detach().cpu() if torch.is_tensor(point) else point for point in points]
-        try:
-            points = torch.as_tensor(np.stack([np.asarray(point) for point in points]))
-        except (ValueError, TypeError) as error:
-            raise InputError(f"The points of a path must have one shape ({error}).") from error
-    points = points.detach().cpu()
-    return points if tokens and not points.is_floating_point() else points.to(torch.float64)
 
 
 def _check_points(given: list[torch.Tensor]) -> None:
@@ -121,8 +108,7 @@ def _check_points(given: list[torch.Tensor]) -> None:
             raise InputError(
                 f"A path has the shape {tuple(points.shape)}; expected points × the model's input."
             )
-        if not torch.isfinite(points).all():
-            raise InputError("A path's points hold NaN or infinite values; expected finite numbers.")
+        check_finite(points, POINTS)
         same = (points[1:] == points[:-1]).flatten(1).all(dim=1)
         if same.any():
             first = int(same.nonzero()[0])
@@ -138,14 +124,14 @@ def _halves(number: int, leg: int, low: float, high: float) -> list[tuple]:
     return [(number, leg, low, middle), (number, leg, middle, high)]
 
 
-def _rows_that_fit(exact, points: torch.Tensor, memory: float, home) -> int:
+def _rows_that_fit(exact, points: torch.Tensor, memory: float) -> int:
     """How many vertices may be traced at once, from the widest layer that one point meets."""
     probe = Line([0.0, 1.0], [0], [1])
-    trace.run(exact, probe, points[:1].repeat(2, *[1] * (points.ndim - 1)).to(home))
-    return max(64, int(memory / (8 * COPIES * probe.widest)))
+    trace.run(exact, probe, points[:1].repeat(2, *[1] * (points.ndim - 1)).to(trace.home(exact)))
+    return rows_that_fit(probe.widest, memory)
 
 
-def _trace(exact, given, batch, max_rows, home, values) -> tuple[list[Part], int]:
+def _trace(exact, given, batch, max_rows, values) -> tuple[list[Part], int]:
     """Trace some stretches at once; returns them and the number of vertices that they needed."""
     ends = torch.stack(
         [
@@ -158,7 +144,7 @@ def _trace(exact, given, batch, max_rows, home, values) -> tuple[list[Part], int
     index = np.arange(0, len(t), 2)
     line = Line(t, index, index + 1, max_rows)
     kept: dict | None = {} if values else None
-    outputs = trace.run(exact, line, ends.to(home), values=kept).flatten(1).cpu().numpy()
+    outputs = trace.run(exact, line, ends.to(trace.home(exact)), values=kept).flatten(1).cpu().numpy()
     codes, winners = line.codes(), list(line.winners().values())
     winners = np.concatenate(winners, axis=1) if winners else np.zeros((line.cells, 0), np.uint8)
     owner, t = line.ancestors(len(batch)), line.points[:, 0]
@@ -173,15 +159,13 @@ def _trace(exact, given, batch, max_rows, home, values) -> tuple[list[Part], int
     return parts, line.rows
 
 
-def _verify(exact: nn.Module, result: Path, home, batch: int = 512) -> None:
+def _verify(exact: nn.Module, result: Path) -> None:
     middles = (result.t[1:] + result.t[:-1]) / 2
-    scale = np.abs(result.outputs).max() or 1.0
-    for first in range(0, len(middles), batch):
-        t = middles[first : first + batch]
-        output = trace.evaluate(exact, torch.from_numpy(result.at(t)).to(home)).cpu().numpy()
-        error = np.abs(output - result.output_at(t)).max() / scale
-        if not error <= EXACT:
-            raise VerificationError(
-                f"Between boundaries the output differs from the network's by {error:.1e} of the largest "
-                f"output, {EXACT:g} allowed: some operation of the model depends on more than its input."
-            )
+    trace.verify(
+        exact,
+        len(middles),
+        lambda rows: result.at(middles[rows]),
+        lambda rows: result.output_at(middles[rows]),
+        np.abs(result.outputs).max(),
+        where="Between boundaries",
+    )

@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from scipy.special import expit, ndtr
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
 from splinelab.errors import InputError, UnsupportedOperationError
 from splinelab.polytopes.mesh import rounding
+from splinelab.polytopes.points import stacked
 from splinelab.polytopes.rest import Rest
 from splinelab.polytopes.segments import segment
 from splinelab.polytopes.trace import exact_copy
-from splinelab.recording.names import CallNames
+from splinelab.recording.names import NamedCalls
 from splinelab.recording.rules import ACTIVATIONS, RULES, argument, op_name
 
 __all__ = ["SoftDensity", "sampled_soft_density", "soft_code", "soft_density", "steepness", "total_variation"]
@@ -153,7 +153,7 @@ def sampled_soft_density(
     runs as a float64 copy. Raises `UnsupportedOperationError` for an activation without a gate (tanh, …),
     `InputError` as `segment` does and where no gate was found.
     """
-    ends = torch.as_tensor(np.stack([_finite(start), _finite(end)]))
+    ends = stacked([start, end], "start and end")
     if samples < 1 or not 0 < eta < math.inf:
         raise InputError(f"samples is {samples} and eta {eta}; expected at least 1, and positive and finite")
     exact = exact_copy(model)
@@ -178,22 +178,13 @@ def sampled_soft_density(
     return SoftDensity(t.numpy(), variation, length, float(variation.sum() - coarse))
 
 
-class _Gates(TorchFunctionMode):
+class _Gates(NamedCalls):
     """Reads how far each gate is open in every call of a forward pass, `open`: name → samples × units."""
 
     def __init__(self, model: nn.Module, samples: int, eta: float):
-        super().__init__()
-        self.names, self.samples, self.eta = CallNames(model), samples, eta
-        self.names.begin()
+        super().__init__(model)
+        self.samples, self.eta = samples, eta
         self.open: dict[str, np.ndarray] = {}
-
-    def __enter__(self):
-        self.names.__enter__()
-        return super().__enter__()
-
-    def __exit__(self, *exception):
-        self.names.__exit__(*exception)
-        return super().__exit__(*exception)
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}

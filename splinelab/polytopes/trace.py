@@ -7,21 +7,25 @@ Rolnick and Kording (2020) follow boundaries one by one; here all of them come o
 
 import copy
 import math
+from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from splinelab.errors import InputError, UnsupportedOperationError
+from splinelab.errors import InputError, UnsupportedOperationError, VerificationError
 from splinelab.polytopes import operations
 from splinelab.polytopes.mesh import Mesh
+from splinelab.polytopes.tolerances import EXACT
 from splinelab.recording.inputs import place
-from splinelab.recording.names import CallNames
+from splinelab.recording.names import NamedCalls
 from splinelab.recording.rules import POOLS, RULES, argument, op_name
 
-__all__ = ["evaluate", "exact_copy", "run"]
+__all__ = ["KeepPrecision", "evaluate", "exact_copy", "home", "run", "verify"]
 
 PART = 32  # rows of a convolution at once
+BATCH = 512  # points at once where the network is only evaluated
 RANDOM = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase, nn.RReLU)
 
 
@@ -41,7 +45,7 @@ def exact_copy(model: nn.Module, device: str | torch.device | None = None) -> nn
     for name, tensor in model.state_dict().items():
         if torch.is_tensor(tensor) and not torch.isfinite(tensor).all():
             raise InputError(f"The weights {name!r} hold NaN or infinite values; expected finite numbers.")
-    return copy.deepcopy(model).double().eval().requires_grad_(False).to(device or _home(model))
+    return copy.deepcopy(model).double().eval().requires_grad_(False).to(device or home(model))
 
 
 def run(model: nn.Module, mesh: Mesh, rows: torch.Tensor, *, values: dict | None = None) -> torch.Tensor:
@@ -68,12 +72,31 @@ def run(model: nn.Module, mesh: Mesh, rows: torch.Tensor, *, values: dict | None
 
 def evaluate(model: nn.Module, points: torch.Tensor) -> torch.Tensor:
     """The output of an `exact_copy` at some points, computed plainly: samples × outputs, float64."""
-    with torch.no_grad(), _KeepPrecision():
+    with torch.no_grad(), KeepPrecision():
         output = model(points.clone())
     return (output[0] if isinstance(output, tuple | list) else output).flatten(1)
 
 
-class _KeepPrecision(TorchFunctionMode):
+def verify(
+    model: nn.Module, count: int, points: Callable, ours: Callable, largest: float, *, where: str
+) -> None:
+    """Compare an `exact_copy` with outputs found otherwise, `largest` the largest of them, at `count` points.
+
+    `points` and `ours` take a slice and give that part of the points and of the outputs, both as arrays.
+    Raises `VerificationError`, with `where` in its words, beyond the tolerance `EXACT`.
+    """
+    for first in range(0, count, BATCH):
+        rows = slice(first, first + BATCH)
+        output = evaluate(model, torch.from_numpy(points(rows)).to(home(model))).cpu().numpy()
+        error = np.abs(output - ours(rows)).max() / (largest or 1.0)
+        if not error <= EXACT:
+            raise VerificationError(
+                f"{where} the output differs from the network's by {error:.1e} of the largest output, "
+                f"{EXACT:g} allowed: some operation of the model depends on more than its input."
+            )
+
+
+class KeepPrecision(TorchFunctionMode):
     """Takes no notice of a model's own casts to lower precision, as the traversal takes none."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
@@ -82,23 +105,14 @@ class _KeepPrecision(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-class Trace(TorchFunctionMode):
+class Trace(NamedCalls):
     """Sees every call on rows of the mesh. A tensor of such rows carries the mark `_rows_of`."""
 
     def __init__(self, model: nn.Module, mesh: Mesh, *, keep: bool):
-        super().__init__()
-        self.mesh, self.names, self.keep = mesh, CallNames(model), keep
-        self.names.begin()
+        super().__init__(model)
+        self.mesh, self.keep = mesh, keep
         self.values: dict[str, torch.Tensor] = {}
         self.widest = 0  # the most numbers that a row has held
-
-    def __enter__(self):
-        self.names.__enter__()
-        return super().__enter__()
-
-    def __exit__(self, *exception):
-        self.names.__exit__(*exception)
-        return super().__exit__(*exception)
 
     # Which tensors hold rows of the mesh
 
@@ -229,5 +243,6 @@ def _in_parts(func, args, kwargs):
     return torch.cat([func(part, *args[1:], **kwargs) for part in rows.split(PART)])
 
 
-def _home(model: nn.Module) -> torch.device:
+def home(model: nn.Module) -> torch.device:
+    """Where a model's weights lie."""
     return next((tensor.device for tensor in [*model.parameters(), *model.buffers()]), torch.device("cpu"))

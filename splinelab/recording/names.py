@@ -3,8 +3,9 @@
 from collections import Counter
 
 from torch.nn.modules import module as torch_module
+from torch.overrides import TorchFunctionMode
 
-__all__ = ["CallNames"]
+__all__ = ["CallNames", "NamedCalls"]
 
 # Modules that are one activation: a layer in them carries their path alone, without the operation's name.
 PLAIN_HOMES = ("torch.nn.modules.activation", "torch.nn.modules.pooling")
@@ -58,3 +59,20 @@ class CallNames:
         base = path if path and plain else f"{path}.{op}" if path else op
         self.calls[base] += 1
         return base if self.calls[base] == 1 else f"{base}#{self.calls[base]}"
+
+
+class NamedCalls(TorchFunctionMode):
+    """A function mode that sees every call of a model's forward pass and can name it, by `names`."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.names = CallNames(model)
+        self.names.begin()
+
+    def __enter__(self):
+        self.names.__enter__()
+        return super().__enter__()
+
+    def __exit__(self, *exception):
+        self.names.__exit__(*exception)
+        return super().__exit__(*exception)

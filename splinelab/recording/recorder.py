@@ -9,12 +9,11 @@ from collections import defaultdict
 
 import numpy as np
 import torch
-from torch.overrides import TorchFunctionMode
 
 from splinelab.codes import join_packed
 from splinelab.errors import InputError, UnsupportedOperationError
 from splinelab.recording.arrays import Rows, check_finite, pack, pack_above
-from splinelab.recording.names import CallNames
+from splinelab.recording.names import NamedCalls
 from splinelab.recording.rules import (
     ACTIVATIONS,
     MATHS,
@@ -36,7 +35,7 @@ DROPOUTS = frozenset(
 )
 
 
-class Recorder(TorchFunctionMode):
+class Recorder(NamedCalls):
     """Reads the spline code of every call that a rule covers, batch by batch.
 
     For each batch: `begin(samples)`, then `with recorder: model(batch)`, then `packed()`. The values before
@@ -44,8 +43,7 @@ class Recorder(TorchFunctionMode):
     """
 
     def __init__(self, model, *, activations: bool, pools: bool, ignore: tuple[str, ...], expected: int):
-        super().__init__()
-        self.names = CallNames(model)
+        super().__init__(model)
         self.activations, self.pools, self.ignore = activations, pools, ignore
         self.layers: dict[str, int] = {}  # name → bits per sample, fixed by the first batch
         self.pre: defaultdict[str, Rows] = defaultdict(lambda: Rows(expected))
@@ -67,14 +65,6 @@ class Recorder(TorchFunctionMode):
         if len(self.parts) < len(self.layers):
             self._refuse_change(f"did not call {list(self.layers)[len(self.parts)]!r}")
         return join_packed(list(self.parts.values()), list(self.layers.values()))
-
-    def __enter__(self):
-        self.names.__enter__()
-        return super().__enter__()
-
-    def __exit__(self, *exception):
-        self.names.__exit__(*exception)
-        return super().__exit__(*exception)
 
     # The calls
 

@@ -141,11 +141,7 @@ def pool_bits(n: int, args, kwargs) -> torch.Tensor:
     Returns booleans, samples × outputs × places in the window.
     """
     x = argument(args, kwargs, 0, "input")
-    size = _tuple(argument(args, kwargs, 1, "kernel_size"), n)
-    stride = _tuple(argument(args, kwargs, 2, "stride") or size, n)
-    padding = _tuple(argument(args, kwargs, 3, "padding", 0), n)
-    dilation = _tuple(argument(args, kwargs, 4, "dilation", 1), n)
-    ceil_mode = argument(args, kwargs, 5, "ceil_mode", False)
+    size, stride, padding, dilation, ceil_mode = pool_arguments(n, args, kwargs)
     pool = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[n - 1]
     _, index = pool(x, size, stride, padding, dilation, ceil_mode, return_indices=True)
     # torch gives each maximum's index in the flattened input; take it apart into places within the window.
@@ -162,6 +158,14 @@ def pool_bits(n: int, args, kwargs) -> torch.Tensor:
     return F.one_hot(place.flatten(1), scale).bool()
 
 
-def _tuple(value, n: int) -> tuple[int, ...]:
-    value = (value,) if isinstance(value, int) else tuple(value)
-    return value * n if len(value) == 1 else value
+def pool_arguments(n: int, args, kwargs) -> tuple:
+    """Kernel size, stride, padding and dilation of a max-pooling over `n` axes, as tuples; and ceil_mode."""
+
+    def each(value) -> tuple[int, ...]:
+        value = (value,) if isinstance(value, int) else tuple(value)
+        return value * n if len(value) == 1 else value
+
+    size = argument(args, kwargs, 1, "kernel_size")
+    stride = argument(args, kwargs, 2, "stride") or size
+    padding, dilation = argument(args, kwargs, 3, "padding", 0), argument(args, kwargs, 4, "dilation", 1)
+    return *map(each, (size, stride, padding, dilation)), argument(args, kwargs, 5, "ceil_mode", False)
