@@ -14,7 +14,13 @@ book: .venv/installed-book  ## run every chapter and build the book into _build/
 
 test: .venv/installed-test  ## run the whole test suite, chapters and built pages included
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest --nbval tests splinelab notebooks
+	@mkdir -p _build
+	@echo "The chapters run beside the other tests; what they print follows at the end."
+	@$(BIN)/python -m pytest --nbval notebooks > _build/test-chapters.log 2>&1 & chapters=$$!; \
+	trap 'kill $$chapters' INT TERM; \
+	$(BIN)/python -m pytest tests splinelab; package=$$?; \
+	wait $$chapters; status=$$?; cat _build/test-chapters.log; \
+	exit $$((package | status))
 
 notebooks: .venv/installed-book  ## maintainers: run the chapters' .py, store outputs and results (NAMES="..." for some)
 	$(BIN)/python book/build.py notebooks $(NAMES)

@@ -2,6 +2,7 @@
 
     python book/build.py              # all of it, into _build/html
     python book/build.py notebooks    # maintainers: run at the committed scale, store outputs and results
+    python book/build.py pages        # maintainers: draw the pages from the stored outputs, run no chapter
     python book/build.py ledger       # maintainers: draw the tables of the ledger again in all chapters
     python book/build.py colab        # maintainers: write the generated first cell into every chapter
 
@@ -47,13 +48,19 @@ ROOMS = [
 VERDICTS = "reproduced under a condition|not reproduced|reproduced|partial|extends|not tested"
 
 
-def build() -> None:
-    """Run every chapter and build the HTML; exits with an error on any warning."""
+def build(*, run: bool = True) -> None:
+    """Run every chapter, or take the stored outputs, and build the HTML; any warning is an error."""
     started = time.monotonic()
     for folder in ("source", "results", "html", ".doctrees", ".jupyter_cache", "jupyter_execute"):
         shutil.rmtree(BUILD / folder, ignore_errors=True)
-    run_all({name: NOTEBOOKS / f"{name}.ipynb" for name in chapters.names()}, SOURCE / "notebooks", RESULTS)
-    os.environ["SPLINELAB_RESULTS"] = str(RESULTS)
+    stored = {name: NOTEBOOKS / f"{name}.ipynb" for name in chapters.names()}
+    if run:
+        run_all(stored, SOURCE / "notebooks", RESULTS)
+        os.environ["SPLINELAB_RESULTS"] = str(RESULTS)
+    else:
+        (SOURCE / "notebooks").mkdir(parents=True)
+        for path in stored.values():
+            shutil.copy(path, SOURCE / "notebooks")
     stage_pages()
     write_html()
     minutes = (time.monotonic() - started) / 60
@@ -167,10 +174,11 @@ def status() -> str:
     total = 0.0
     for name in chapters.names():
         notebook = nbformat.read(SOURCE / "notebooks" / f"{name}.ipynb", as_version=4)
-        seconds = float(notebook.metadata["papermill"]["duration"])
-        total += seconds
+        run = notebook.metadata.get("papermill", {})  # absent where the stored outputs were taken
+        total += run.get("duration", 0)
+        took = f"{run['duration']:.0f} s" if run else "not run"
         cells = sum(cell.cell_type == "code" for cell in notebook.cells)
-        rows.append(f"| [](../notebooks/{name}) | {cells} | {seconds:.0f} s |")
+        rows.append(f"| [](../notebooks/{name}) | {cells} | {took} |")
     rows.append(f"| all | | {total:.0f} s |")
     versions = f"Python {platform.python_version()}, torch {torch.__version__}, {os.cpu_count()} cores"
     machine = f"{time.strftime('%d %B %Y')}: {platform.system()} {platform.machine()}, {versions}."
@@ -218,7 +226,8 @@ def main() -> None:
     """Parse the command line."""
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
-    parser.add_argument("what", nargs="?", default="book", choices=["book", "notebooks", "ledger", "colab"])
+    tasks = ["book", "pages", "notebooks", "ledger", "colab"]
+    parser.add_argument("what", nargs="?", default="book", choices=tasks)
     parser.add_argument("names", nargs="*", help="chapters to run (with `notebooks`); all by default")
     given = parser.parse_args()
     if given.what == "notebooks":
@@ -228,7 +237,7 @@ def main() -> None:
     elif given.what == "colab":
         write_colab_cells()
     else:
-        build()
+        build(run=given.what == "book")
 
 
 if __name__ == "__main__":

@@ -2,12 +2,13 @@
 
 import os
 import tempfile
+from pathlib import Path
 
 from splinelab.charts.renderer import MIME
 from splinelab.charts.widgets import MIME as FRAMES_MIME
 
 # The paired .py files are chapters, not modules with doctests.
-collect_ignore_glob = ["*.py"]
+collect_ignore_glob = ["[0-9A]*.py"]
 
 # The kernels inherit these: no tracked file changes, no progress bar speaks.
 os.environ["SPLINELAB_RESULTS"] = tempfile.mkdtemp(prefix="splinelab-results-")
@@ -22,3 +23,8 @@ def pytest_collectstart(collector):
     """
     if hasattr(collector, "skip_compare"):
         collector.skip_compare += (MIME, FRAMES_MIME, "image/png", "application/vnd.jupyter.widget-view+json")
+
+
+def pytest_collection_modifyitems(items):
+    """Compare measurements once the chapters have made them."""
+    items.sort(key=lambda item: item.path.suffix != ".ipynb" and item.path.parent == Path(__file__).parent)
