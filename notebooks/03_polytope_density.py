@@ -61,7 +61,6 @@ from copy import deepcopy
 import numpy as np
 import pandas as pd
 import torch
-from joblib import Parallel, delayed
 
 from splinelab import charts, claims, data, polytopes, protocol, record, zoo
 from splinelab.charts import density as pictures
@@ -320,13 +319,7 @@ def deviation(name: str, layer: str, count: int, number: int) -> dict[str, float
 
 
 jobs = [(*job, number) for job in WAYS for number in range(len(seeds))]
-affine = dict(
-    zip(
-        jobs,
-        Parallel(n_jobs=2, max_nbytes=None)(delayed(deviation)(*job) for job in jobs),
-        strict=True,
-    )
-)
+affine = protocol.in_parallel(deviation, {job: job for job in jobs})
 
 
 def over_seeds(name: str, layer: str) -> dict[str, list]:
@@ -393,9 +386,9 @@ places = [
     for layer in protocol.LAYERS[name]
     if committed or (training, layer) != ("untrained", "relu5")  # few images, and all codes are equal there
 ]
-measured = Parallel(n_jobs=2, max_nbytes=None)(delayed(measure)(*place) for place in places)
-found = {place: whole for place, (whole, _) in zip(places, measured, strict=True)}
-alone = {place: single for place, (_, single) in zip(places, measured, strict=True) if single}
+measured = protocol.in_parallel(measure, {place: place for place in places})
+found = {place: whole for place, (whole, _) in measured.items()}
+alone = {place: single for place, (_, single) in measured.items() if single}
 
 
 def rows_of(statistics: dict[str, str], column: str) -> pd.DataFrame:
@@ -487,13 +480,7 @@ def pairs_of(name: str, training: str, layer: str) -> dict:
 
 
 telling = [place for place in places if place[2] != "relu5"]  # untrained, hardly a unit there ever changes
-looked = dict(
-    zip(
-        telling,
-        Parallel(n_jobs=2, max_nbytes=None)(delayed(pairs_of)(*place) for place in telling),
-        strict=True,
-    )
-)
+looked = protocol.in_parallel(pairs_of, {place: place for place in telling})
 pictures.by_distance(
     pd.DataFrame(
         [
@@ -669,7 +656,7 @@ if at_hand:
         for name in names
         for layer in protocol.LAYERS[name]
     ]
-    large = dict(zip(jobs, Parallel(n_jobs=2)(delayed(measure_cifar)(*job) for job in jobs), strict=True))
+    large = protocol.in_parallel(measure_cifar, {job: job for job in jobs})
     for name, title in TITLES.items():
         layers = protocol.LAYERS[name]
         one = {"sample": cifar, "which": [0]}

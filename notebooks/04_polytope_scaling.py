@@ -60,7 +60,6 @@ import copy
 import numpy as np
 import pandas as pd
 import torch
-from joblib import Parallel, delayed
 from scipy.stats import rankdata
 from torch import nn
 
@@ -199,10 +198,13 @@ def direction(kind: str) -> str:
     return "noise" if kind.endswith("noise") else kind if kind in ("images", "half-normal") else "images"
 
 
-ran = Parallel(n_jobs=2)(
-    delayed(scan)(model, layer, direction(kind), n, 1000 + s) for _, layer, kind, s, model, n in jobs
+rays = protocol.in_parallel(  # (net, layer, kind, seed) → n rays
+    scan,
+    {
+        (name, layer, kind, s): (model, layer, direction(kind), n, 1000 + s)
+        for name, layer, kind, s, model, n in jobs
+    },
 )
-rays = {job[:4]: found for job, found in zip(jobs, ran, strict=True)}  # (net, layer, kind, seed) → n rays
 CASES = [(name, layer) for name in LAYERS for layer in LAYERS[name]]
 
 
@@ -675,10 +677,8 @@ def soft_scan(model: nn.Module, pair: int) -> list[float]:
     return [path.crossings, *(polytopes.total_variation(path.values, eta).sum() for eta in ETAS)]
 
 
-counted = Parallel(n_jobs=2)(
-    delayed(soft_scan)(trained["CNN", s], pair) for s in seeds for pair in range(PAIRS)
-)
-counted = np.array(counted).reshape(len(seeds), PAIRS, -1)
+jobs = {(s, pair): (trained["CNN", s], pair) for s in seeds for pair in range(PAIRS)}
+counted = np.array(list(protocol.in_parallel(soft_scan, jobs).values())).reshape(len(seeds), PAIRS, -1)
 softness = {
     eta: protocol.resampled(ratio_of_sums, counted[..., 1 + i], counted[..., 0]) for i, eta in enumerate(ETAS)
 }

@@ -54,10 +54,11 @@ seed = 0  # the first of three
 quick = False  # one seed and few images, for a look
 
 # %% tags=["hide-input"]
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import torch
-from joblib import Parallel, delayed
 from torch.nn import functional as F
 
 from splinelab import charts, claims, data, polytopes, protocol, zoo
@@ -147,15 +148,17 @@ def seen_by_samples(model, layer: str, pairs: np.ndarray) -> list[tuple]:
     return rows
 
 
-jobs = [
-    (model, layer, other[k * n : (k + 1) * n])
-    for layer, n in SAMPLED.items()
-    for k, model in enumerate(nets["CNN"])
-]
-ran = iter(Parallel(n_jobs=2)(delayed(seen_by_samples)(*job) for job in jobs))
-sampling = {
-    layer: np.array([next(ran) for _ in seeds], float) for layer in SAMPLED
-}  # seeds × pairs × columns
+numbers = range(len(seeds))
+ran = protocol.in_parallel(
+    seen_by_samples,
+    {
+        (layer, k): (nets["CNN"][k], layer, other[k * n : (k + 1) * n])
+        for layer, n in SAMPLED.items()
+        for k in numbers
+    },
+)
+# For each layer: seeds × pairs × columns.
+sampling = {layer: np.array([ran[layer, k] for k in numbers], float) for layer in SAMPLED}
 
 
 def ratio_of_sums(top: np.ndarray, bottom: np.ndarray) -> float:
@@ -250,13 +253,12 @@ def share(pairs: np.ndarray, k: int, layer: str, trained: bool) -> np.ndarray:
 
 kinds = {"trained": nets, "untrained": raw}
 keys = [(kind, name, layer, pair) for kind in kinds for name, layer in ARCS for pair in ["different", "same"]]
-jobs = [
-    (kinds[kind][name][k], layer, share(other if pair == "different" else same, k, layer, kind == "trained"))
-    for kind, name, layer, pair in keys
-    for k in range(len(seeds))
-]
-ran = iter(Parallel(n_jobs=2)(delayed(along)(*job) for job in jobs))
-arcs = {key: np.stack([next(ran) for _ in seeds], axis=1) for key in keys}  # 2 × seeds × pairs × 5
+jobs = {}
+for (kind, name, layer, pair), k in product(keys, numbers):
+    pairs = share(other if pair == "different" else same, k, layer, kind == "trained")
+    jobs[kind, name, layer, pair, k] = kinds[kind][name][k], layer, pairs
+ran = protocol.in_parallel(along, jobs)
+arcs = {key: np.stack([ran[*key, k] for k in numbers], axis=1) for key in keys}  # 2 × seeds × pairs × 5
 
 # %% tags=["hide-input"]
 rows = []
@@ -387,15 +389,16 @@ def around(model, layer: str, pairs: np.ndarray) -> np.ndarray:
     )
 
 
-jobs = [
-    (model, layer, other[k * n : (k + 1) * n])
-    for layer, n in AROUND.items()
-    for k, model in enumerate(nets["CNN"])
-]
-ran = iter(Parallel(n_jobs=2)(delayed(around)(*job) for job in jobs))
-clouds = {
-    layer: np.stack([next(ran) for _ in seeds], axis=1) for layer in AROUND
-}  # radii × seeds × pairs × 5
+ran = protocol.in_parallel(
+    around,
+    {
+        (layer, k): (nets["CNN"][k], layer, other[k * n : (k + 1) * n])
+        for layer, n in AROUND.items()
+        for k in numbers
+    },
+)
+# For each layer: radii × seeds × pairs × 5.
+clouds = {layer: np.stack([ran[layer, k] for k in numbers], axis=1) for layer in AROUND}
 swept = {
     (layer, radius): protocol.resampled(
         lambda a, b: 2 * ratio_of_sums(a, b), every[..., 2], every[..., 0] + every[..., 4]
@@ -527,8 +530,8 @@ for layer in EXPLORED:
 slices.explorer(*map(pd.concat, zip(*tables, strict=True)), pd.DataFrame(frames), pd.DataFrame(faces))
 
 # %% [markdown]
-# At relu5 and relu4 the whole slice is drawn, with the triangle of the three images dashed. Nearer to the input the
-# polygons are so small that only a window in the middle of the triangle can be drawn: the red dot in the small picture.
+# At relu5 the whole slice is drawn, with the triangle of the three images dashed. Nearer to the input the polygons are
+# so small that only a window in the middle of the triangle can be drawn: the red square in the small picture.
 #
 # *Are they densest between the three?* 30 triples of different digits. A region is counted where its outermost corners
 # (left, right, top, bottom) lie, a quarter each, so that none counts twice and the frame of the picture does not
@@ -593,18 +596,13 @@ def densities(model, layer: str, per_side: int | None, threes: np.ndarray) -> np
 
 
 keys = [(kind, *key) for kind in kinds for key in SQUARES if (kind, *key) != ("untrained", "CNN", "relu5")]
-jobs = [
-    (
-        kinds[kind][name][k],
-        layer,
-        None if (kind, layer) == ("untrained", "pool3") else SQUARES[name, layer],
-        triples if kind == "trained" else triples[:12],
-    )
-    for kind, name, layer in keys
-    for k in range(len(seeds))
-]
-ran = iter(Parallel(n_jobs=2)(delayed(densities)(*job) for job in jobs))
-counted = {key: np.stack([next(ran) for _ in seeds]) for key in keys}  # seeds × triples × 4
+jobs = {}
+for (kind, name, layer), k in product(keys, numbers):
+    per_side = None if (kind, layer) == ("untrained", "pool3") else SQUARES[name, layer]
+    threes = triples if kind == "trained" else triples[:12]
+    jobs[kind, name, layer, k] = kinds[kind][name][k], layer, per_side, threes
+ran = protocol.in_parallel(densities, jobs)
+counted = {key: np.stack([ran[*key, k] for k in numbers]) for key in keys}  # seeds × triples × 4
 between = {
     key: protocol.resampled(
         lambda n1, a1, n0, a0: ratio_of_sums(n1, a1) / ratio_of_sums(n0, a0) if n0.sum() else np.nan,
@@ -709,8 +707,10 @@ def attack(model, norm: int) -> tuple[dict, np.ndarray]:
 
 
 keys = [(name, norm) for name in nets for norm in NORMS]
-ran = iter(Parallel(n_jobs=2)(delayed(attack)(model, norm) for name, norm in keys for model in nets[name]))
-attacks = {key: [next(ran) for _ in seeds] for key in keys}
+ran = protocol.in_parallel(
+    attack, {(name, norm, k): (nets[name][k], norm) for name, norm in keys for k in numbers}
+)
+attacks = {key: [ran[*key, k] for k in numbers] for key in keys}
 steps = ["PGD", "random", "other image"]
 crossed = {key: np.stack([flips for _, flips in every], axis=1) for key, every in attacks.items()}
 odds = {

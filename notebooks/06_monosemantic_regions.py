@@ -61,7 +61,6 @@ import warnings
 import numpy as np
 import pandas as pd
 import torch
-from joblib import Parallel, delayed
 from sklearn.decomposition import NMF, PCA
 from sklearn.exceptions import ConvergenceWarning
 
@@ -225,13 +224,13 @@ def look(name: str, s: int, model, net: str) -> list[dict]:
     return rows
 
 
-jobs = [
-    (name, s, model, net)
+jobs = {
+    (name, s, net): (name, s, model, net)
     for name in LAYERS
     for s, trained in zip(seeds, protocol.nets(name, seeds, data.mnist5k()), strict=True)
     for net, model in (("trained", trained), ("untrained", zoo.untrained(name, s)))
-]
-runs = [row for rows in Parallel(n_jobs=2)(delayed(look)(*job) for job in jobs) for row in rows]
+}
+runs = [row for rows in protocol.in_parallel(look, jobs).values() for row in rows]
 # A dense layer has no positions: its whole vector stands for both.
 runs += [
     {**row, "space": "one position"}
@@ -580,11 +579,15 @@ def directions(s: int, model, layer: str, net: str) -> dict[str, np.ndarray]:
     }
 
 
-places = [(job, layer) for job in jobs for layer in LAYERS[job[0]] if f"{job[0]}, {layer}" in NMF_LAYERS]
-solved = Parallel(n_jobs=2)(delayed(directions)(s, model, layer, net) for (_, s, model, net), layer in places)
+places = {
+    (f"{name}, {layer}", net, s): (s, model, layer, net)
+    for name, s, model, net in jobs.values()
+    for layer in LAYERS[name]
+    if f"{name}, {layer}" in NMF_LAYERS
+}
 cosines = {
-    (f"{name}, {layer}", kind, s): values
-    for ((name, s, _, _), layer), kinds in zip(places, solved, strict=True)
+    (layer, kind, s): values
+    for (layer, _, s), kinds in protocol.in_parallel(directions, places).items()
     for kind, values in kinds.items()
 }
 
