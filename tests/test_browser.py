@@ -3,6 +3,7 @@
 import base64
 import functools
 import http.server
+import io
 import json
 import os
 import re
@@ -12,13 +13,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import chapters
+import numpy as np
+import pandas as pd
 import pytest
 from chapters import ROOT
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.actions.action_builder import ActionBuilder
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
+
+from splinelab.charts.theme import DIGITS
 
 pytestmark = pytest.mark.browser
 
@@ -227,6 +233,76 @@ def test_sliders_over_frames_change_the_picture_without_a_kernel(browser, site, 
             handle.send_keys(Keys.ARROW_LEFT)
         assert len(before) == 1 and frame() != before
         assert slider.find_element("css selector", ".widget-readout").text
+
+
+def slices(browser) -> tuple:
+    """The slice explorer of the page, its tables by their columns, and a function that lists its polygons."""
+    figure = browser.execute_script(
+        "return [...document.querySelectorAll('.sl-figure')]"
+        ".find(f => f.querySelector('[aria-label*=\"exact slice\"]'))"
+    )
+    spec = json.loads(figure.find_element("css selector", "script").get_attribute("textContent"))
+    found = [pd.read_csv(io.StringIO(text)) for text in spec["datasets"].values()]
+    tables = {" ".join(table.columns): table for table in found}
+
+    def polygons() -> list:
+        return figure.find_elements("css selector", ".sl-live g[class*=s0_pathgroup] .mark-line path")
+
+    return figure, tables, polygons
+
+
+def shoelace(path: str) -> tuple[float, np.ndarray]:
+    """Area and centre of mass of a polygon, from an SVG path."""
+    points = np.array(re.findall(r"(-?[\d.]+),(-?[\d.]+)", path), float)
+    following = np.roll(points, -1, axis=0)
+    cross = points[:, 0] * following[:, 1] - following[:, 0] * points[:, 1]
+    if not cross.sum():  # too thin for the digits of a path
+        return 0.0, points[0]
+    return abs(cross.sum()) / 2, ((points + following) * cross[:, None]).sum(axis=0) / (3 * cross.sum())
+
+
+def test_slice_explorer_tells_what_was_computed(browser, site):
+    """The slider shows each layer's polygons; a hovered polygon's words are those of its row in the table."""
+    open_page(browser, f"{site}/notebooks/05_polytope_interpolation.html")
+    figure, tables, polygons = slices(browser)
+    titles = tables["title x y x2 y2 at"].sort_values("at")["title"]
+    regions = tables["region code area class"]
+    regions["layer"] = regions["region"].str.split(" ").str[0]
+    digits = {str(number): colour for number, colour in enumerate(DIGITS)}
+    slider = figure.find_element("css selector", ".vega-bind input[type=range]")
+    live = figure.find_element("css selector", ".sl-live")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", live)
+    slider.send_keys(Keys.HOME)
+    for title in titles:
+        settle(browser, live)
+        here = regions[regions["layer"] == re.match(r"from (\S+):", title)[1]]
+        drawn = polygons()
+        assert title in live.text
+        assert len(drawn) == len(here) == int(re.search(r"(\d+) polygons", title)[1])
+        shapes = [shoelace(path.get_attribute("d")) for path in drawn]
+        largest = sorted(range(len(drawn)), key=lambda index: -shapes[index][0])[:3]
+        scale = None
+        for index in largest:
+            area, centre = shapes[index]
+            # Vega redraws the polygons when one is hovered over: look for the path anew.
+            box = browser.execute_script("return arguments[0].getScreenCTM()", polygons()[index])
+            x, y = box["a"] * centre[0] + box["e"], box["d"] * centre[1] + box["f"]
+            actions = ActionBuilder(browser)
+            actions.pointer_action.move_to_location(round(x), round(y))
+            actions.perform()
+            settle(browser, live)
+            told = dict(re.findall(r"(units on · code|area|class in its middle): (.+)", live.text))
+            # Pooling alone may part two regions: a code can stand in two rows.
+            same = np.isclose(here["area"], float(told["area"]), rtol=0.01)
+            row = here[same & (here["code"] == told["units on · code"])]
+            assert len(row) == 1, told
+            assert told["class in its middle"] == str(row["class"].item())
+            fill = polygons()[index].get_attribute("fill")
+            assert fill == digits[told["class in its middle"]]
+            scale = scale or row["area"].item() / area
+            assert row["area"].item() / area == pytest.approx(scale, rel=0.03)
+        slider.send_keys(Keys.ARROW_RIGHT)
+    assert len(titles) - 1 == int(slider.get_attribute("max"))
 
 
 def test_formulas_are_set(browser, site):
