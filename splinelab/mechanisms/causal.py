@@ -1,0 +1,223 @@
+"""The causal check: does removing a cluster harm its own feature, and little else?"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from splinelab.errors import InputError
+from splinelab.mechanisms.matching import matched_sets
+
+__all__ = ["CausalCheck", "causal_check", "own_features"]
+
+Damage = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class CausalCheck:
+    """The harm that each cluster does when it is removed.
+
+    table: one row per cluster:
+        `cluster`, `size`, `features` (its own, a tuple of outputs);
+        `own`: harm to its own features when it is removed;
+        `random`: mean harm to the same features when matched random sets are removed instead;
+        `floor`: the least that the denominator may be; `floored`: whether it was;
+        `ratio`: own / max(random, floor);
+        `others`, `worst`: mean and largest harm to another feature when the cluster is removed, and
+        `worst_feature`, which one it is (nan, nan and −1 where it owns all);
+        `survival`: when only the cluster is kept, how much of the way from nothing kept (0) to everything
+        kept (1) its own features come;
+        `random_size`, `random_norm`, `random_frequency`: size, summed norm and mean frequency of the random
+        sets, divided by the cluster's: how well they match.
+    random: cluster → harm of each random set, the whole distribution.
+
+    Harm to a feature is the increase of the mean squared error of its output, over the samples where it is
+    active.
+    """
+
+    table: pd.DataFrame
+    random: dict[int, np.ndarray]
+
+    @property
+    def median_ratio(self) -> float:
+        return float(self.table["ratio"].median())
+
+    def failing(self, least: float = 10.0) -> pd.DataFrame:
+        """The clusters whose ratio is below `least`, or that have none."""
+        return self.table[~(self.table["ratio"] >= least)]
+
+    def __repr__(self) -> str:
+        found = f"{len(self.table)} clusters; median ratio {self.median_ratio:.3g}"
+        return f"CausalCheck({found}, {len(self.failing())} below 10)"
+
+
+def own_features(labels, truth) -> dict[int, tuple[int, ...]]:
+    """For each cluster the feature that most of its components belong to, as `causal_check` wants it.
+
+    labels: N, −1 for dead. truth: N features (`scores.owners`), −1 for none. Of equal features the first;
+    a cluster of none is left out.
+
+    >>> own_features([0, 0, 1, -1], [3, 3, -1, 2])
+    {0: (3,)}
+    """
+    labels, truth = np.asarray(labels), np.asarray(truth)
+    if labels.shape != truth.shape:
+        raise InputError(f"labels have shape {labels.shape}, truth {truth.shape}: expected the same")
+    found = {}
+    for label in np.unique(labels[labels >= 0]).tolist():
+        known = truth[(labels == label) & (truth >= 0)]
+        if len(known):
+            found[label] = (int(np.bincount(known).argmax()),)
+    return found
+
+
+def causal_check(
+    damage: Damage,
+    inputs: np.ndarray,
+    active: np.ndarray,
+    labels: np.ndarray,
+    own: Mapping[int, Sequence[int]],
+    *,
+    norms: np.ndarray,
+    frequency: np.ndarray,
+    shared: Collection[int] = (),
+    sets: int = 20,
+    floor_share: float = 0.01,
+    seed: int = 0,
+) -> CausalCheck:
+    """Remove each cluster and see what breaks, next to random sets of alive components that match it.
+
+    This is the test that Seshadri et al. (section 8) leave to future work.
+
+    damage: (kept, inputs) → squared error, samples × outputs, of the model that runs on the components in
+        `kept` (N bools) alone; output f is that of feature f.
+    inputs: samples × anything; `damage` gets some of its rows.
+    active: samples × outputs, bools: whether each feature is active on each sample.
+    labels: N clusters, −1 for dead components, which are never kept.
+    own: cluster → its own features (`own_features`); clusters that it leaves out are not tested. A mechanism
+        that serves all features, such as the output matrices, owns all of them.
+    norms: N, how large each component is, such as ‖U‖·‖V‖. frequency: N, how often each one fires
+        (`Profiles.frequency`).
+    shared: clusters that stay when "only the cluster" is kept, since no feature survives without them.
+    sets: random sets per cluster, drawn from `seed`: for every member another alive component of about its
+        norm and frequency (`matching.matched_sets`).
+    floor_share: the denominator is at least this share of the harm to the own features when every component
+        is removed, and at least their error when none is. Without a floor, a random set that never fires on
+        those samples would make any cluster look good. At 0.01, a ratio of 10 says that the cluster does at
+        least a tenth of the harm that removing everything does.
+
+    Raises InputError for arrays that do not fit together, and for a feature that is never active.
+    """
+    labels, active, norms, frequency = map(np.asarray, (labels, active, norms, frequency))
+    _check(inputs, active, labels, own, norms, frequency, sets, floor_share)
+    alive = labels >= 0
+    intact = _errors(damage, alive, inputs, active)
+    nothing = _errors(damage, np.zeros_like(alive), inputs, active)
+    always = alive & np.isin(labels, list(shared))
+    bare = _errors(damage, always, inputs, active) if always.any() else nothing
+    rows, random = [], {}
+    for cluster in sorted(own):
+        features = list(own[cluster])
+        members = np.flatnonzero(labels == cluster)
+        harm = _errors(damage, _without(alive, members), inputs, active) - intact
+        mine = float(harm[features].mean())
+
+        drawn = matched_sets(
+            members, np.flatnonzero(alive), norms, frequency, sets=sets, seed=(seed, cluster)
+        )
+        touched = active[:, features].any(axis=1)
+        some, when = inputs[touched], active[touched]
+        random[cluster] = np.array(
+            [
+                (_errors(damage, _without(alive, chosen), some, when) - intact)[features].mean()
+                for chosen in drawn
+            ]
+        )
+        chance = float(random[cluster].mean()) if len(drawn) else float("nan")
+        floor = max(floor_share * float((nothing - intact)[features].mean()), float(intact[features].mean()))
+        ratio = mine / max(chance, floor) if len(drawn) and max(chance, floor) > 0 else float("nan")
+
+        others = np.setdiff1d(np.flatnonzero(~np.isnan(harm)), features)
+        worst = int(others[harm[others].argmax()]) if len(others) else -1
+        kept = always.copy()
+        kept[members] = True
+        alone = _errors(damage, kept, some, when)
+        way = float((bare - intact)[features].mean())
+        rows.append(
+            {
+                "cluster": cluster,
+                "size": len(members),
+                "features": tuple(features),
+                "own": mine,
+                "random": chance,
+                "floor": floor,
+                "floored": bool(chance < floor),
+                "ratio": ratio,
+                "others": float(harm[others].mean()) if len(others) else float("nan"),
+                "worst": float(harm[worst]) if len(others) else float("nan"),
+                "worst_feature": worst,
+                "survival": float((bare - alone)[features].mean()) / way if way > 0 else float("nan"),
+                **_match(members, drawn, norms, frequency),
+            }
+        )
+    return CausalCheck(pd.DataFrame(rows), random)
+
+
+def _errors(damage: Damage, kept: np.ndarray, inputs: np.ndarray, active: np.ndarray) -> np.ndarray:
+    """For each output its mean squared error over the samples where it is active; nan for none."""
+    found = np.asarray(damage(kept.copy(), inputs), np.float64)
+    if found.shape != active.shape:
+        raise InputError(f"damage gave {found.shape}: expected samples × outputs, {active.shape}")
+    if not np.isfinite(found).all():
+        raise InputError("damage gave numbers that are not finite")
+    counts = active.sum(axis=0)
+    sums = np.einsum("so,so->o", found, active.astype(np.float64))
+    return np.divide(sums, counts, out=np.full(len(counts), np.nan), where=counts > 0)
+
+
+def _without(alive: np.ndarray, members: np.ndarray) -> np.ndarray:
+    kept = alive.copy()
+    kept[members] = False
+    return kept
+
+
+def _match(members, drawn, norms, frequency) -> dict[str, float]:
+    """Size, norm and frequency of the random sets relative to the cluster's, averaged over the sets."""
+    if len(drawn) == 0:
+        return dict.fromkeys(("random_size", "random_norm", "random_frequency"), float("nan"))
+
+    def relative(theirs, ours):
+        return float(theirs / ours) if ours > 0 else float("nan")
+
+    return {
+        "random_size": drawn.shape[1] / len(members),
+        "random_norm": relative(norms[drawn].sum(axis=1).mean(), norms[members].sum()),
+        "random_frequency": relative(frequency[drawn].mean(), frequency[members].mean()),
+    }
+
+
+def _check(inputs, active, labels, own, norms, frequency, sets, floor_share) -> None:
+    if active.ndim != 2 or active.dtype != bool or len(active) != len(inputs) or len(active) == 0:
+        raise InputError(
+            f"active is {active.dtype} of shape {active.shape}: expected bools, {len(inputs)} × outputs"
+        )
+    for name, values in (("norms", norms), ("frequency", frequency)):
+        if values.shape != labels.shape or labels.ndim != 1 or not (values >= 0).all():
+            raise InputError(f"{name} have shape {values.shape}: expected {labels.shape} numbers, at least 0")
+    if sets < 1 or not floor_share > 0:
+        raise InputError(f"sets is {sets} and floor_share {floor_share}: expected positive numbers")
+    if not own:
+        raise InputError("own names no cluster: nothing to test")
+    for cluster, features in own.items():
+        if cluster < 0 or not (labels == cluster).any():
+            raise InputError(f"own names cluster {cluster}, but no component has that label")
+        if len(features) == 0 or not all(0 <= feature < active.shape[1] for feature in features):
+            raise InputError(
+                f"cluster {cluster} owns {tuple(features)}: expected outputs from 0 to {active.shape[1] - 1}"
+            )
+        silent = [feature for feature in features if not active[:, feature].any()]
+        if silent:
+            raise InputError(
+                f"features {silent} of cluster {cluster} are active on no sample: give more inputs"
+            )

@@ -1,0 +1,217 @@
+"""Estimators in scikit-learn's manner: profiles in, the mechanism of each component out."""
+
+from abc import abstractmethod
+from typing import Self
+
+import fastcluster
+import hdbscan
+import numpy as np
+from scipy.cluster.hierarchy import fcluster
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial.distance import squareform
+from sklearn.base import BaseEstimator, ClusterMixin
+
+from splinelab.errors import InputError
+from splinelab.mechanisms.correlation import affinity, correlation
+from splinelab.mechanisms.graph import neighbour_graph
+from splinelab.mechanisms.profiles import Profiles
+from splinelab.mechanisms.spectral import (
+    assign_rest,
+    eigengap,
+    laplacian_spectrum,
+    spectral_by_part,
+    spectral_whole,
+)
+
+__all__ = [
+    "AverageLinkage",
+    "HdbscanMechanisms",
+    "PaperSpectral",
+    "SpectralMechanisms",
+    "ThresholdComponents",
+]
+
+READINGS = ("algorithm", "largest", "parts")
+
+
+class _Mechanisms(ClusterMixin, BaseEstimator):
+    """What all methods share.
+
+    `fit` takes `Profiles`, or samples × N as they do. `fit_correlation` takes the N × N correlations of
+    components that all count as alive, for those who vary a parameter and want the correlations once.
+
+    labels_: N whole numbers, clusters numbered by their first component, −1 for dead components. Components
+        that are always on are one cluster, `always_on_` (None where there are none): a mechanism by
+        definition. A component that no other belongs to is a cluster of its own.
+    n_clusters_: the number of clusters.
+    nodes_: the positions that were clustered by correlation.
+    """
+
+    _sets_apart = True
+
+    def fit(self, x, y=None) -> Self:
+        """Find the mechanisms; `y` is ignored. Raises InputError where no component is alive."""
+        profiles = x if isinstance(x, Profiles) else Profiles(x)
+        if not profiles.alive.any():
+            raise InputError(
+                f"no component is alive: the largest importance is {profiles.peak.max():.3g}, the threshold "
+                f"{profiles.threshold:.3g}. Lower the threshold or train the decomposition longer."
+            )
+        constant = profiles.always_on if self._sets_apart else np.zeros(profiles.components, bool)
+        nodes = np.flatnonzero(profiles.alive & ~constant)
+        labels = np.full(profiles.components, -1, np.int64)
+        if len(nodes):
+            labels[nodes] = self._groups(correlation(profiles.values[:, nodes]))
+        labels[constant] = labels.max() + 1
+        return self._set(labels, nodes, np.flatnonzero(constant))
+
+    def fit_correlation(self, correlations) -> Self:
+        """Find the mechanisms of components whose N × N Pearson correlations are known."""
+        found = np.array(correlations, np.float64)
+        affinity(found)  # raises for anything that is no correlation matrix
+        nodes = np.arange(len(found))
+        return self._set(self._groups(found), nodes, nodes[:0])
+
+    def _set(self, labels, nodes, constant) -> Self:
+        self.labels_ = _numbered(labels)
+        self.n_clusters_ = int(self.labels_.max()) + 1
+        self.nodes_ = nodes
+        self.always_on_ = int(self.labels_[constant[0]]) if len(constant) else None
+        return self
+
+    @abstractmethod
+    def _groups(self, correlations: np.ndarray) -> np.ndarray:
+        """A label, at least 0, of every node."""
+
+
+class SpectralMechanisms(_Mechanisms):
+    """Spectral clustering inside each connected part of a mutual nearest-neighbour graph: our method.
+
+    k: neighbours, or "adaptive" (`neighbour_graph`). threshold: correlations up to this are no evidence;
+    `choose_threshold` finds one. seed: of k-means. Nodes without an edge stay alone.
+
+    Further attributes: `graph_`; `eigenvalues_`, the spectrum of the whole graph; `gap_`, the eigengap on it
+    with K ≤ N/2. The clusters come from gaps inside the parts, so `gap_` is for comparison only.
+    """
+
+    def __init__(self, k: int | str = "adaptive", *, threshold: float = 0.5, seed: int = 0) -> None:
+        self.k = k
+        self.threshold = threshold
+        self.seed = seed
+
+    def _groups(self, correlations):
+        self.graph_ = neighbour_graph(affinity(correlations), self.k, threshold=self.threshold)
+        self.eigenvalues_ = laplacian_spectrum(self.graph_)
+        self.gap_ = eigengap(self.eigenvalues_, self.graph_.nodes // 2)
+        return spectral_by_part(self.graph_, seed=self.seed)
+
+
+class PaperSpectral(_Mechanisms):
+    """The method of Seshadri et al., in each of the three readings that the paper gives.
+
+    Positive correlations, mutual k-nearest-neighbour graph, K from the eigengap, k-means. `reading`:
+
+    - "algorithm": Algorithm 1, on the whole graph at once.
+    - "largest": section 4, on the largest connected component (of equals the first), every other node given
+      to its nearest cluster in correlation.
+    - "parts": section 6, inside each connected component, K ≤ n/2 there.
+
+    k: neighbours; the paper has 10 for toy models, 4 for SimpleStories. cap: the largest K, None for no cap
+    (the paper states none for toy models and 12 for SimpleStories). seed: of k-means.
+
+    Components that are always on are nodes like any other: where they do not vary their correlation is set
+    to 0, so they are isolated. Further attributes: `graph_`, `eigenvalues_` as in `SpectralMechanisms`;
+    `gap_`, the eigengap that set K (None for "parts", where each part has its own).
+    """
+
+    _sets_apart = False
+
+    def __init__(
+        self, k: int = 10, *, reading: str = "algorithm", cap: int | None = None, seed: int = 0
+    ) -> None:
+        self.k = k
+        self.reading = reading
+        self.cap = cap
+        self.seed = seed
+
+    def _groups(self, correlations):
+        if self.reading not in READINGS:
+            raise InputError(f"reading is {self.reading!r}: expected one of {', '.join(READINGS)}")
+        self.graph_ = graph = neighbour_graph(affinity(correlations), self.k)
+        self.eigenvalues_ = laplacian_spectrum(graph)
+        self.gap_ = None
+        if self.reading == "parts":
+            return spectral_by_part(graph, cap=self.cap, seed=self.seed)
+        if self.reading == "algorithm":
+            labels, self.gap_ = spectral_whole(graph, cap=self.cap, seed=self.seed)
+            return labels
+        nodes = max(graph.members(), key=len)
+        inside = neighbour_graph(graph.weights[nodes][:, nodes].toarray(), len(nodes))
+        labels = np.full(graph.nodes, -1, np.int64)
+        labels[nodes], self.gap_ = spectral_whole(inside, cap=self.cap, seed=self.seed)
+        return assign_rest(labels, correlations)
+
+
+class HdbscanMechanisms(_Mechanisms):
+    """HDBSCAN (Campello et al. 2013) on the distances 1 − ρ, with `min_samples` 1; its noise stays alone.
+
+    min_cluster_size: the smallest group of components that may be a cluster.
+    """
+
+    def __init__(self, min_cluster_size: int = 2) -> None:
+        self.min_cluster_size = min_cluster_size
+
+    def _groups(self, correlations):
+        if self.min_cluster_size < 2:
+            raise InputError(f"min_cluster_size is {self.min_cluster_size}: expected at least 2")
+        n = len(correlations)
+        if n <= self.min_cluster_size:  # too few to be told from anything else
+            return np.arange(n)
+        found = hdbscan.HDBSCAN(
+            min_cluster_size=self.min_cluster_size, min_samples=1, metric="precomputed"
+        ).fit_predict(_distances(correlations))
+        labels = found.astype(np.int64)
+        noise = labels < 0
+        labels[noise] = labels.max() + 1 + np.arange(noise.sum())
+        return labels
+
+
+class AverageLinkage(_Mechanisms):
+    """Average linkage on the distances 1 − ρ, cut where the mean correlation falls below `threshold`."""
+
+    def __init__(self, threshold: float = 0.5) -> None:
+        self.threshold = threshold
+
+    def _groups(self, correlations):
+        if len(correlations) == 1:
+            return np.zeros(1, np.int64)
+        tree = fastcluster.linkage(squareform(_distances(correlations), checks=False), "average")
+        return fcluster(tree, 1 - self.threshold, criterion="distance").astype(np.int64)
+
+
+class ThresholdComponents(_Mechanisms):
+    """Connected components of the graph of all correlations above `threshold`."""
+
+    def __init__(self, threshold: float = 0.5) -> None:
+        self.threshold = threshold
+
+    def _groups(self, correlations):
+        return connected_components(csr_matrix(correlations > self.threshold), directed=False)[1]
+
+
+def _distances(correlations: np.ndarray) -> np.ndarray:
+    distances = 1 - np.clip(correlations, -1, 1)
+    np.fill_diagonal(distances, 0)
+    return distances
+
+
+def _numbered(labels: np.ndarray) -> np.ndarray:
+    """The same clusters, numbered from 0 by their first component; −1 stays."""
+    numbered = np.full(len(labels), -1, np.int64)
+    alive = np.flatnonzero(labels >= 0)
+    _, first, codes = np.unique(labels[alive], return_index=True, return_inverse=True)
+    rank = np.empty(len(first), np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    numbered[alive] = rank[codes.reshape(-1)]
+    return numbered

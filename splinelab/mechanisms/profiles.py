@@ -1,0 +1,158 @@
+"""Importance profiles: how much each component matters on each sample, kept sparse."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+from scipy import sparse
+
+from splinelab.errors import InputError
+
+__all__ = ["Profiles"]
+
+
+@dataclass(frozen=True, eq=False)
+class Profiles:
+    """Causal importances of N components on many samples (Seshadri et al., section 4).
+
+    values: samples × N, scipy sparse or an array, each at least 0; kept as CSR in float32 or float64.
+    layers: the matrix that each component belongs to, N names; by default all of one matrix.
+    threshold: a component is *alive* if its importance exceeds this on some sample.
+
+    Raises InputError for values that are negative or not finite, and for layers of another length.
+
+    >>> found = Profiles([[0.9, 0.0, 0.5], [0.0, 0.05, 0.6]], ["enc", "enc", "dec"])
+    >>> found
+    Profiles(2 samples × 3 components in 2 layers; 2 alive, 1 of them always on)
+    >>> found.names
+    ['enc:0', 'enc:1', 'dec:0']
+    """
+
+    values: sparse.csr_matrix
+    layers: np.ndarray | None = None
+    threshold: float = 0.1
+
+    def __post_init__(self) -> None:
+        values = _csr(self.values)
+        if min(values.shape) == 0:
+            raise InputError(
+                f"values are {values.shape}: expected samples × components, at least one of each"
+            )
+        if not (np.isfinite(values.data).all() and (values.data >= 0).all()):
+            raise InputError(
+                "values hold negative or non-finite numbers: expected importances, clipped to [0, 1]"
+            )
+        n = values.shape[1]
+        layers = np.full(n, "") if self.layers is None else np.asarray(self.layers, str)
+        if layers.shape != (n,):
+            raise InputError(
+                f"layers have shape {layers.shape}: expected one name for each of {n} components"
+            )
+        if not 0 <= self.threshold < np.inf:
+            raise InputError(f"threshold is {self.threshold}: expected zero or a positive number")
+        object.__setattr__(self, "values", values)
+        object.__setattr__(self, "layers", layers)
+
+    @classmethod
+    def from_batches(cls, batches: Iterable[Mapping[str, np.ndarray]], *, threshold: float = 0.1) -> Self:
+        """Profiles from a stream of batches, each a mapping layer → samples × components of that layer.
+
+        Every batch is made sparse as it arrives, so that only one is dense at a time. The components lie in
+        the order of the first batch's layers. Raises InputError for an empty stream and for batches that
+        differ in their layers or widths.
+        """
+        parts, widths = [], None
+        for batch in batches:
+            found = {name: np.asarray(block) for name, block in batch.items()}
+            if not found or any(block.ndim != 2 for block in found.values()):
+                shapes = {name: block.shape for name, block in found.items()}
+                raise InputError(f"a batch holds {shapes}: expected a samples × components array per layer")
+            shape = {name: block.shape[1] for name, block in found.items()}
+            widths = widths or shape
+            if shape != widths:
+                raise InputError(f"a batch has layers {shape}, the first had {widths}: expected the same")
+            if len({len(block) for block in found.values()}) > 1:
+                raise InputError("the layers of a batch differ in their number of samples")
+            parts.append(sparse.hstack([sparse.csr_matrix(found[name]) for name in widths], format="csr"))
+        if not parts:
+            raise InputError("the stream holds no batch: expected at least one")
+        layers = np.repeat(list(widths), list(widths.values()))
+        return cls(sparse.vstack(parts, format="csr"), layers, threshold)
+
+    @property
+    def samples(self) -> int:
+        return self.values.shape[0]
+
+    @property
+    def components(self) -> int:
+        return self.values.shape[1]
+
+    @cached_property
+    def peak(self) -> np.ndarray:
+        """The largest importance of each component, N."""
+        return self.values.max(axis=0).toarray().ravel()
+
+    @cached_property
+    def alive(self) -> np.ndarray:
+        """Whether each component is above the threshold on some sample, N bools."""
+        return self.peak > self.threshold
+
+    @cached_property
+    def always_on(self) -> np.ndarray:
+        """Alive components above the threshold on every sample, N bools.
+
+        One that does not vary is either always on or dead. Neither has a Pearson correlation that says
+        anything about a shared task, so these are set apart: being always on is their mechanism.
+        """
+        return self.values.min(axis=0).toarray().ravel() > self.threshold
+
+    @cached_property
+    def varying(self) -> np.ndarray:
+        """Positions of the components that are clustered: alive and not always on, ascending."""
+        return np.flatnonzero(self.alive & ~self.always_on)
+
+    @cached_property
+    def frequency(self) -> np.ndarray:
+        """The share of the samples on which each component is above the threshold, N."""
+        above = self.values.indices[self.values.data > self.threshold]
+        return np.bincount(above, minlength=self.components) / self.samples
+
+    @cached_property
+    def names(self) -> list[str]:
+        """`layer:index within the layer`, N."""
+        seen: dict[str, int] = {}
+        names = []
+        for layer in self.layers.tolist():
+            seen[layer] = seen.get(layer, -1) + 1
+            names.append(f"{layer}:{seen[layer]}")
+        return names
+
+    def halves(self, seed: int) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
+        """Two random halves of the samples (one more in the first if odd), with all N components."""
+        if self.samples < 2:
+            raise InputError("the profiles hold 1 sample: expected at least 2 to split them")
+        order = np.random.default_rng(seed).permutation(self.samples)
+        cut = (self.samples + 1) // 2
+        return self.values[np.sort(order[:cut])], self.values[np.sort(order[cut:])]
+
+    def __repr__(self) -> str:
+        return (
+            f"Profiles({self.samples} samples × {self.components} components "
+            f"in {len(set(self.layers))} layers; {self.alive.sum()} alive, {self.always_on.sum()} of them always on)"
+        )
+
+
+def _csr(values) -> sparse.csr_matrix:
+    """A CSR matrix of its own, with sorted indices and no stored zeros."""
+    if not sparse.issparse(values):
+        values = np.asarray(values)
+        if values.ndim != 2:
+            raise InputError(f"values have shape {values.shape}: expected samples × components")
+    found = sparse.csr_matrix(values, copy=True)
+    if found.dtype not in (np.float32, np.float64):
+        found = found.astype(np.float64)
+    found.sum_duplicates()
+    found.eliminate_zeros()
+    return found

@@ -1,0 +1,164 @@
+"""How well clusters match known mechanisms."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from splinelab.clustering import ari
+from splinelab.errors import InputError
+
+__all__ = [
+    "Recovery",
+    "argmax_agreement",
+    "exact_groups",
+    "layer_span",
+    "mechanism_ari",
+    "owners",
+    "type_purity",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Recovery:
+    """Which known mechanisms are clusters, exactly.
+
+    exact: how many are. of: how many there are.
+    surplus: alive components beyond the expected number of their mechanism and layer, or of no mechanism.
+    table: one row per mechanism: `mechanism`, `exact`, `alive` (its alive components), `missing` (layers in
+        which it should have one and has none), `clusters` (over how many it is spread), `foreign` (other
+        components in those clusters).
+    """
+
+    exact: int
+    of: int
+    surplus: int
+    table: pd.DataFrame
+
+    def __repr__(self) -> str:
+        return f"Recovery({self.exact} of {self.of} exact, {self.surplus} surplus components)"
+
+
+def owners(responses, *, threshold: float = 0.1) -> np.ndarray:
+    """The feature that each component responds to most, N whole numbers; −1 if none exceeds `threshold`.
+
+    `responses`: features × N, the importance of each component where only that feature is on. Of equal
+    features the first.
+
+    >>> owners([[0.9, 0.0, 0.05], [0.2, 0.8, 0.0]])
+    array([ 0,  1, -1])
+    """
+    found = np.asarray(responses, np.float64)
+    if found.ndim != 2 or len(found) == 0:
+        raise InputError(f"responses have shape {found.shape}: expected features × components")
+    return np.where(found.max(axis=0) > threshold, found.argmax(axis=0), -1)
+
+
+def exact_groups(labels, truth, layers, expected: Mapping[int, Mapping[str, int]]) -> Recovery:
+    """Count the mechanisms that one cluster holds exactly.
+
+    A mechanism is recovered if every layer of `expected` has an alive component of it, all its alive
+    components are in one cluster, and no other component is.
+
+    labels: N, −1 for dead components. truth: N, the mechanism that each belongs to, −1 for none. layers: N
+    names. expected: mechanism → layer → number of components that it should have there; the number decides
+    only what counts as surplus.
+
+    >>> pairs = {0: {"enc": 1, "dec": 1}, 1: {"enc": 1, "dec": 1}}
+    >>> exact_groups([0, 1, 0, 1], [0, 1, 0, 1], ["enc", "enc", "dec", "dec"], pairs)
+    Recovery(2 of 2 exact, 0 surplus components)
+    >>> exact_groups([0, 1, 0, 0], [0, 1, 0, 1], ["enc", "enc", "dec", "dec"], pairs)
+    Recovery(0 of 2 exact, 0 surplus components)
+    """
+    labels, truth, layers = _aligned(labels, truth=truth, layers=layers)
+    if not expected:
+        raise InputError("expected names no mechanism")
+    alive = labels >= 0
+    rows, wanted = [], 0
+    for mechanism, places in expected.items():
+        mine = alive & (truth == mechanism)
+        counts = {layer: int((mine & (layers == layer)).sum()) for layer in places}
+        missing = [layer for layer, count in counts.items() if count == 0]
+        clusters = np.unique(labels[mine])
+        foreign = int((np.isin(labels, clusters) & alive & ~mine).sum())
+        exact = not missing and len(clusters) == 1 and foreign == 0
+        wanted += sum(min(counts[layer], number) for layer, number in places.items())
+        rows.append((mechanism, exact, int(mine.sum()), len(missing), len(clusters), foreign))
+    table = pd.DataFrame(rows, columns=["mechanism", "exact", "alive", "missing", "clusters", "foreign"])
+    return Recovery(int(table["exact"].sum()), len(table), int(alive.sum()) - wanted, table)
+
+
+def mechanism_ari(labels, truth) -> float:
+    """Adjusted Rand index of clusters and mechanisms over the alive components (label at least 0).
+
+    A component of no mechanism (truth −1) is one of its own there, so that grouping it with anything costs.
+    nan without an alive component.
+    """
+    labels, truth = _aligned(labels, truth=truth)
+    alive = labels >= 0
+    if not alive.any():
+        return float("nan")
+    known = truth[alive].astype(np.int64)
+    stray = known < 0
+    known[stray] = known.max() + 1 + np.arange(stray.sum())
+    return ari(labels[alive], known)
+
+
+def argmax_agreement(labels, responses) -> float:
+    """The share of clusters of two or more components that all respond most to the same feature.
+
+    `responses` as in `owners`. The paper's "argmax-input agreement" (section 6); nan without such a cluster.
+    """
+    found = owners(responses, threshold=-np.inf)
+    clusters = _groups_of_two(_aligned(labels, responses=found)[0])
+    return _mean([len(np.unique(found[members])) == 1 for members in clusters])
+
+
+def type_purity(labels, types) -> float:
+    """The mean share of a cluster's most common type, over clusters of two or more; nan without one.
+
+    `types`: N names, such as "mlp_in" and "mlp_out" (Seshadri et al., section 6).
+    """
+    labels, types = _aligned(labels, types=types)
+    shares = []
+    for members in _groups_of_two(labels):
+        counts = np.unique(types[members], return_counts=True)[1]
+        shares.append(counts.max() / counts.sum())
+    return _mean(shares)
+
+
+def layer_span(labels, layers) -> dict[int, int]:
+    """How many clusters of two or more components span 1, 2, … layers, by number of layers.
+
+    >>> layer_span([0, 0, 1, 1, 2], ["a", "b", "a", "a", "b"])
+    {1: 1, 2: 1}
+    """
+    labels, layers = _aligned(labels, layers=layers)
+    spans = [len(np.unique(layers[members])) for members in _groups_of_two(labels)]
+    return {int(span): spans.count(span) for span in sorted(set(spans))}
+
+
+def _aligned(labels, **others) -> list[np.ndarray]:
+    labels = np.asarray(labels)
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise InputError(f"labels are {labels.dtype} of shape {labels.shape}: expected N whole numbers")
+    found = [labels]
+    for name, other in others.items():
+        other = np.asarray(other)
+        if other.shape != labels.shape:
+            raise InputError(
+                f"{name} have shape {other.shape}: expected one for each of {len(labels)} labels"
+            )
+        found.append(other)
+    return found
+
+
+def _groups_of_two(labels: np.ndarray) -> list[np.ndarray]:
+    alive = np.flatnonzero(labels >= 0)
+    groups = [alive[labels[alive] == label] for label in np.unique(labels[alive])]
+    return [members for members in groups if len(members) > 1]
+
+
+def _mean(values) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")
