@@ -140,7 +140,8 @@ class Profiles:
     def __repr__(self) -> str:
         return (
             f"Profiles({self.samples} samples × {self.components} components "
-            f"in {len(set(self.layers))} layers; {self.alive.sum()} alive, {self.always_on.sum()} of them always on)"
+            f"in {len(set(self.layers))} layers; {self.alive.sum()} alive, "
+            f"{self.always_on.sum()} of them always on)"
         )
 
 

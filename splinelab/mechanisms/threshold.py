@@ -100,14 +100,15 @@ def choose_threshold(
     maxima = permutation_null(profiles, draws=draws, seed=seed)
     null = float(np.quantile(maxima, QUANTILE))
     grid = GRID[null < GRID]
-    agreement = np.zeros((len(grid), len(grid)))
+    agreement, known = np.zeros((len(grid), len(grid))), {}
     for split in range(splits):
         first, second = (
             _groups(correlation(half[:, profiles.varying]), grid) for half in profiles.halves(seed + split)
         )
         for i in range(len(grid)):
             for j in range(i, len(grid)):
-                agreement[i, j] += (_agree(first[i], second[j]) + _agree(second[i], first[j])) / (2 * splits)
+                both = _agree(first[i], second[j], known) + _agree(second[i], first[j], known)
+                agreement[i, j] += both / (2 * splits)
     plateau = _widest(agreement, grid)
     threshold = sum(plateau) / 2 if plateau else max(null, FALLBACK)
     return ThresholdChoice(threshold, maxima, null, grid, agreement.diagonal().copy(), plateau)
@@ -130,8 +131,14 @@ def _groups(correlations: np.ndarray, grid: np.ndarray) -> list[np.ndarray | Non
     return found
 
 
-def _agree(first: np.ndarray | None, second: np.ndarray | None) -> float:
-    return 0.0 if first is None or second is None else ari(first, second)
+def _agree(first: np.ndarray | None, second: np.ndarray | None, known: dict) -> float:
+    """The adjusted Rand index, once for each pair: most neighbours on the grid have the same groups."""
+    if first is None or second is None:
+        return 0.0
+    key = (first.tobytes(), second.tobytes())
+    if key not in known:
+        known[key] = ari(first, second)
+    return known[key]
 
 
 def _widest(agreement: np.ndarray, grid: np.ndarray) -> tuple[float, float] | None:
