@@ -117,8 +117,11 @@ class PaperSpectral(_Mechanisms):
       to its nearest cluster in correlation.
     - "parts": section 6, inside each connected component, K ≤ n/2 there.
 
-    k: neighbours; the paper has 10 for toy models, 4 for SimpleStories. cap: the largest K, None for no cap
-    (the paper states none for toy models and 12 for SimpleStories). seed: of k-means.
+    k: neighbours; the paper has 10 for toy models, 4 for SimpleStories.
+    cap: the largest K. The paper states none for toy models (None) and 12 for SimpleStories. By default it
+        is half of the nodes: a group of two has eigenvalue 2 as well as 0, so that the spectrum of many pairs
+        has a second large gap near its upper end, where every node is a cluster.
+    seed: of k-means.
 
     Components that are always on are nodes like any other: where they do not vary their correlation is set
     to 0, so they are isolated. Further attributes: `graph_`, `eigenvalues_` as in `SpectralMechanisms`;
@@ -128,7 +131,7 @@ class PaperSpectral(_Mechanisms):
     _sets_apart = False
 
     def __init__(
-        self, k: int = 10, *, reading: str = "algorithm", cap: int | None = None, seed: int = 0
+        self, k: int = 10, *, reading: str = "algorithm", cap: int | str | None = "half", seed: int = 0
     ) -> None:
         self.k = k
         self.reading = reading
@@ -138,19 +141,25 @@ class PaperSpectral(_Mechanisms):
     def _groups(self, correlations):
         if self.reading not in READINGS:
             raise InputError(f"reading is {self.reading!r}: expected one of {', '.join(READINGS)}")
+        if not (self.cap in (None, "half") or (isinstance(self.cap, int) and self.cap >= 1)):
+            raise InputError(f'cap is {self.cap!r}: expected a positive whole number, "half" or None')
         self.graph_ = graph = neighbour_graph(affinity(correlations), self.k)
         self.eigenvalues_ = laplacian_spectrum(graph)
         self.gap_ = None
         if self.reading == "parts":
-            return spectral_by_part(graph, cap=self.cap, seed=self.seed)
+            cap = None if self.cap == "half" else self.cap  # each part has that cap anyway
+            return spectral_by_part(graph, cap=cap, seed=self.seed)
         if self.reading == "algorithm":
-            labels, self.gap_ = spectral_whole(graph, cap=self.cap, seed=self.seed)
+            labels, self.gap_ = spectral_whole(graph, cap=self._most(graph.nodes), seed=self.seed)
             return labels
         nodes = max(graph.members(), key=len)
         inside = neighbour_graph(graph.weights[nodes][:, nodes].toarray(), len(nodes))
         labels = np.full(graph.nodes, -1, np.int64)
-        labels[nodes], self.gap_ = spectral_whole(inside, cap=self.cap, seed=self.seed)
+        labels[nodes], self.gap_ = spectral_whole(inside, cap=self._most(len(nodes)), seed=self.seed)
         return assign_rest(labels, correlations)
+
+    def _most(self, nodes: int) -> int | None:
+        return nodes // 2 if self.cap == "half" else self.cap
 
 
 class HdbscanMechanisms(_Mechanisms):
