@@ -99,7 +99,8 @@ def causal_check(
         that serves all features, such as the output matrices, owns all of them.
     norms: N, how large each component is, such as ‖U‖·‖V‖. frequency: N, how often each one fires
         (`Profiles.frequency`).
-    shared: clusters that stay when "only the cluster" is kept, since no feature survives without them.
+    shared: clusters that stay when "only the cluster" is kept, since no feature survives without them;
+        "nothing kept" is then these alone.
     sets: random sets per cluster, drawn from `seed`: for every member another alive component of about its
         norm and frequency (`matching.matched_sets`).
     floor_share: the denominator is at least this share of the harm to the own features when every component
@@ -114,54 +115,57 @@ def causal_check(
     alive = labels >= 0
     intact = _errors(damage, alive, inputs, active)
     nothing = _errors(damage, np.zeros_like(alive), inputs, active)
-    always = alive & np.isin(labels, list(shared))
-    bare = _errors(damage, always, inputs, active) if always.any() else nothing
+    stays = alive & np.isin(labels, list(shared))
     rows, random = [], {}
     for cluster in sorted(own):
-        features = list(own[cluster])
-        members = np.flatnonzero(labels == cluster)
-        harm = _errors(damage, _without(alive, members), inputs, active) - intact
-        mine = float(harm[features].mean())
+        features, member = list(own[cluster]), labels == cluster
+        harm = _errors(damage, alive & ~member, inputs, active) - intact
+        mine, least = float(harm[features].mean()), float(intact[features].mean())
 
-        drawn = matched_sets(
-            members, np.flatnonzero(alive), norms, frequency, sets=sets, seed=(seed, cluster)
-        )
+        # The rest concerns the own features alone, so the samples where one of them is active will do.
         touched = active[:, features].any(axis=1)
         some, when = inputs[touched], active[touched]
-        random[cluster] = np.array(
-            [
-                (_errors(damage, _without(alive, chosen), some, when) - intact)[features].mean()
-                for chosen in drawn
-            ]
-        )
-        chance = float(random[cluster].mean()) if len(drawn) else float("nan")
-        floor = max(floor_share * float((nothing - intact)[features].mean()), float(intact[features].mean()))
-        ratio = mine / max(chance, floor) if len(drawn) and max(chance, floor) > 0 else float("nan")
 
-        others = np.setdiff1d(np.flatnonzero(~np.isnan(harm)), features)
-        worst = int(others[harm[others].argmax()]) if len(others) else -1
-        kept = always.copy()
-        kept[members] = True
-        alone = _errors(damage, kept, some, when)
-        way = float((bare - intact)[features].mean())
+        def error(kept, some=some, when=when, features=features):
+            return float(_errors(damage, kept, some, when)[features].mean())
+
+        drawn = matched_sets(
+            np.flatnonzero(member), np.flatnonzero(alive), norms, frequency, sets=sets, seed=(seed, cluster)
+        )
+        random[cluster] = np.array([error(_without(alive, chosen)) - least for chosen in drawn])
+        chance = float(random[cluster].mean()) if len(drawn) else float("nan")
+        floor = max(floor_share * (float(nothing[features].mean()) - least), least)
+
+        bare, alone = error(stays & ~member), error(stays | member)
         rows.append(
             {
                 "cluster": cluster,
-                "size": len(members),
+                "size": int(member.sum()),
                 "features": tuple(features),
                 "own": mine,
                 "random": chance,
                 "floor": floor,
                 "floored": bool(chance < floor),
-                "ratio": ratio,
-                "others": float(harm[others].mean()) if len(others) else float("nan"),
-                "worst": float(harm[worst]) if len(others) else float("nan"),
-                "worst_feature": worst,
-                "survival": float((bare - alone)[features].mean()) / way if way > 0 else float("nan"),
-                **_match(members, drawn, norms, frequency),
+                "ratio": _share(mine, max(chance, floor)) if len(drawn) else float("nan"),
+                **_elsewhere(harm, features),
+                "survival": _share(bare - alone, bare - least),
+                **_match(member, drawn, norms, frequency),
             }
         )
     return CausalCheck(pd.DataFrame(rows), random)
+
+
+def _elsewhere(harm: np.ndarray, features: list[int]) -> dict[str, float]:
+    """What removing a cluster does to the features that are not its own."""
+    others = np.setdiff1d(np.flatnonzero(~np.isnan(harm)), features)
+    if len(others) == 0:
+        return {"others": float("nan"), "worst": float("nan"), "worst_feature": -1}
+    worst = int(others[harm[others].argmax()])
+    return {"others": float(harm[others].mean()), "worst": float(harm[worst]), "worst_feature": worst}
+
+
+def _share(part: float, whole: float) -> float:
+    return float(part / whole) if whole > 0 else float("nan")
 
 
 def _errors(damage: Damage, kept: np.ndarray, inputs: np.ndarray, active: np.ndarray) -> np.ndarray:
@@ -182,18 +186,14 @@ def _without(alive: np.ndarray, members: np.ndarray) -> np.ndarray:
     return kept
 
 
-def _match(members, drawn, norms, frequency) -> dict[str, float]:
+def _match(member, drawn, norms, frequency) -> dict[str, float]:
     """Size, norm and frequency of the random sets relative to the cluster's, averaged over the sets."""
     if len(drawn) == 0:
         return dict.fromkeys(("random_size", "random_norm", "random_frequency"), float("nan"))
-
-    def relative(theirs, ours):
-        return float(theirs / ours) if ours > 0 else float("nan")
-
     return {
-        "random_size": drawn.shape[1] / len(members),
-        "random_norm": relative(norms[drawn].sum(axis=1).mean(), norms[members].sum()),
-        "random_frequency": relative(frequency[drawn].mean(), frequency[members].mean()),
+        "random_size": drawn.shape[1] / int(member.sum()),
+        "random_norm": _share(norms[drawn].sum(axis=1).mean(), norms[member].sum()),
+        "random_frequency": _share(frequency[drawn].mean(), frequency[member].mean()),
     }
 
 
