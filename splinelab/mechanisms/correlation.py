@@ -2,6 +2,7 @@
 
 import numpy as np
 from scipy import sparse
+from sklearn.utils.extmath import safe_sparse_dot
 
 from splinelab.errors import InputError
 
@@ -9,7 +10,7 @@ __all__ = ["affinity", "correlation"]
 
 # A variance below this share of the mean square is rounding of float32 values that are all equal.
 _CONSTANT = 1e-12
-_BLOCK = 1024  # rows of the Gram matrix that are found at once
+_BLOCK = 512  # rows of the Gram matrix that are found at once
 
 
 def correlation(values) -> np.ndarray:
@@ -33,25 +34,20 @@ def correlation(values) -> np.ndarray:
     samples, n = x.shape
     if samples < 2 or n < 1:
         raise InputError(f"values are {x.shape}: expected at least 2 samples and 1 component")
-    x.sort_indices()
-    columns = x.T.tocsr()
-    columns.sort_indices()
-    gram = _gram(columns, x)
-    mean = np.asarray(columns.sum(axis=1)).ravel() / samples
-    square = gram.diagonal() / samples
+    if not x.has_canonical_format:
+        x = x.copy()  # the caller's entries stay where they are
+        x.sum_duplicates()
+    mean = np.bincount(x.indices, x.data, n) / samples
+    square = np.bincount(x.indices, x.data**2, n) / samples
     variance = square - mean**2
     varies = variance > _CONSTANT * square
     scale = np.zeros(n)
-    scale[varies] = 1 / np.sqrt(variance[varies])
-    for start in range(0, n, _BLOCK):
-        rows = slice(start, start + _BLOCK)
-        block = gram[rows]
-        block /= samples
-        block -= np.multiply.outer(mean[rows], mean)
-        block *= np.multiply.outer(scale[rows], scale)
-        np.clip(block, -1, 1, out=block)
-    np.fill_diagonal(gram, varies)
-    return gram
+    scale[varies] = 1 / np.sqrt(samples * variance[varies])
+    # With columns scaled to unit variance, ρ is their Gram matrix less the product of their means.
+    scaled = sparse.csr_matrix((x.data * scale[x.indices], x.indices, x.indptr), shape=x.shape)
+    found = _gram(scaled, np.sqrt(samples) * mean * scale)
+    np.fill_diagonal(found, varies)
+    return found
 
 
 def affinity(correlations) -> np.ndarray:
@@ -71,12 +67,18 @@ def affinity(correlations) -> np.ndarray:
     return found
 
 
-def _gram(columns: sparse.csr_matrix, x: sparse.csr_matrix) -> np.ndarray:
-    """xᵀx as a dense array: blocks on and above the diagonal, mirrored."""
-    n = x.shape[1]
+def _gram(x: sparse.csr_matrix, mean: np.ndarray) -> np.ndarray:
+    """Dot products of the columns of `x`, less those of `mean`, clipped to [−1, 1].
+
+    Blocks on and above the diagonal, the rest mirrored.
+    """
+    n = len(mean)
+    columns = x.T.tocsr()
     gram = np.empty((n, n))
     for start in range(0, n, _BLOCK):
-        stop = min(start + _BLOCK, n)
-        gram[start:stop, start:] = (columns[start:stop] @ x[:, start:]).toarray()
-        gram[stop:, start:stop] = gram[start:stop, stop:].T
+        rows = slice(start, min(start + _BLOCK, n))
+        block = safe_sparse_dot(columns[rows], x[:, start:], dense_output=True)
+        block -= np.multiply.outer(mean[rows], mean[start:])
+        gram[rows, start:] = np.clip(block, -1, 1, out=block)
+        gram[rows.stop :, rows] = gram[rows, rows.stop :].T
     return gram
