@@ -182,7 +182,7 @@ def test_columns_without_variance_are_zero_and_copies_are_one():
 
 
 def test_no_dense_copy_of_samples_times_components():
-    values = sparse.random(40_000, 200, density=0.005, format="csr", rng=np.random.default_rng(0))
+    values = sparse.random(40_000, 200, density=0.005, format="csr", random_state=np.random.default_rng(0))
     tracemalloc.start()
     correlation(values)
     peak = tracemalloc.get_traced_memory()[1]
