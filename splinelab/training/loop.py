@@ -18,7 +18,7 @@ from splinelab.training.evaluation import judge
 from splinelab.training.images import TrainingData, check_fit, resident, training_data
 from splinelab.training.recipe import Recipe
 
-__all__ = ["Fit", "evaluation_steps", "fit"]
+__all__ = ["Fit", "evaluation_steps", "fit", "progress_bar", "resolve_device"]
 
 #: A probe looks at the net (in eval mode, no gradients) and returns a number, or several with their names.
 Probe = Callable[[nn.Module], float | Mapping[str, float]]
@@ -77,7 +77,7 @@ def fit(
     """
     if not isinstance(seed, int) or seed < 0:
         raise InputError(f"seed is {seed!r}; expected a whole number, zero or more")
-    device = _device(device)
+    device = resolve_device(device)
     data = training_data(recipe) if data is None else TrainingData(*data)
     check_fit(recipe, data)
     run = _Run(recipe, seed, data, device, probes or {})
@@ -94,7 +94,7 @@ def fit(
     started, before = time.monotonic(), run.seconds
     if run.step == 0:
         run.evaluate()
-    with _bar(recipe, run.step, progress) as bar:
+    with progress_bar(recipe.steps, run.step, progress) as bar:
         while run.step < recipe.steps:
             run.advance()
             bar.update()
@@ -234,7 +234,7 @@ class _Run:
         self.optimiser.load_state_dict(state["optimiser"])
 
 
-def _device(name: str) -> torch.device:
+def resolve_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -247,7 +247,7 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _bar(recipe: Recipe, initial: int, progress: bool):
+def progress_bar(steps: int, initial: int, progress: bool):
     from tqdm.auto import tqdm
 
-    return tqdm(total=recipe.steps, initial=initial, disable=not progress, unit="step", mininterval=0.5)
+    return tqdm(total=steps, initial=initial, disable=not progress, unit="step", mininterval=0.5)

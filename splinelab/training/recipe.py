@@ -1,14 +1,10 @@
 """Everything that decides how a net is trained, apart from the seed."""
 
-import dataclasses
-import difflib
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
 
 from splinelab import data
-from splinelab.errors import RecipeError
+from splinelab.training.values import Values, check, not_negative, number, positive, positive_whole
 
 __all__ = ["Recipe"]
 
@@ -18,7 +14,7 @@ NETS = ("mlp", "cnn", "residual-cnn")
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Values):
     """How to train a net. Values are checked when the recipe is made; wrong ones raise ``RecipeError``.
 
     dataset: ``"mnist5k"``, ``"digits"`` or ``"mnist-train"`` (its held-out images are MNIST's test set).
@@ -59,13 +55,13 @@ class Recipe:
 
     def __post_init__(self) -> None:
         known = tuple(name for name in data.names() if not name.endswith("-test"))
-        _check(self.dataset in known, "dataset", self.dataset, f"one of {', '.join(known)}")
-        _check(self.loss in LOSSES, "loss", self.loss, f"one of {', '.join(LOSSES)}")
-        _check(self.net in NETS, "net", self.net, f"one of {', '.join(NETS)}")
-        _check(self.dtype in DTYPES, "dtype", self.dtype, f"one of {', '.join(DTYPES)}")
+        check(self.dataset in known, "dataset", self.dataset, f"one of {', '.join(known)}")
+        check(self.loss in LOSSES, "loss", self.loss, f"one of {', '.join(LOSSES)}")
+        check(self.net in NETS, "net", self.net, f"one of {', '.join(NETS)}")
+        check(self.dtype in DTYPES, "dtype", self.dtype, f"one of {', '.join(DTYPES)}")
         sizes = self.sizes
-        _check(
-            isinstance(sizes, list | tuple) and len(sizes) >= 2 and all(map(_positive_whole, sizes)),
+        check(
+            isinstance(sizes, list | tuple) and len(sizes) >= 2 and all(map(positive_whole, sizes)),
             "sizes",
             sizes,
             "at least two positive whole numbers",
@@ -73,18 +69,18 @@ class Recipe:
         object.__setattr__(self, "sizes", tuple(sizes))
         if self.net != "mlp":
             square = math.isqrt(sizes[0]) ** 2 == sizes[0]
-            _check(square, "sizes", sizes, "the pixels of a square image first, such as 784")
+            check(square, "sizes", sizes, "the pixels of a square image first, such as 784")
         if self.net == "residual-cnn":
-            _check(len(sizes) == 2, "sizes", sizes, "two numbers: pixels of an image and classes")
+            check(len(sizes) == 2, "sizes", sizes, "two numbers: pixels of an image and classes")
         for key in ("batch", "steps", "evaluations"):
-            _check(_positive_whole(getattr(self, key)), key, getattr(self, key), "a positive whole number")
-        _check(
-            self.train_images is None or _positive_whole(self.train_images),
+            check(positive_whole(getattr(self, key)), key, getattr(self, key), "a positive whole number")
+        check(
+            self.train_images is None or positive_whole(self.train_images),
             "train_images",
             self.train_images,
             "a positive whole number, or None for all images",
         )
-        _check(
+        check(
             self.train_images is not None or self.dataset == "mnist-train",
             "train_images",
             None,
@@ -92,17 +88,17 @@ class Recipe:
         )
         for key in ("scale", "lr"):
             value = getattr(self, key)
-            _check(_number(value) and value > 0, key, value, "a positive number")
-        _check(self.net == "mlp" or self.scale == 1, "scale", self.scale, f"1 for the net {self.net!r}")
-        _check(
-            _number(self.weight_decay) and self.weight_decay >= 0,
+            check(positive(value), key, value, "a positive number")
+        check(self.net == "mlp" or self.scale == 1, "scale", self.scale, f"1 for the net {self.net!r}")
+        check(
+            not_negative(self.weight_decay),
             "weight_decay",
             self.weight_decay,
             "zero or a positive number",
         )
         threshold = self.decay_from_accuracy
-        _check(
-            threshold is None or (_number(threshold) and 0 < threshold <= 1),
+        check(
+            threshold is None or (number(threshold) and 0 < threshold <= 1),
             "decay_from_accuracy",
             threshold,
             "a number in (0, 1], or None for weight decay from the start",
@@ -114,35 +110,3 @@ class Recipe:
         if self.train_images is None:
             return None
         return self.steps / math.ceil(self.train_images / self.batch)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The recipe that ``to_dict`` wrote; an unknown key raises ``RecipeError`` and names the closest."""
-        known = [item.name for item in dataclasses.fields(cls)]
-        for key in values:
-            if key not in known:
-                close = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
-                hint = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(known)}"
-                raise RecipeError(f"a recipe has no key {key!r}; {hint}")
-        return cls(**values)
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields as JSON-ready values."""
-        return {**dataclasses.asdict(self), "sizes": list(self.sizes)}
-
-    def replace(self, **changes: Any) -> Self:
-        """A copy with some fields changed, checked like any recipe."""
-        return type(self).from_dict({**self.to_dict(), **changes})
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _positive_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _check(holds: bool, key: str, value: Any, expected: str) -> None:
-    if not holds:
-        raise RecipeError(f"recipe: {key} is {value!r}; expected {expected}")

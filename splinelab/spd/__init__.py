@@ -1,0 +1,50 @@
+"""Stochastic parameter decomposition: weights as sums of rank-one components, each used on few inputs."""
+
+from splinelab.spd.components import Decomposition, Matrix
+from splinelab.spd.decompose import SPDFit, attach, decompose
+from splinelab.spd.importance import lower_leaky, upper_leaky
+from splinelab.spd.inputs import SparseFeatures, one_hot
+from splinelab.spd.objective import loss_terms
+from splinelab.spd.recipe import PAPER, Matrices, SPDRecipe, Stage
+from splinelab.spd.reduction import Reduction, reduced
+from splinelab.spd.scores import (
+    ColumnScores,
+    ImportanceErrors,
+    column_scores,
+    dense_errors,
+    exact_features,
+    identity_errors,
+    rounded_error,
+)
+from splinelab.spd.targets import TARGETS, Target, TargetRecipe, target_recipe, train_target
+
+__all__ = [
+    "PAPER",
+    "TARGETS",
+    "ColumnScores",
+    "Decomposition",
+    "ImportanceErrors",
+    "Matrices",
+    "Matrix",
+    "Reduction",
+    "SPDFit",
+    "SPDRecipe",
+    "SparseFeatures",
+    "Stage",
+    "Target",
+    "TargetRecipe",
+    "attach",
+    "column_scores",
+    "decompose",
+    "dense_errors",
+    "exact_features",
+    "identity_errors",
+    "loss_terms",
+    "lower_leaky",
+    "one_hot",
+    "reduced",
+    "rounded_error",
+    "target_recipe",
+    "train_target",
+    "upper_leaky",
+]

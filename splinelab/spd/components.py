@@ -1,0 +1,191 @@
+"""Rank-one components of a net's linear layers, attached without touching the net's code."""
+
+import fnmatch
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from splinelab.errors import InputError
+from splinelab.spd.importance import ScalarGate, VectorGate, lower_leaky
+
+__all__ = ["Decomposition", "Matrix", "matching"]
+
+Mask = torch.Tensor | float
+
+
+class Matrix(nn.Module):
+    """The components of one linear layer: W ≈ Σ_c U_c V_cᵀ, and a gate.
+
+    U: components × outputs. V: components × inputs. penalty: coefficient of the importance penalty.
+    The rows of V start as random unit vectors and U_c = W V_c · inputs / components, so that
+    the sum is W on average over the draw.
+    """
+
+    def __init__(
+        self, weight: torch.Tensor, components: int, gate: str, units: int, *, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.penalty = 0.0
+        inputs = weight.shape[1]
+        directions = torch.randn(components, inputs, generator=generator)
+        directions = directions / directions.norm(dim=1, keepdim=True)
+        self.V = nn.Parameter(directions)
+        self.U = nn.Parameter(directions @ weight.detach().T * (inputs / components))
+        if gate == "scalar":
+            self.gate: nn.Module = ScalarGate(components, units, generator=generator)
+        else:
+            self.gate = VectorGate(inputs, components, units, generator=generator)
+
+    def __len__(self) -> int:
+        return len(self.U)
+
+    @property
+    def total(self) -> torch.Tensor:
+        """Σ_c U_c V_cᵀ, outputs × inputs."""
+        return self.U.T @ self.V
+
+    def raw_importance(self, inputs: torch.Tensor) -> torch.Tensor:
+        """The gate's value before any sigmoid, … × components, from the layer's inputs in the target."""
+        if self.gate.reads == "inputs":
+            return self.gate(inputs)
+        return self.gate(inputs @ self.V.T)
+
+    def keep(self, kept: torch.Tensor) -> None:
+        """Drop all components but those of a boolean mask or index."""
+        self.U = nn.Parameter(self.U.detach()[kept].clone())
+        self.V = nn.Parameter(self.V.detach()[kept].clone())
+        self.gate.keep(kept)
+
+
+class Decomposition(nn.Module):
+    """A frozen net and the components of its decomposed layers.
+
+    net: the target, its parameters frozen.
+    layers: module path → ``Matrix``.
+
+    Inputs are samples × …; importances and masks have one more axis of components at the end of what the
+    layer sees. Every method leaves the net as it found it.
+    """
+
+    def __init__(self, net: nn.Module, layers: Mapping[str, Matrix]) -> None:
+        super().__init__()
+        self.net = net.requires_grad_(False)
+        self._names = tuple(layers)
+        self._matrices = nn.ModuleList(layers.values())
+
+    @property
+    def layers(self) -> dict[str, Matrix]:
+        return dict(zip(self._names, self._matrices, strict=True))
+
+    def linear(self, name: str) -> nn.Linear:
+        """The net's own layer of that name."""
+        return self.net.get_submodule(name)
+
+    def deltas(self) -> dict[str, torch.Tensor]:
+        """Δ = W − Σ_c U_c V_cᵀ of each layer: what the components leave over."""
+        return {name: self.linear(name).weight - matrix.total for name, matrix in self.layers.items()}
+
+    def target(self, x: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """The net's own output, and the inputs of each decomposed layer on the way."""
+        inputs: dict[str, torch.Tensor] = {}
+
+        def recorder(name: str) -> Callable:
+            def record(_, arguments: tuple, __) -> None:
+                if name in inputs:
+                    raise InputError(
+                        f"the layer {name!r} runs twice in one pass; its components would need two masks: "
+                        "give each use a linear layer of its own"
+                    )
+                inputs[name] = arguments[0]
+
+            return record
+
+        with torch.no_grad(), self._hooked({name: recorder(name) for name in self._names}):
+            output = self.net(x)
+        absent = [name for name in self._names if name not in inputs]
+        if absent:
+            raise InputError(f"the layers {', '.join(absent)} did not run on this input; leave them out")
+        return output, inputs
+
+    def raw_importances(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Gate values before the sigmoids, from what ``target`` gives."""
+        return {name: matrix.raw_importance(inputs[name]) for name, matrix in self.layers.items()}
+
+    @torch.no_grad()
+    def importances(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Causal importances in [0, 1], samples × components for each layer."""
+        raw = self.raw_importances(self.target(x)[1])
+        return {name: lower_leaky(value).clamp(min=0) for name, value in raw.items()}
+
+    def masked(
+        self, x: torch.Tensor, masks: Mapping[str, Mask], delta: Mask | Mapping[str, Mask] = 0.0
+    ) -> torch.Tensor:
+        """The net's output with each layer in ``masks`` run as Σ_c m_c U_c V_cᵀ + δ Δ, plus its bias.
+
+        A mask has the shape samples × components, components, or is one number; ``delta`` is the mask of
+        what the components leave over: a number, samples × 1, or one of these per layer. Layers that are not
+        in ``masks`` run as they are.
+        """
+        unknown = sorted(set(masks) - set(self._names))
+        if unknown:
+            raise InputError(
+                f"there is no decomposed layer {unknown[0]!r}; expected one of {', '.join(self._names)}"
+            )
+        layers = self.layers
+        deltas = delta if isinstance(delta, Mapping) else dict.fromkeys(masks, delta)
+        hooks = {name: _replacement(layers[name], mask, deltas[name]) for name, mask in masks.items()}
+        with self._hooked(hooks):
+            return self.net(x)
+
+    def alive(self, x: torch.Tensor, threshold: float = 0.1) -> dict[str, torch.Tensor]:
+        """Which components of each layer have an importance above the threshold on some sample."""
+        return {
+            name: (value > threshold).flatten(0, -2).any(0) for name, value in self.importances(x).items()
+        }
+
+    def keep(self, kept: Mapping[str, torch.Tensor]) -> None:
+        """Drop all components but those of a boolean mask or index per layer, in place."""
+        for name, chosen in kept.items():
+            self.layers[name].keep(chosen)
+
+    @contextmanager
+    def _hooked(self, hooks: Mapping[str, Callable]) -> Iterator[None]:
+        handles = [self.linear(name).register_forward_hook(hook) for name, hook in hooks.items()]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{name}: {len(matrix)}" for name, matrix in self.layers.items())
+        return f"Decomposition({type(self.net).__name__}; components {counts})"
+
+
+def matching(net: nn.Module, patterns: tuple[str, ...]) -> dict[str, int]:
+    """Names of the net's linear layers, each with the index of the first pattern (as in a shell) it matches.
+
+    Raises ``InputError`` where a pattern matches none, and says which layers there are.
+    """
+    linears = [name for name, module in net.named_modules() if isinstance(module, nn.Linear)]
+    found: dict[str, int] = {}
+    for index, pattern in enumerate(patterns):
+        names = [name for name in linears if fnmatch.fnmatchcase(name, pattern)]
+        if not names:
+            there = ", ".join(linears) or "none"
+            raise InputError(f"the pattern {pattern!r} matches no linear layer; the net's are: {there}")
+        for name in names:
+            found.setdefault(name, index)
+    return {name: found[name] for name in linears if name in found}
+
+
+def _replacement(matrix: Matrix, mask: Mask, delta: Mask) -> Callable:
+    def replace(linear: nn.Linear, arguments: tuple, output: torch.Tensor) -> torch.Tensor:
+        # Σ m_c h_c U_c + δ (W − Σ U_c V_cᵀ) a = Σ (m_c − δ) h_c U_c + δ W a: no product with Δ itself, and
+        # the target's exact output where all masks are 1.
+        masked = ((mask - delta) * (arguments[0] @ matrix.V.T)) @ matrix.U + delta * output
+        return masked if linear.bias is None else masked + (1 - delta) * linear.bias
+
+    return replace

@@ -1,0 +1,66 @@
+"""Sparse features: the inputs of the toy models, a function of an explicit generator."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from splinelab.errors import InputError
+from splinelab.training.values import Values, check, not_negative, number, positive_whole
+
+__all__ = ["SparseFeatures", "generator_for", "one_hot"]
+
+
+@dataclass(frozen=True)
+class SparseFeatures(Values):
+    """Samples whose features are each there with a probability, and uniform in [low, high] if so.
+
+    zero_rows: the share of samples that are all zero on purpose. nonzero: whether every other sample has at
+        least one feature: where chance gives none, one is put in, each feature alike.
+    """
+
+    features: int
+    probability: float
+    low: float = 0.0
+    high: float = 1.0
+    nonzero: bool = False
+    zero_rows: float = 0.0
+
+    def __post_init__(self) -> None:
+        check(positive_whole(self.features), "features", self.features, "a positive whole number")
+        for key in ("probability", "zero_rows"):
+            value = getattr(self, key)
+            check(not_negative(value) and value <= 1, key, value, "a number in [0, 1]")
+        check(
+            number(self.low) and number(self.high) and self.low < self.high,
+            "low",
+            self.low,
+            f"a number below high, which is {self.high!r}",
+        )
+
+    def sample(self, count: int, generator: torch.Generator) -> torch.Tensor:
+        """``count`` samples × features on the generator's device."""
+        shape = (count, self.features)
+        options = {"generator": generator, "device": generator.device}
+        there = torch.rand(shape, **options) < self.probability
+        if self.nonzero:
+            chosen = torch.randint(self.features, (count, 1), **options)
+            lone = torch.zeros_like(there).scatter_(1, chosen, True)
+            there = torch.where(there.any(1, keepdim=True), there, lone)
+        values = torch.rand(shape, **options) * (self.high - self.low) + self.low
+        x = values * there
+        x[: round(self.zero_rows * count)] = 0
+        return x
+
+
+def one_hot(features: int, value: float = 0.75) -> torch.Tensor:
+    """Each feature alone at one value: features × features."""
+    if not isinstance(features, int) or features < 1:
+        raise InputError(f"features is {features!r}; expected a positive whole number")
+    return value * torch.eye(features)
+
+
+def generator_for(device: torch.device | str, *seeds: int) -> torch.Generator:
+    """A generator that a list of whole numbers (a seed, a step) decides: no state to keep between steps."""
+    state = int(np.random.SeedSequence(seeds).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    return torch.Generator(device).manual_seed(state)

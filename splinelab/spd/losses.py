@@ -1,0 +1,78 @@
+"""The terms of the loss, each a small pure function (Bushnaq, Braun and Sharkey, 2025, section 2)."""
+
+from collections.abc import Iterable
+
+import torch
+
+__all__ = [
+    "annealed",
+    "faithfulness",
+    "frequency",
+    "reconstruction",
+    "sampled_mask",
+    "smooth_l0",
+    "to_the_power",
+]
+
+# The frequency term counts firings in this many samples, whatever the batch.
+_REFERENCE_BATCH = 1024
+
+
+def faithfulness(differences: Iterable[torch.Tensor]) -> torch.Tensor:
+    """(1/N) Σ ‖W − Σ_c U_c V_cᵀ‖² over all matrices, N their number of weights together.
+
+    >>> faithfulness([torch.tensor([[3.0, 0.0]]), torch.tensor([[1.0, 1.0]])])
+    tensor(2.7500)
+    """
+    differences = list(differences)
+    return sum(delta.square().sum() for delta in differences) / sum(delta.numel() for delta in differences)
+
+
+def reconstruction(output: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
+    """The squared error, averaged over samples and outputs."""
+    return (output - expected).square().mean()
+
+
+def sampled_mask(importance: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    """m = g + (1 − g) r, r uniform in [0, 1): what is unimportant may be there or not.
+
+    >>> sampled_mask(torch.tensor([0.0, 0.5, 1.0]), torch.tensor([0.5, 0.5, 0.5]))
+    tensor([0.5000, 0.7500, 1.0000])
+    """
+    return importance + (1 - importance) * noise
+
+
+def to_the_power(importance: torch.Tensor, p: float) -> torch.Tensor:
+    """Mean over samples of |g|^p for each component: ``samples × components`` to ``components``."""
+    if p == 1:
+        return importance.abs().mean(0)
+    if p == 2:
+        return importance.square().mean(0)
+    # Below p = 1 the slope at 0 has no bound; the shift keeps it finite.
+    return (importance.abs() + 1e-12).pow(p).mean(0)
+
+
+def smooth_l0(importance: torch.Tensor, gamma: float) -> torch.Tensor:
+    """Mean over samples of g² / (g² + γ²): the square for a large γ, a count of firings as γ → 0."""
+    square = importance.square()
+    return (square / (square + gamma**2)).mean(0)
+
+
+def frequency(rates: torch.Tensor) -> torch.Tensor:
+    """f log₂(1 + 1024 f) for each rate f: firing twice as often costs more than twice, so that components
+    share features out instead of joining them.
+
+    >>> frequency(torch.tensor([0.0, 3 / 1024]))
+    tensor([0.0000, 0.0059])
+    """
+    return rates * torch.log2(1 + _REFERENCE_BATCH * rates)
+
+
+def annealed(ends: tuple[float, float], progress: float, *, geometric: bool) -> float:
+    """From ``ends[0]`` at progress 0 to ``ends[1]`` at 1, by equal steps or equal ratios.
+
+    >>> annealed((1.0, 0.01), 0.5, geometric=True)
+    0.1
+    """
+    start, end = ends
+    return start * (end / start) ** progress if geometric else start + (end - start) * progress

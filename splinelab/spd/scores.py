@@ -1,0 +1,151 @@
+"""How near a decomposition comes to mechanisms that are known."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+
+from splinelab.errors import InputError
+from splinelab.spd.components import Decomposition
+
+__all__ = [
+    "ColumnScores",
+    "ImportanceErrors",
+    "column_scores",
+    "dense_errors",
+    "exact_features",
+    "identity_errors",
+    "rounded_error",
+]
+
+ALIVE = 0.1  # importance above which a component takes part
+SURE = 0.9  # importance that a component must reach on its own feature
+
+
+class ColumnScores(NamedTuple):
+    """Over the target's columns: mean max cosine similarity (1 is ideal), mean L2 ratio (1 is ideal)."""
+
+    mmcs: float
+    ml2r: float
+
+
+class ImportanceErrors(NamedTuple):
+    """Entries of an importance matrix that miss the ideal pattern; both 0 for a perfect decomposition.
+
+    missing: entries that should be 1 and are below .9. surplus: entries that should be 0 and are above .1.
+    """
+
+    missing: int
+    surplus: int
+
+
+def column_scores(U, V, weight, directions=None, *, alive=None) -> ColumnScores:
+    """How well single components give the columns of the target's matrix.
+
+    ``U``: components × outputs, ``V``: components × inputs, ``weight``: outputs × inputs. ``directions``
+    (features × inputs, default: the inputs' own axes) are the input directions of the features: the column of
+    feature f is ``weight @ f``, and component c gives U_c (V_c · f). For each column the component with the
+    highest cosine similarity is taken; MMCS is the mean of these cosines, ML2R the mean ratio of that
+    component's column norm to the target's (Bushnaq, Braun and Sharkey, 2025, table 1). For a decoder, whose
+    *outputs* are the features, give ``V, U, weight.T``. ``alive``: boolean per component; others are left
+    out.
+
+    Raises ``InputError`` for shapes that do not fit and where no component is alive.
+    """
+    U, V, weight = (_array(values, name) for values, name in ((U, "U"), (V, "V"), (weight, "weight")))
+    if len(U) != len(V) or weight.shape != (U.shape[1], V.shape[1]):
+        raise InputError(
+            f"U is {U.shape}, V {V.shape}, weight {weight.shape}; expected components × outputs, "
+            "components × inputs, outputs × inputs"
+        )
+    directions = np.eye(V.shape[1]) if directions is None else _array(directions, "directions")
+    if alive is not None:
+        alive = np.asarray(alive, bool)
+        U, V = U[alive], V[alive]
+    if not len(U):
+        raise InputError("no component is alive; expected at least one: lower the importance coefficient")
+    columns = directions @ weight.T  # features × outputs
+    inner = directions @ V.T  # features × components
+    lengths = np.linalg.norm(U, axis=1)
+    expected = np.linalg.norm(columns, axis=1)
+    # The column U_c (V_c · f) points along U_c or against it, by the sign of the inner product.
+    scale = np.maximum(np.outer(expected, lengths), np.finfo(float).tiny)
+    cosines = np.sign(inner) * (columns @ U.T) / scale
+    best = cosines.argmax(1)
+    rows = np.arange(len(best))
+    ratios = np.abs(inner[rows, best]) * lengths[best] / np.maximum(expected, np.finfo(float).tiny)
+    return ColumnScores(float(cosines[rows, best].mean()), float(ratios.mean()))
+
+
+def identity_errors(importance) -> ImportanceErrors:
+    """Errors of ``features × components`` (importances on one-hot inputs) against one component per feature.
+
+    Components are matched to features by the Hungarian method so that the matched importances sum to the
+    most. A feature without a component is missing one (fewer components than features).
+    """
+    importance = _importances(importance)
+    rows, columns = linear_sum_assignment(importance, maximize=True)
+    ideal = np.zeros(importance.shape, bool)
+    ideal[rows, columns] = True
+    return _errors(importance, ideal, absent=len(importance) - len(rows))
+
+
+def dense_errors(importance, count: int) -> ImportanceErrors:
+    """The same against ``count`` components that are important on every sample, and no others.
+
+    These are taken to be the ones of highest mean importance.
+    """
+    importance = _importances(importance)
+    if not isinstance(count, int) or count < 1:
+        raise InputError(f"count is {count!r}; expected a positive whole number of components")
+    order = np.argsort(-importance.mean(0), kind="stable")[:count]
+    ideal = np.zeros(importance.shape, bool)
+    ideal[:, order] = True
+    return _errors(importance, ideal, absent=len(importance) * max(0, count - importance.shape[1]))
+
+
+def exact_features(importances: Mapping[str, object]) -> np.ndarray:
+    """Which features are exact: in every layer one component answers to the feature (importance above .1 on
+    its one-hot input, and at least .9), and answers to no other.
+
+    ``importances``: layer → features × components, each on the same one-hot inputs. Returns a boolean per
+    feature.
+    """
+    if not importances:
+        raise InputError("importances are empty; expected at least one layer")
+    exact = None
+    for values in importances.values():
+        values = _importances(values)
+        answers = values > ALIVE
+        alone = answers & (answers.sum(0) == 1)
+        here = (answers.sum(1) == 1) & alone.any(1) & (values.max(1) >= SURE)
+        exact = here if exact is None else exact & here
+    return exact
+
+
+@torch.no_grad()
+def rounded_error(decomposition: Decomposition, x: torch.Tensor) -> float:
+    """The mean squared error against the target's output with every mask rounded to 0 or 1, and without Δ."""
+    masks = {name: value.round() for name, value in decomposition.importances(x).items()}
+    return float((decomposition.masked(x, masks) - decomposition.target(x)[0]).square().mean())
+
+
+def _errors(importance: np.ndarray, ideal: np.ndarray, absent: int) -> ImportanceErrors:
+    missing = int((importance[ideal] < SURE).sum()) + absent
+    return ImportanceErrors(missing, int((importance[~ideal] > ALIVE).sum()))
+
+
+def _array(values, name: str) -> np.ndarray:
+    values = values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
+    if values.ndim != 2:
+        raise InputError(f"{name} has the shape {values.shape}; expected two axes")
+    return values.astype(np.float64)
+
+
+def _importances(values) -> np.ndarray:
+    values = _array(values, "importance")
+    if not values.size:
+        raise InputError(f"importance has the shape {values.shape}; expected features and components")
+    return values
