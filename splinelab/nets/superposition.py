@@ -32,8 +32,11 @@ class Superposition(nn.Module):
         # Columns of about unit norm, whatever the sizes: weights as small as 1/√features learn slowly.
         scale = (3 * features / hidden) ** 0.5
         self.linear1 = drawn(nn.Linear, features, hidden, generator=generator, scale=scale, bias=False)
-        self.hidden = nn.Sequential(*(nn.Linear(hidden, hidden, bias=False) for _ in range(identities)))
-        self.linear2 = nn.utils.skip_init(nn.Linear, hidden, features)
+        # Without their own first weights: those would draw from the global generator.
+        blank = nn.utils.skip_init
+        layers = (blank(nn.Linear, hidden, hidden, bias=False) for _ in range(identities))
+        self.hidden = nn.Sequential(*layers)
+        self.linear2 = blank(nn.Linear, hidden, features)
         for layer in self.hidden:
             layer.weight.requires_grad_(False).copy_(torch.eye(hidden))
         nn.init.zeros_(self.linear2.bias)

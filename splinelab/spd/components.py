@@ -30,7 +30,7 @@ class Matrix(nn.Module):
         self.penalty = 0.0
         inputs = weight.shape[1]
         directions = torch.randn(components, inputs, generator=generator)
-        directions = directions / directions.norm(dim=1, keepdim=True)
+        directions = (directions / directions.norm(dim=1, keepdim=True)).to(weight.dtype)
         self.V = nn.Parameter(directions)
         self.U = nn.Parameter(directions @ weight.detach().T * (inputs / components))
         if gate == "scalar":

@@ -108,7 +108,8 @@ class _Run:
         self.decomposition.to(device)
         self.step, self.seconds, self.stage, self.stage_start = 0, 0.0, 0, 0
         self.history: dict[str, list] = {}
-        self.judged = recipe.inputs.sample(_JUDGED, generator_for("cpu", seed, 2)).to(device)
+        self.dtype = next(iter(decomposition.layers.values())).U.dtype
+        self.judged = recipe.inputs.sample(_JUDGED, generator_for("cpu", seed, 2)).to(device, self.dtype)
         self._every = max(1, recipe.steps // recipe.evaluations)
         self._losses: list[torch.Tensor] = []
         self._start()
@@ -126,7 +127,7 @@ class _Run:
         for group in self.optimiser.param_groups:
             group["lr"] = _rate(self.now, progress)
         generator = generator_for(self.device, self.seed, 0, self.step)
-        x = self.recipe.inputs.sample(self.recipe.batch, generator)
+        x = self.recipe.inputs.sample(self.recipe.batch, generator).to(self.dtype)
         self.optimiser.zero_grad(set_to_none=True)
         self.terms = loss_terms(self.decomposition, self.recipe, self.now, progress, x, generator)
         loss = sum(self.terms.values())
@@ -166,7 +167,7 @@ class _Run:
         first = self.step - len(self._losses) + 1
         self._losses.clear()
         if not finite.all():
-            bad = [name for name, term in self.terms.items() if not math.isfinite(float(term))]
+            bad = [name for name, term in self.terms.items() if not term.detach().isfinite()]
             raise TrainingError(
                 f"the loss is not finite at step {first + int(finite.int().argmin())} of {self.recipe.steps} "
                 f"(stage {self.stage + 1}, lr {self.now.lr:g}; at step {self.step}: "

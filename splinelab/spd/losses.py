@@ -39,7 +39,7 @@ def sampled_mask(importance: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
     >>> sampled_mask(torch.tensor([0.0, 0.5, 1.0]), torch.tensor([0.5, 0.5, 0.5]))
     tensor([0.5000, 0.7500, 1.0000])
     """
-    return importance + (1 - importance) * noise
+    return torch.addcmul(noise, importance, 1 - noise)  # r + g (1 − r), the same in one kernel
 
 
 def to_the_power(importance: torch.Tensor, p: float) -> torch.Tensor:
@@ -54,8 +54,8 @@ def to_the_power(importance: torch.Tensor, p: float) -> torch.Tensor:
 
 def smooth_l0(importance: torch.Tensor, gamma: float) -> torch.Tensor:
     """Mean over samples of g² / (g² + γ²): the square for a large γ, a count of firings as γ → 0."""
-    square = importance.square()
-    return (square / (square + gamma**2)).mean(0)
+    # As 1 − γ² / (g² + γ²): one division less in the backward pass.
+    return 1 - gamma**2 * (importance.square() + gamma**2).reciprocal().mean(0)
 
 
 def frequency(rates: torch.Tensor) -> torch.Tensor:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import torch
 
-from splinelab.nets.superposition import ResidualMLP
+from splinelab.nets import ResidualMLP
 
 __all__ = ["Reduction", "reduced"]
 

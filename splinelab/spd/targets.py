@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from splinelab.errors import InputError, TrainingError
-from splinelab.nets.superposition import ResidualMLP, Superposition
+from splinelab.nets import ResidualMLP, Superposition
 from splinelab.spd.inputs import SparseFeatures, generator_for
 from splinelab.training.values import Values, check, not_negative, positive, positive_whole
 
