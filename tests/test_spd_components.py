@@ -112,6 +112,30 @@ def test_components_sum_to_the_weights_on_average_over_the_draw():
     assert (total.detach() / 200 - weight).abs().max() < 0.1
 
 
+def test_components_can_start_at_the_layers_inputs():
+    net = nn.Sequential(nn.Linear(4, 6, bias=False), nn.ReLU(), nn.Linear(6, 3)).requires_grad_(False)
+    start = SPDRecipe(
+        inputs=SparseFeatures(4, 0.2),
+        matrices=(Matrices("*", 9, 4, 1.0),),
+        stages=(Stage(3),),
+        start="inputs",
+    )
+    decomposition = attach(net, start, 0)
+    first, second = decomposition.layers.values()
+    torch.testing.assert_close(first.V.norm(dim=1), torch.ones(9))
+    assert (first.V == 0).double().mean() > 0.4 and (first.V >= 0).all()
+    torch.testing.assert_close(second.V, nn.functional.normalize(torch.relu(net[0](first.V))))
+    for matrix, layer in ((first, net[0]), (second, net[2])):
+        # No other factor of U brings the sum nearer to the weights.
+        error = [(factor * matrix.total - layer.weight).square().sum().item() for factor in (0.98, 1, 1.02)]
+        assert error[1] < min(error[0], error[2])
+        torch.testing.assert_close(
+            nn.functional.normalize(matrix.U), nn.functional.normalize(layer.weight @ matrix.V.T, dim=0).T
+        )
+    assert torch.equal(attach(net, start, 0).layers["0"].V, first.V)
+    assert not torch.equal(attach(net, start, 1).layers["0"].V, first.V)
+
+
 # --- running with masks
 
 
@@ -266,6 +290,7 @@ def test_unknown_keys_inside():
         (lambda: recipe("first"), "matrices"),
         (lambda: recipe(Matrices("a", 1, 1, 1.0), gate="mlp"), "gate"),
         (lambda: recipe(Matrices("a", 1, 1, 1.0), batch=0), "batch"),
+        (lambda: recipe(Matrices("a", 1, 1, 1.0), start="data"), "start"),
         (lambda: SparseFeatures(0, 0.5), "features"),
         (lambda: SparseFeatures(3, 1.5), "probability"),
         (lambda: SparseFeatures(3, 0.5, 1.0, 1.0), "low"),

@@ -52,6 +52,19 @@ class Matrix(nn.Module):
             return self.gate(inputs)
         return self.gate(inputs @ self.V.T)
 
+    @torch.no_grad()
+    def start_at(self, inputs: torch.Tensor, weight: torch.Tensor) -> None:
+        """Let V be directions that the layer's inputs (samples × inputs) really take, in their order.
+
+        Rows that are zero are passed over; where there are too few, the rest of V stays random.
+        U_c = s W V_c, one s for all, so that the sum is as near to W as it can be.
+        """
+        lengths = inputs.norm(dim=1)
+        found = (inputs / lengths[:, None])[lengths > 0][: len(self)]
+        self.V[: len(found)] = found
+        self.U.copy_(self.V @ weight.T)
+        self.U.mul_((weight * self.total).sum() / self.total.square().sum())
+
     def keep(self, kept: torch.Tensor) -> None:
         """Drop all components but those of a boolean mask or index."""
         self.U = nn.Parameter(self.U.detach()[kept].clone())

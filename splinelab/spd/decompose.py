@@ -52,7 +52,13 @@ def attach(net: nn.Module, recipe: SPDRecipe, seed: int) -> Decomposition:
         matrix = Matrix(weight, chosen.components, recipe.gate, chosen.gate_units, generator=generator)
         matrix.penalty = chosen.importance
         layers[name] = matrix.to(weight.dtype)
-    return Decomposition(net, layers)
+    decomposition = Decomposition(net, layers)
+    if recipe.start == "inputs":
+        weight = next(iter(layers.values())).U
+        x = recipe.inputs.sample(_JUDGED, generator_for("cpu", seed, 3)).to(weight.dtype)
+        for name, inputs in decomposition.target(x)[1].items():
+            layers[name].start_at(inputs.flatten(0, -2), decomposition.linear(name).weight)
+    return decomposition
 
 
 def decompose(

@@ -9,6 +9,7 @@ __all__ = ["PAPER", "Matrices", "SPDRecipe", "Stage"]
 
 GATES = ("scalar", "vector")
 PENALTIES = ("power", "smooth-l0")
+STARTS = ("random", "inputs")
 SCHEDULES = ("constant", "cosine")
 
 
@@ -94,6 +95,8 @@ class SPDRecipe(Values):
     inputs: what the net is run on. matrices: which layers get how many components.
     gate: ``"scalar"``, an MLP per component on its inner activation, as in the paper, or ``"vector"``, one
         MLP per matrix on the layer's whole input.
+    start: where the V_c begin: ``"random"`` directions, or ``"inputs"``, the layer's own inputs on random
+        samples, which hold few features each (not in the paper).
     delta: whether Δ = W − Σ U_c V_cᵀ takes part as one more component that is never important: its mask is
         uniform in [0, 1) for each sample. Without it the components alone carry the masked net.
     batch: samples per step. stages: one after the other. evaluations: rows in the history, evenly spaced.
@@ -106,6 +109,7 @@ class SPDRecipe(Values):
     matrices: tuple[Matrices, ...]
     stages: tuple[Stage, ...]
     gate: str = "vector"
+    start: str = "random"
     delta: bool = True
     batch: int = 1024
     evaluations: int = 40
@@ -117,6 +121,7 @@ class SPDRecipe(Values):
             object.__setattr__(self, key, tuple(_made(kind, value, key) for value in values))
         object.__setattr__(self, "inputs", _made(SparseFeatures, self.inputs, "inputs"))
         check(self.gate in GATES, "gate", self.gate, f"one of {', '.join(GATES)}")
+        check(self.start in STARTS, "start", self.start, f"one of {', '.join(STARTS)}")
         for key in ("batch", "evaluations"):
             check(positive_whole(getattr(self, key)), key, getattr(self, key), "a positive whole number")
 
