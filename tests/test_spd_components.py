@@ -11,6 +11,7 @@ from torch import nn
 from splinelab.errors import InputError, RecipeError
 from splinelab.nets import ResidualMLP, Superposition
 from splinelab.spd import (
+    OURS,
     PAPER,
     TARGETS,
     Decomposition,
@@ -240,7 +241,7 @@ def test_importances_read_the_targets_activations(gate):
 
 
 def test_recipes_go_to_json_and_back():
-    for item in (*PAPER.values(), recipe(Matrices("a", 1, 2, 0.0))):
+    for item in (*PAPER.values(), *OURS.values(), recipe(Matrices("a", 1, 2, 0.0))):
         assert SPDRecipe.from_dict(json.loads(json.dumps(item.to_dict()))) == item
     for item in TARGETS.values():
         assert TargetRecipe.from_dict(json.loads(json.dumps(item.to_dict()))) == item

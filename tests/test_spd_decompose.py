@@ -146,7 +146,7 @@ def test_nothing_alive():
         matrices=(Matrices("up", 4, 4, 1e6), Matrices("down", 4, 4, 1e6)),
         stages=(Stage(40, lr=0.1), Stage(3, prune=0.0)),
     )
-    with pytest.raises(TrainingError, match=r"no component of up is alive.*step 40.*lower the importance"):
+    with pytest.raises(TrainingError, match=r"no component of up is alive.*lower the importance"):
         decompose(Diagonal(), recipe, 0)
 
 

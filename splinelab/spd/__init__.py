@@ -5,7 +5,7 @@ from splinelab.spd.decompose import SPDFit, attach, decompose
 from splinelab.spd.importance import lower_leaky, upper_leaky
 from splinelab.spd.inputs import SparseFeatures, one_hot
 from splinelab.spd.objective import loss_terms
-from splinelab.spd.recipe import PAPER, Matrices, SPDRecipe, Stage
+from splinelab.spd.recipe import OURS, PAPER, Matrices, SPDRecipe, Stage
 from splinelab.spd.reduction import Reduction, reduced
 from splinelab.spd.scores import (
     ColumnScores,
@@ -19,6 +19,7 @@ from splinelab.spd.scores import (
 from splinelab.spd.targets import TARGETS, Target, TargetRecipe, target_recipe, train_target
 
 __all__ = [
+    "OURS",
     "PAPER",
     "TARGETS",
     "ColumnScores",

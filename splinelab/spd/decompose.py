@@ -15,6 +15,7 @@ from splinelab.errors import InputError, TrainingError
 from splinelab.spd.components import Decomposition, Matrix, matching
 from splinelab.spd.inputs import generator_for
 from splinelab.spd.objective import loss_terms
+from splinelab.spd.pruning import join, survivors
 from splinelab.spd.recipe import SPDRecipe, Stage
 from splinelab.training.checkpoint import load_checkpoint, save_checkpoint
 from splinelab.training.loop import progress_bar, resolve_device
@@ -145,25 +146,13 @@ class _Run:
             self.check_losses()
 
     def _start(self) -> None:
-        """Prune, and a fresh optimiser."""
+        """Prune and join, and a fresh optimiser."""
         if self.now.prune is not None:
-            self.decomposition.keep(self._survivors())
+            self.decomposition.keep(survivors(self.decomposition, self.judged, self.now.prune))
+        if self.now.join is not None:
+            join(self.decomposition, self.judged, self.now.join)
         weights = [weight for weight in self.decomposition.parameters() if weight.requires_grad]
         self.optimiser = torch.optim.Adam(weights, lr=self.now.lr, fused=True)
-
-    def _survivors(self) -> dict[str, torch.Tensor]:
-        kept = {}
-        for name, values in self.decomposition.importances(self.judged).items():
-            values = values.flatten(0, -2)
-            alive = values.amax(0) > 0.1
-            if not alive.any():
-                raise TrainingError(
-                    f"no component of {name} is alive (importance above .1) at step {self.step}, so a prune "
-                    "would leave none: lower the importance coefficient"
-                )
-            mean = values.mean(0)
-            kept[name] = alive & (mean >= self.now.prune * mean[alive].median())
-        return kept
 
     def check_losses(self) -> None:
         """Raise ``TrainingError`` at the first non-finite loss since the last look."""
