@@ -40,6 +40,8 @@ ROOMS = [
     "distances",
     "clustering",
     "polytopes",
+    "spd",
+    "mechanisms",
     "zoo",
     "protocol",
     "claims",
