@@ -19,9 +19,7 @@ def stacked(points, what: str, *, tokens: bool = False) -> torch.Tensor:
         rows = [np.asarray(point.detach().cpu() if torch.is_tensor(point) else point) for point in points]
         shapes = {row.shape for row in rows}
         if len(shapes) > 1:
-            raise InputError(
-                f"{what} must be points of one shape; got {sorted(shapes)}."
-            )
+            raise InputError(f"{what} must be points of one shape; got {sorted(shapes)}.")
         points = torch.as_tensor(np.stack(rows)) if rows else torch.empty(0)
     points = points.detach().cpu()
     points = points if tokens and not points.is_floating_point() else points.to(torch.float64)
