@@ -4,6 +4,7 @@ The source (*spline-clustering-mnist*, Experiment 1) compares Jaccard and Hammin
 codes with L2 and cosine distance on stacked `nn.Linear` outputs. The other comparisons are fair baselines.
 """
 
+import warnings
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -138,7 +139,10 @@ def distance_matrices(
 
 def in_parallel(function: Callable, jobs: Mapping[Hashable, tuple]) -> dict[Hashable, Any]:
     """`function(*arguments)` for every tuple of arguments in `jobs`, in two processes; results by key."""
-    ran = Parallel(n_jobs=2, max_nbytes=None)(delayed(function)(*job) for job in jobs.values())
+    with warnings.catch_warnings():
+        # joblib replaces a process that has grown, loses nothing, and says so at random moments.
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
+        ran = Parallel(n_jobs=2, max_nbytes=None)(delayed(function)(*job) for job in jobs.values())
     return dict(zip(jobs, ran, strict=True))
 
 

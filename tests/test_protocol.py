@@ -1,5 +1,8 @@
 """What chapters share: equal images for all arms, views of a recording, comparisons, intervals of ARI."""
 
+import sys
+import time
+
 import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score, roc_auc_score
@@ -146,3 +149,18 @@ def test_resampled_intervals_cover_images_and_seeds():
     assert ratio == pytest.approx((0.5, 0.5, 0.5))
     with pytest.raises(InputError, match="seeds × images"):
         protocol.resampled(np.mean, values[0])
+
+
+def test_jobs_in_parallel_keep_their_keys_and_say_nothing(recwarn):
+    """joblib replaces a process that has grown by 300 MB, with a warning that no chapter should show."""
+
+    def grow(size: float):
+        vars(sys).setdefault("held", []).append(np.ones(int(size)))  # kept as long as the process
+        time.sleep(1.2)  # joblib looks once a second
+        return size
+
+    jobs = {("small", k): (k,) for k in range(2)} | {("large", k): (5e7,) for k in range(6)}
+    found = protocol.in_parallel(grow, jobs)
+    assert found == {key: value for key, (value,) in jobs.items()}
+    assert list(found) == list(jobs)
+    assert not recwarn.list
