@@ -225,3 +225,19 @@ def test_frames_hold_a_static_picture_and_words(monkeypatch):
 def test_frames_refuse_what_cannot_be_shown(images, labels, description, start, message):
     with pytest.raises(InputError, match=message):
         charts.frames(images, labels, description=description, start=start)
+
+
+def test_every_panel_keeps_its_table_when_a_spec_comes_back_from_a_file():
+    """nbformat sorts keys, so that data-10 comes before data-2; the page tidies the spec once more."""
+    panels = [
+        alt.Chart(pd.DataFrame({"x": [number], "panel": [f"panel {number}"]}))
+        .mark_point()
+        .encode(x="x:Q")
+        .properties(title=f"panel {number}")
+        for number in range(13)
+    ]
+    spec = renderer.tidy(charts.describe(alt.hconcat(*panels), "Thirteen panels").to_dict())
+    spec = json.loads(json.dumps(spec, sort_keys=True))
+    for seen in (spec, renderer.tidy(spec)):
+        for panel in seen["hconcat"]:
+            assert panel["title"] in seen["datasets"][panel["data"]["name"]]

@@ -117,8 +117,10 @@ def tidy(spec: dict) -> dict:
         for name, rows in spec.pop("datasets", {}).items()
     }
     text = json.dumps(_inline(spec), allow_nan=False)
-    for index, name in enumerate(datasets):
-        text = text.replace(json.dumps(name), f'"data-{index}"')
+    numbers = {json.dumps(name): index for index, name in enumerate(datasets)}
+    if numbers:  # all at once: a spec that comes back from a file has such names already, in another order
+        names = "|".join(map(re.escape, numbers))
+        text = re.sub(names, lambda found: f'"data-{numbers[found[0]]}"', text)
     counts: dict[str, int] = {}
     for old, kind in dict.fromkeys(re.findall(r'"name": "((param|view)_[0-9a-f][0-9a-f_]*)"', text)):
         text = re.sub(rf"\b{old}(?![0-9a-f_])", f"{kind}_s{counts.get(kind, 0)}", text)
