@@ -92,7 +92,9 @@ def fifths(
             x=alt.X(
                 "place:Q", title="way", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(values=[0, 0.5, 1])
             ),
-            color=alt.Color("pairs:N", title="images of", scale=kinds, legend=alt.Legend(orient="top")),
+            color=alt.Color(
+                "pairs:N", title="images of", scale=kinds, legend=alt.Legend(orient="top", symbolOpacity=1)
+            ),
         )
         band = base.mark_area(opacity=0.22).encode(
             y=alt.Y("low:Q", title=title if layer in layers[::columns] else None, scale=alt.Scale(zero=True)),
@@ -132,6 +134,7 @@ def ratios(table: pd.DataFrame, *, null: float = 1.0, title: str, description: s
         "net:N",
         title=None,
         scale=alt.Scale(domain=words, range=[BLUE, GREY, VERMILION, ORANGE][: len(words)]),
+        legend=alt.Legend(orient="top"),
     )
     base = alt.Chart(table).encode(
         y=alt.Y("case:N", title=None, sort=order(table, "case")),

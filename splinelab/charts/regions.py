@@ -76,7 +76,7 @@ def explorer(
                 *_per_cent("monosemantic", "noise"),
             ],
         )
-        .properties(width=230, height=270)
+        .properties(width=205, height=270)
     )
     names = [*map(str, range(1, 1 + max(int(c) for c in counts["cluster"] if c != NOISE))), NOISE]
     heat = (
@@ -88,12 +88,19 @@ def explorer(
                 "digit:O", title="digit", axis=alt.Axis(labelAngle=0), scale=alt.Scale(domain=list(range(10)))
             ),
             y=alt.Y("cluster:N", title="cluster (hover)", sort=names),
-            color=alt.Color("images:Q", title="images", scale=alt.Scale(type="sqrt", scheme="blues")),
+            color=alt.Color(
+                "images:Q",
+                title="images",
+                scale=alt.Scale(type="sqrt", scheme="blues"),
+                legend=alt.Legend(
+                    orient="bottom", gradientLength=180
+                ),  # at the side the pictures are cut off
+            ),
             stroke=alt.condition(hover, alt.value(ORANGE), alt.value(None)),
             tooltip=["cluster:N", "digit:O", "images:Q"],
         )
         .add_params(hover)
-        .properties(width=190, height=270)
+        .properties(width=180, height=270)
     )
     images = (
         alt.Chart(by_run(members))
