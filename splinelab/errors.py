@@ -3,6 +3,9 @@
 Each message says what was given, what was expected and what to do.
 """
 
+import difflib
+from collections.abc import Iterable
+
 __all__ = [
     "ClaimError",
     "DataError",
@@ -13,6 +16,7 @@ __all__ = [
     "UnsupportedOperationError",
     "VerificationError",
     "ZooError",
+    "closest",
 ]
 
 
@@ -50,3 +54,14 @@ class ZooError(SplinelabError):
 
 class ClaimError(SplinelabError):
     """The ledger and a measurement do not fit together."""
+
+
+def closest(name: object, known: Iterable[str]) -> str:
+    """The hint for an unknown name: ``"did you mean 'GA-mse'? "``, or nothing where none is near.
+
+    >>> closest("ga-mze", ["GA-mse", "GB-mse"]), closest("?", ["GA-mse"])
+    ("did you mean 'GA-mse'? ", '')
+    """
+    folded = {key.lower(): key for key in known}
+    found = difflib.get_close_matches(str(name).lower(), folded, n=1, cutoff=0.5)
+    return f"did you mean {folded[found[0]]!r}? " if found else ""

@@ -495,20 +495,20 @@ def test_resume_in_pieces_equals_one_run(base, tmp_path):
 
 def stopped_at(recipe, parts, stop, path, error):
     """Train until the checkpoint of step ``stop`` is written, then fail."""
-    from splinelab.training import loop
+    from splinelab.training import run
 
-    original = loop.save_checkpoint
+    original = run.save_checkpoint
 
     def save(where, state):
         original(where, state)
         if state["step"] == stop:
             raise error
 
-    loop.save_checkpoint = save
+    run.save_checkpoint = save
     try:
         fit(recipe, 1, data=parts, checkpoint=path, checkpoint_every=1)
     finally:
-        loop.save_checkpoint = original
+        run.save_checkpoint = original
 
 
 @pytest.mark.parametrize("change", ["seed", "recipe", "data", "probes"])

@@ -1,12 +1,10 @@
 """The rest of a network: what it does to the activations of one of its layers."""
 
-import difflib
-
 import numpy as np
 import torch
 from torch import nn
 
-from splinelab.errors import InputError
+from splinelab.errors import InputError, closest
 
 __all__ = ["Rest", "from_layer"]
 
@@ -48,8 +46,7 @@ class Rest(nn.Module):
         modules = dict(model.named_modules())
         if layer not in modules or not layer:
             names = [name for name in modules if name]
-            close = difflib.get_close_matches(str(layer), names, n=1, cutoff=0.4)
-            hint = f"did you mean {close[0]!r}?" if close else f"It has {', '.join(names)}."
+            hint = closest(layer, names).strip() or f"It has {', '.join(names)}."
             raise InputError(f"The model has no layer {layer!r}; {hint}")
         self.model, self.layer = model, layer
         example = _tensor(example)[:1]

@@ -2,7 +2,6 @@
 
 import math
 import os
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -11,19 +10,16 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from splinelab.errors import InputError, TrainingError
 from splinelab.training.building import build
-from splinelab.training.checkpoint import load_checkpoint, save_checkpoint
 from splinelab.training.evaluation import judge
 from splinelab.training.images import TrainingData, check_fit, resident, training_data
 from splinelab.training.recipe import Recipe
+from splinelab.training.run import Run, check_seed, resolve_device
 
-__all__ = ["Fit", "evaluation_steps", "fit", "progress_bar", "resolve_device"]
+__all__ = ["Fit", "evaluation_steps", "fit"]
 
 #: A probe looks at the net (in eval mode, no gradients) and returns a number, or several with their names.
 Probe = Callable[[nn.Module], float | Mapping[str, float]]
-
-_LOSS_BLOCK = 25  # steps between looks at the losses: on a GPU each look waits for the queue
 
 
 @dataclass(frozen=True)
@@ -75,8 +71,7 @@ def fit(
     Raises ``InputError`` for an absent device, ``RecipeError`` where net and images do not fit, and
     ``TrainingError`` for a non-finite loss or an unfit checkpoint.
     """
-    if not isinstance(seed, int) or seed < 0:
-        raise InputError(f"seed is {seed!r}; expected a whole number, zero or more")
+    check_seed(seed)
     device = resolve_device(device)
     data = training_data(recipe) if data is None else TrainingData(*data)
     check_fit(recipe, data)
@@ -88,32 +83,17 @@ def fit(
         "heldout": data.heldout.checksum,
         "probes": sorted(probes or {}),
     }
-    if checkpoint is not None and (state := load_checkpoint(checkpoint, identity)) is not None:
-        run.restore(state)
-    due = set(evaluation_steps(recipe.steps, recipe.evaluations))
-    started, before = time.monotonic(), run.seconds
-    if run.step == 0:
-        run.evaluate()
-    with progress_bar(recipe.steps, run.step, progress) as bar:
-        while run.step < recipe.steps:
-            run.advance()
-            bar.update()
-            switched = run.maybe_switch()
-            if switched or run.step in due:
-                run.evaluate()
-                bar.set_postfix_str(run.summary())
-            run.seconds = before + time.monotonic() - started
-            if checkpoint is not None and run.step % checkpoint_every == 0:
-                run.check_losses()
-                save_checkpoint(checkpoint, {"identity": identity, **run.state()})
-    net = run.net.cpu().eval()
-    return Fit(net, run.history, run.snapshots, run.switch_step, run.seconds)
+    run.go(identity, checkpoint, checkpoint_every, progress)
+    return Fit(run.net.cpu().eval(), run.history, run.snapshots, run.switch_step, run.seconds)
 
 
-class _Run:
-    """The state of a run: everything that a checkpoint must hold."""
+class _Run(Run):
+    """A net, its images and its optimiser."""
+
+    KEPT = ("switch_step", "snapshots")
 
     def __init__(self, recipe: Recipe, seed: int, data: TrainingData, device: torch.device, probes) -> None:
+        super().__init__(recipe.steps)
         self.recipe, self.seed, self.device, self.probes = recipe, seed, device, probes
         dtype = getattr(torch, recipe.dtype)
         self.train = resident(data.train, dtype, device)
@@ -132,14 +112,12 @@ class _Run:
             fused=True,  # one kernel for all parameters: a fifth off the step on a CPU
         )
         self.epoch_steps = math.ceil(len(labels) / recipe.batch)
-        self.step, self.seconds, self.switch_step = 0, 0.0, None
-        self.history: dict[str, list] = {}
+        self.switch_step: int | None = None
         self.snapshots: dict[str, dict[str, torch.Tensor]] = {}
         self._epoch, self._order = -1, None
-        self._losses: list[torch.Tensor] = []
+        self._due = set(evaluation_steps(recipe.steps, recipe.evaluations))
 
-    def advance(self) -> None:
-        """One optimiser step."""
+    def advance(self) -> torch.Tensor:
         epoch, position = divmod(self.step, self.epoch_steps)
         if epoch != self._epoch:
             # The order is a function of seed and epoch, so a resumed run needs no generator state.
@@ -151,43 +129,32 @@ class _Run:
         loss = self.loss(output, self.targets.index_select(0, batch))
         loss.backward()
         self.optimiser.step()
-        self.step += 1
-        self._losses.append(loss.detach())
-        if len(self._losses) == _LOSS_BLOCK:
-            self.check_losses()
+        return loss.detach()
 
-    def check_losses(self) -> None:
-        """Raise ``TrainingError`` at the first non-finite loss since the last look."""
-        if not self._losses:
-            return
-        finite = torch.stack(self._losses).isfinite().cpu()
-        first = self.step - len(self._losses) + 1
-        self._losses.clear()
-        if not finite.all():
-            raise TrainingError(
-                f"the loss is not finite at step {first + int(finite.int().argmin())} of {self.recipe.steps} "
-                f"(lr {self.recipe.lr:g}, scale {self.recipe.scale:g}, {self.recipe.loss}): "
-                "lower lr (by 3 to 10 times), or scale, or train in float64"
-            )
+    def advice(self) -> str:
+        return (
+            f"(lr {self.recipe.lr:g}, scale {self.recipe.scale:g}, {self.recipe.loss}): "
+            "lower lr (by 3 to 10 times), or scale, or train in float64"
+        )
 
-    def maybe_switch(self) -> bool:
-        """Turn weight decay on once the training images are learnt; True at that step only."""
+    def after_step(self) -> None:
+        """Turn weight decay on once the training images are learnt."""
         threshold = self.recipe.decay_from_accuracy
         if threshold is None or self.switch_step is not None or self.step % self.epoch_steps:
-            return False
+            return
         if judge(self.net, *self.train, self.recipe.loss)[1] < threshold:
-            return False
+            return
         self.switch_step = self.step
         self.snapshots["memorised"] = {
             name: value.detach().cpu().clone() for name, value in self.net.state_dict().items()
         }
         for group in self.optimiser.param_groups:
             group["weight_decay"] = self.recipe.weight_decay
-        return True
 
-    def evaluate(self) -> None:
-        """Add a row to the history."""
-        self.check_losses()
+    def due(self) -> bool:
+        return self.step in self._due or self.step == self.switch_step
+
+    def row(self) -> dict[str, float]:
         self.net.eval()
         train_loss, train_accuracy = judge(self.net, *self.train, self.recipe.loss)
         row: dict[str, float] = {
@@ -205,49 +172,15 @@ class _Run:
                 value = probe(self.net)
                 row.update(value if isinstance(value, Mapping) else {name: value})
         self.net.train()
-        for name, value in row.items():
-            # Plain numbers only: checkpoints load with weights_only=True.
-            self.history.setdefault(name, []).append(value if isinstance(value, int) else float(value))
+        return row
 
     def summary(self) -> str:
-        """The latest row, for the progress bar."""
         last = {name: column[-1] for name, column in self.history.items()}
         return f"train {last['train_accuracy']:.3f}, held out {last['heldout_accuracy']:.3f}"
 
-    def state(self) -> dict:
-        """What a checkpoint holds beside the identity of the run."""
-        return {
-            "step": self.step,
-            "seconds": self.seconds,
-            "switch_step": self.switch_step,
-            "history": self.history,
-            "snapshots": self.snapshots,
-            "model": self.net.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-        }
+    def tensors(self) -> dict:
+        return {"model": self.net.state_dict(), "optimiser": self.optimiser.state_dict()}
 
-    def restore(self, state: dict) -> None:
-        """Continue from ``state``."""
-        for name in ("step", "seconds", "switch_step", "history", "snapshots"):
-            setattr(self, name, state[name])
+    def restore(self, state: Mapping) -> None:
         self.net.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
-
-
-def resolve_device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise InputError(f"device is {name!r}; expected 'cpu' or 'cuda'") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(
-            f"device {name!r} was asked for, but torch {torch.__version__} finds no CUDA device here; "
-            "use device='cpu', or install a CUDA build of torch"
-        )
-    return device
-
-
-def progress_bar(steps: int, initial: int, progress: bool):
-    from tqdm.auto import tqdm
-
-    return tqdm(total=steps, initial=initial, disable=not progress, unit="step", mininterval=0.5)

@@ -1,12 +1,11 @@
 """What every frozen recipe shares: known keys, checked values, plain copies."""
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Mapping
 from typing import Any, Self
 
-from splinelab.errors import RecipeError
+from splinelab.errors import RecipeError, closest
 
 __all__ = ["Values", "check", "not_negative", "number", "positive", "positive_whole"]
 
@@ -20,8 +19,7 @@ class Values:
         known = [item.name for item in dataclasses.fields(cls)]
         for key in values:
             if key not in known:
-                close = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
-                hint = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(known)}"
+                hint = closest(key, known).strip() or f"expected one of {', '.join(known)}"
                 raise RecipeError(f"a recipe has no key {key!r}; {hint}")
         return cls(**values)
 

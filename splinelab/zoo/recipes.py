@@ -1,10 +1,9 @@
 """What is in the zoo: each entry's name, recipe and seeds."""
 
-import difflib
 from dataclasses import dataclass
 
 from splinelab import data
-from splinelab.errors import ZooError
+from splinelab.errors import ZooError, closest
 from splinelab.training import Recipe
 
 __all__ = ["Entry", "entries", "entry", "recipe", "seeds"]
@@ -136,9 +135,7 @@ def entry(name: str) -> Entry:
     """The entry called ``name``; an unknown name raises ``ZooError`` and names the closest."""
     known = entries()
     if name not in known:
-        folded = {key.lower(): key for key in known}
-        close = difflib.get_close_matches(str(name).lower(), folded, n=1, cutoff=0.4)
-        hint = f"did you mean {folded[close[0]]!r}? " if close else ""
+        hint = closest(name, known)
         raise ZooError(f"the zoo has no entry {name!r}; {hint}It has {', '.join(known)}")
     return known[name]
 

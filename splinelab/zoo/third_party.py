@@ -1,6 +1,5 @@
 """Nets that others trained and published. They never ship: they are read where they are, or downloaded."""
 
-import difflib
 import io
 from dataclasses import dataclass
 
@@ -8,7 +7,7 @@ import torch
 from torch import nn
 
 from splinelab.data.published import Published, at_hand, data_folder, read, verified
-from splinelab.errors import ZooError
+from splinelab.errors import ZooError, closest
 from splinelab.nets import resnet_cifar
 
 __all__ = ["pretrained", "pretrained_at_hand"]
@@ -91,7 +90,6 @@ def _content(found: _Weights) -> bytes:
 
 def _entry(name: str) -> _Weights:
     if name not in _WEIGHTS:
-        close = difflib.get_close_matches(str(name).lower(), _WEIGHTS, n=1, cutoff=0.4)
-        hint = f"did you mean {close[0]!r}? " if close else ""
+        hint = closest(name, _WEIGHTS)
         raise ZooError(f"there is no pretrained net {name!r}; {hint}There are {', '.join(_WEIGHTS)}")
     return _WEIGHTS[name]
