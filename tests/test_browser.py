@@ -139,7 +139,9 @@ def test_page_is_whole(browser, site, page, mode, size):
     for event in requests(browser):
         if event["method"] == "Network.requestWillBeSent":
             address = event["params"]["request"]["url"]
-            assert address.startswith((site, "data:", "blob:", "about:", "chrome:")), address
+            assert address.startswith((site, "data:", "blob:", "about:", "chrome:", "chrome-untrusted:")), (
+                address
+            )
         elif event["method"] == "Network.responseReceived":
             response = event["params"]["response"]
             assert response["status"] < 400, response["url"]

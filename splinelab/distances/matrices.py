@@ -57,6 +57,8 @@ def pairwise(a, b=None, metric="jaccard", *, backend=None, device="cpu"):
                 out[rows, cols] = k.block(rows, cols).cpu()
         if b is None:  # the part left of the diagonal block was computed above it
             out[rows.stop :, rows] = out[rows, rows.stop :].T
+            square = out[rows, rows]  # a matrix product may round its two halves differently
+            square.copy_(square.triu() + square.triu(1).T)
     return out.numpy()
 
 
