@@ -1,4 +1,4 @@
-"""The command line: ``python -m splinelab train | zoo | claims``."""
+"""The command line: ``python -m splinelab train | decompose | zoo | claims``."""
 
 import argparse
 import sys
@@ -31,6 +31,13 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--out", default="zoo", metavar="DIR", help="where weights and card go (default: zoo)")
     train.set_defaults(run=_train)
 
+    decompose = commands.add_parser("decompose", help="train a toy model and decompose it by our recipe")
+    decompose.add_argument("name", help="a toy model, such as TMS-40-10 or MLP-2")
+    decompose.add_argument("--seed", type=int, default=0)
+    decompose.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+    decompose.add_argument("--out", default="zoo", metavar="DIR", help="where it goes (default: zoo)")
+    decompose.set_defaults(run=_decompose)
+
     zoo = commands.add_parser("zoo", help="list the nets that ship with the book")
     zoo.set_defaults(run=_zoo)
 
@@ -53,6 +60,19 @@ def _train(args: argparse.Namespace) -> None:
             f"{path}: train {metrics['train_accuracy']:.4f}, held out {metrics['heldout_accuracy']:.4f}, "
             f"{found['seconds']:.0f} s"
         )
+
+
+def _decompose(args: argparse.Namespace) -> None:
+    from splinelab import zoo
+
+    path = zoo.decompose(args.name, args.seed, device=args.device, folder=args.out)
+    found = zoo.decomposition_card(args.name, args.seed, folder=args.out)
+    layers = found["metrics"]["layers"]
+    alive = ", ".join(
+        f"{layer} {alive} of {expected}"
+        for layer, alive, expected in zip(layers["layer"], layers["alive"], layers["expected"], strict=True)
+    )
+    print(f"{path}: alive {alive}; {found['seconds']:.0f} s")
 
 
 def _name_and_seed(path) -> tuple[str, int]:

@@ -27,6 +27,7 @@ from splinelab.spd import (
     target_recipe,
     train_target,
 )
+from splinelab.spd.inputs import generator_for
 from splinelab.spd.targets import truth
 
 
@@ -49,7 +50,8 @@ class Odd(nn.Module):
 
 
 def recipe(*matrices, **options):
-    return SPDRecipe(inputs=SparseFeatures(4, 0.5), matrices=matrices, stages=(Stage(3),), **options)
+    options = {"stages": (Stage(3),), **options}
+    return SPDRecipe(inputs=SparseFeatures(4, 0.5), matrices=matrices, **options)
 
 
 def svd(weight):
@@ -123,9 +125,17 @@ def test_components_can_start_at_the_layers_inputs():
     )
     decomposition = attach(net, start, 0)
     first, second = decomposition.layers.values()
-    torch.testing.assert_close(first.V.norm(dim=1), torch.ones(9))
-    assert (first.V == 0).double().mean() > 0.4 and (first.V >= 0).all()
-    torch.testing.assert_close(second.V, nn.functional.normalize(torch.relu(net[0](first.V))))
+    x = start.inputs.sample(4096, generator_for("cpu", 0, 3))
+    for matrix, inputs in ((first, x), (second, torch.relu(net[0](x)))):
+        inputs = inputs[inputs.norm(dim=1) > 0]
+        inputs = (inputs / inputs.norm(dim=1, keepdim=True)).numpy()
+        V = matrix.V.detach().numpy()
+        np.testing.assert_allclose(V[0], inputs[0], atol=1e-6)
+        for place in range(1, 9):  # farthest first: none of the samples is farther from those taken
+            np.testing.assert_allclose(
+                (V @ V.T)[place, :place].max(), (inputs @ V[:place].T).max(1).min(), atol=1e-6
+            )
+            assert (inputs @ V[place]).max() == pytest.approx(1, abs=1e-6)
     for matrix, layer in ((first, net[0]), (second, net[2])):
         # No other factor of U brings the sum nearer to the weights.
         error = [(factor * matrix.total - layer.weight).square().sum().item() for factor in (0.98, 1, 1.02)]
@@ -287,6 +297,13 @@ def test_unknown_keys_inside():
         (lambda: Stage(1, sharpness=(1.0, 0.0)), "sharpness"),
         (lambda: Stage(1, still_rows=1.5), "still_rows"),
         (lambda: Stage(1, prune=-1), "prune"),
+        (lambda: Stage(1, prune=(0.1, -1)), "prune"),
+        (lambda: Stage(1, importance=()), "importance"),
+        (lambda: Stage(1, importance=None), "importance"),
+        (lambda: Stage(1, even=1), "even"),
+        (lambda: Stage(1, local=-1.0), "local"),
+        (lambda: recipe(Matrices("a", 1, 1, 1.0), stages=(Stage(1, prune=(0.1, 0.2)),)), "prune"),
+        (lambda: recipe(Matrices("a", 1, 1, 1.0), stages=(Stage(1, local=1.0),), delta=False), "delta"),
         (lambda: recipe(), "matrices"),
         (lambda: recipe("first"), "matrices"),
         (lambda: recipe(Matrices("a", 1, 1, 1.0), gate="mlp"), "gate"),

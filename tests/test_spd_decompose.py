@@ -79,6 +79,7 @@ def test_history(found):
         "together",
         "layerwise",
         "subset",
+        "local",
         "alive:up",
         "alive:down",
     ]

@@ -59,6 +59,7 @@ GRADIENT_CASES = {
     "frequency": lambda g: losses.frequency(g.mean(0)).sum(),
     "faithfulness": lambda g: losses.faithfulness([g - 1, 2 * g]),
     "reconstruction": lambda g: losses.reconstruction(g, torch.ones_like(g)),
+    "local": lambda g: losses.local(g, g[:3, :2] + 1, 2 * g[:, :2], g[:, :2] > 0.4),
     "mask": lambda g: losses.sampled_mask(g, torch.full_like(g, 0.3)).sum(),
 }
 
@@ -82,6 +83,20 @@ def test_terms_by_hand():
     misses = [torch.tensor([[1.0, 1.0], [0.0, 0.0]]), torch.tensor([[2.0, -2.0]])]
     assert losses.faithfulness(misses).item() == pytest.approx(10 / 6)
     assert losses.reconstruction(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 4.0]])).item() == 2.5
+
+
+def test_local_loss_is_the_mean_over_masks():
+    """Against 200,000 drawn masks, of the error of the neurons that the target has on."""
+    generator = torch.Generator().manual_seed(0)
+    h, U = torch.randn(5, 3, generator=generator), torch.randn(3, 4, generator=generator)
+    g, left = torch.rand(5, 3, generator=generator), torch.randn(5, 4, generator=generator)
+    on = torch.rand(5, 4, generator=generator) < 0.5
+    r = torch.rand(200_000, 5, 3, generator=generator)
+    rest = torch.rand(200_000, 5, 1, generator=generator)
+    # The target's value is all components and Δ at mask 1; the masked one falls short of it.
+    short = ((1 - losses.sampled_mask(g, r)) * h) @ U + (1 - rest) * left
+    drawn = (on * short.square()).sum(-1).mean()
+    assert losses.local((1 - g) * h, U, left, on).item() == pytest.approx(drawn.item(), rel=0.005)
 
 
 def test_a_power_below_one_has_a_finite_slope_at_zero():
@@ -206,7 +221,10 @@ def plain_terms(decomposition, recipe, stage, sharpness, x, generator):
             else:
                 f = (g**2 / (g**2 + sharpness**2)).mean()
             f = f + stage.frequency * f * torch.log2(1 + 1024 * f)
-            penalty = penalty + stage.importance * coefficient * f
+            factor = (
+                stage.importance[int(name) // 2] if isinstance(stage.importance, tuple) else stage.importance
+            )
+            penalty = penalty + factor * coefficient * f
     misses = sum(
         (decomposition.linear(name).weight - matrices[name].U.T @ matrices[name].V).square().sum()
         for name in matrices
@@ -227,7 +245,12 @@ def plain_terms(decomposition, recipe, stage, sharpness, x, generator):
         (Stage(5, layerwise=0.5, faithfulness=3.0, sharpness=(2.0, 1.0)), 1.5),
         (
             Stage(
-                5, penalty="smooth-l0", sharpness=(1.0, 0.01), frequency=0.5, importance=2.0, still_rows=0.25
+                5,
+                penalty="smooth-l0",
+                sharpness=(1.0, 0.01),
+                frequency=0.5,
+                importance=(2.0, 3.0),
+                still_rows=0.25,
             ),
             0.1,
         ),
@@ -250,6 +273,39 @@ def test_loss_and_its_gradient_against_plain_loops(gate, delta, stage, sharpness
     theirs = torch.autograd.grad(sum(expected.values()), weights)
     for a, b in zip(mine, theirs, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-12)
+
+
+def test_local_loss_of_a_step():
+    """Only the matrix that asks for it, its Δ and bias included, and only where the target is above 0."""
+    matrices = (Matrices("0", 4, 5, 0.1, local=0.3), Matrices("2", 6, 5, 0.2))
+    recipe = tiny(matrices=matrices, stages=(Stage(5, local=2.0),))
+    decomposition = attach(net(), recipe, 3)
+    x = recipe.inputs.sample(8, torch.Generator().manual_seed(5)).double()
+    terms = loss_terms(decomposition, recipe, recipe.stages[0], 0.5, x, torch.Generator())
+    matrix, linear = decomposition.layers["0"], decomposition.linear("0")
+    g, h = lower_leaky(matrix.raw_importance(x)), x @ matrix.V.T
+    left = x @ (linear.weight - matrix.total).T
+    expected = 0.6 * losses.local((1 - g) * h, matrix.U, left, linear(x) > 0)
+    torch.testing.assert_close(terms["local"], expected)
+
+
+def test_a_stage_of_faithfulness_alone_runs_nothing():
+    recipe = tiny(stages=(Stage(5, importance=0.0, together=0.0),))
+    decomposition = attach(net(), recipe, 3)
+    decomposition.net.forward = None
+    terms = loss_terms(decomposition, recipe, recipe.stages[0], 0.5, None, None)
+    assert set(terms) == {"faithfulness"}
+
+
+def test_an_even_gate_sees_no_sign():
+    x = torch.randn(7, 3, generator=torch.Generator().manual_seed(1)).double()
+    for kind in ("scalar", "vector"):
+        matrix = attach(net(), tiny(gate=kind), 3).layers["0"]
+        plain, mirrored = matrix.raw_importance(x), matrix.raw_importance(-x)
+        assert not torch.allclose(plain, mirrored)
+        matrix.even = True
+        torch.testing.assert_close(matrix.raw_importance(x), torch.maximum(plain, mirrored))
+        torch.testing.assert_close(matrix.raw_importance(-x), matrix.raw_importance(x))
 
 
 def test_a_subset_is_one_of_the_subsets():

@@ -42,6 +42,8 @@ def test_survivors_are_alive_and_frequent():
     assert survivors(decomposition, features(), 0.0)["0"].tolist() == [True, True, True, False, False]
     assert survivors(decomposition, features(), 0.1)["0"].tolist() == [True, True, True, False, False]
     assert survivors(decomposition, features(), 0.3)["0"].tolist() == [True, False, True, False, False]
+    one, several = (survivors(decomposition, features(), share)["0"] for share in (0.3, (0.3, 9.0)))
+    assert torch.equal(one, several)
     with pytest.raises(TrainingError, match=r"no component of 0 is alive.*lower the importance"):
         survivors(planted(np.zeros((4, 2)), np.ones((2, 3)), np.ones((2, 4))), features(), 0.0)
 

@@ -16,6 +16,7 @@ from splinelab.mechanisms.estimator import (
     ThresholdComponents,
 )
 from splinelab.mechanisms.graph import Graph, neighbour_graph
+from splinelab.mechanisms.known import Known, known_mechanisms
 from splinelab.mechanisms.matching import matched_sets
 from splinelab.mechanisms.profiles import Profiles
 from splinelab.mechanisms.scores import (
@@ -36,6 +37,7 @@ __all__ = [
     "Gap",
     "Graph",
     "HdbscanMechanisms",
+    "Known",
     "PaperSpectral",
     "Profiles",
     "Recovery",
@@ -51,6 +53,7 @@ __all__ = [
     "damage_of",
     "eigengap",
     "exact_groups",
+    "known_mechanisms",
     "laplacian_spectrum",
     "layer_span",
     "matched_sets",

@@ -18,7 +18,8 @@ Mask = torch.Tensor | float
 class Matrix(nn.Module):
     """The components of one linear layer: W ≈ Σ_c U_c V_cᵀ, and a gate.
 
-    U: components × outputs. V: components × inputs. penalty: coefficient of the importance penalty.
+    U: components × outputs. V: components × inputs. group: which of the recipe's ``matrices`` it belongs to,
+    penalty and local: their coefficients. even: whether the gate sees an input and its negative as one.
     The rows of V start as random unit vectors and U_c = W V_c · inputs / components, so that
     the sum is W on average over the draw.
     """
@@ -27,7 +28,7 @@ class Matrix(nn.Module):
         self, weight: torch.Tensor, components: int, gate: str, units: int, *, generator: torch.Generator
     ) -> None:
         super().__init__()
-        self.penalty = 0.0
+        self.group, self.penalty, self.local, self.even = 0, 0.0, 0.0, False
         inputs = weight.shape[1]
         directions = torch.randn(components, inputs, generator=generator)
         directions = (directions / directions.norm(dim=1, keepdim=True)).to(weight.dtype)
@@ -48,20 +49,24 @@ class Matrix(nn.Module):
 
     def raw_importance(self, inputs: torch.Tensor) -> torch.Tensor:
         """The gate's value before any sigmoid, … × components, from the layer's inputs in the target."""
-        if self.gate.reads == "inputs":
-            return self.gate(inputs)
-        return self.gate(inputs @ self.V.T)
+        read = inputs if self.gate.reads == "inputs" else inputs @ self.V.T
+        return torch.maximum(self.gate(read), self.gate(-read)) if self.even else self.gate(read)
 
     @torch.no_grad()
     def start_at(self, inputs: torch.Tensor, weight: torch.Tensor) -> None:
-        """Let V be directions that the layer's inputs (samples × inputs) really take, in their order.
+        """Let V be directions that the layer's inputs (samples × inputs) really take, far apart.
 
-        Rows that are zero are passed over; where there are too few, the rest of V stays random.
-        U_c = s W V_c, one s for all, so that the sum is as near to W as it can be.
+        The first is the first sample's; each further one is that of the sample whose largest cosine with
+        those taken is the smallest (farthest-first traversal, Gonzalez, 1985). Rows that are zero are passed
+        over; where there are too few, the rest of V stays random. U_c = s W V_c, one s for all, so that the
+        sum is as near to W as it can be.
         """
         lengths = inputs.norm(dim=1)
-        found = (inputs / lengths[:, None])[lengths > 0][: len(self)]
-        self.V[: len(found)] = found
+        found = (inputs / lengths[:, None])[lengths > 0]
+        nearest = torch.full_like(found[:, 0], -torch.inf)
+        for place in range(min(len(self), len(found))):
+            self.V[place] = found[nearest.argmin()]
+            nearest = torch.maximum(nearest, found @ self.V[place])
         self.U.copy_(self.V @ weight.T)
         self.U.mul_((weight * self.total).sum() / self.total.square().sum())
 
@@ -162,6 +167,12 @@ class Decomposition(nn.Module):
         """Drop all components but those of a boolean mask or index per layer, in place."""
         for name, chosen in kept.items():
             self.layers[name].keep(chosen)
+
+    def take(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Take over a ``state_dict``, whose matrices may hold fewer components."""
+        for index, matrix in enumerate(self._matrices):
+            matrix.keep(torch.arange(len(state[f"_matrices.{index}.U"]), device=matrix.U.device))
+        self.load_state_dict(state)
 
     @contextmanager
     def _hooked(self, hooks: Mapping[str, Callable]) -> Iterator[None]:

@@ -4,25 +4,22 @@ import copy
 import hashlib
 import math
 import os
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from splinelab.errors import InputError, TrainingError
 from splinelab.spd.components import Decomposition, Matrix, matching
 from splinelab.spd.inputs import generator_for
 from splinelab.spd.objective import loss_terms
 from splinelab.spd.pruning import join, survivors
-from splinelab.spd.recipe import SPDRecipe, Stage
-from splinelab.training.checkpoint import load_checkpoint, save_checkpoint
-from splinelab.training.loop import progress_bar, resolve_device
+from splinelab.spd.recipe import TERMS, SPDRecipe, Stage
+from splinelab.training.run import Run, check_seed, resolve_device
 
 __all__ = ["SPDFit", "attach", "decompose"]
 
-_LOSS_BLOCK = 25  # steps between looks at the losses: on a GPU each look waits for the queue
+
 _JUDGED = 4096  # samples for counting what is alive
 
 
@@ -51,7 +48,7 @@ def attach(net: nn.Module, recipe: SPDRecipe, seed: int) -> Decomposition:
         chosen, generator = recipe.matrices[index], generator_for("cpu", seed, 1, number)
         weight = net.get_submodule(name).weight
         matrix = Matrix(weight, chosen.components, recipe.gate, chosen.gate_units, generator=generator)
-        matrix.penalty = chosen.importance
+        matrix.group, matrix.penalty, matrix.local = index, chosen.importance, chosen.local
         layers[name] = matrix.to(weight.dtype)
     decomposition = Decomposition(net, layers)
     if recipe.start == "inputs":
@@ -82,51 +79,35 @@ def decompose(
     Raises ``InputError`` for a pattern that matches nothing, ``TrainingError`` for a non-finite loss, for a
     matrix in which nothing is alive when a stage prunes, and for an unfit checkpoint.
     """
-    if not isinstance(seed, int) or seed < 0:
-        raise InputError(f"seed is {seed!r}; expected a whole number, zero or more")
-    run = _Run(attach(net, recipe, seed), recipe, seed, resolve_device(device))
+    check_seed(seed)
+    run = _Run(attach(net, recipe, seed), recipe, seed, resolve_device(device), watch)
     identity = {"recipe": recipe.to_dict(), "seed": seed, "net": _digest(net)}
-    if checkpoint is not None and (state := load_checkpoint(checkpoint, identity)) is not None:
-        run.restore(state)
-    started, before = time.monotonic(), run.seconds
-    with progress_bar(recipe.steps, run.step, progress) as bar:
-        while run.step < recipe.steps:
-            run.advance()
-            bar.update()
-            if run.due():
-                run.evaluate()
-                bar.set_postfix_str(run.summary())
-                if watch is not None:
-                    watch(run.step, run.decomposition)
-            run.seconds = before + time.monotonic() - started
-            if checkpoint is not None and run.step % checkpoint_every == 0:
-                run.check_losses()
-                save_checkpoint(checkpoint, {"identity": identity, **run.state()})
+    run.go(identity, checkpoint, checkpoint_every, progress)
     return SPDFit(run.decomposition.cpu().eval(), run.history, run.seconds)
 
 
-class _Run:
-    """The state of a run: everything that a checkpoint must hold."""
+class _Run(Run):
+    """A decomposition, its stages and its optimiser."""
+
+    KEPT = ("stage", "stage_start")
 
     def __init__(
-        self, decomposition: Decomposition, recipe: SPDRecipe, seed: int, device: torch.device
+        self, decomposition: Decomposition, recipe: SPDRecipe, seed: int, device: torch.device, watch
     ) -> None:
+        super().__init__(recipe.steps)
         self.decomposition, self.recipe, self.seed, self.device = decomposition, recipe, seed, device
         self.decomposition.to(device)
-        self.step, self.seconds, self.stage, self.stage_start = 0, 0.0, 0, 0
-        self.history: dict[str, list] = {}
+        self.watch, self.stage, self.stage_start = watch, 0, 0
         self.dtype = next(iter(decomposition.layers.values())).U.dtype
         self.judged = recipe.inputs.sample(_JUDGED, generator_for("cpu", seed, 2)).to(device, self.dtype)
         self._every = max(1, recipe.steps // recipe.evaluations)
-        self._losses: list[torch.Tensor] = []
         self._start()
 
     @property
     def now(self) -> Stage:
         return self.recipe.stages[self.stage]
 
-    def advance(self) -> None:
-        """One optimiser step."""
+    def advance(self) -> torch.Tensor:
         if self.step - self.stage_start == self.now.steps:
             self.stage, self.stage_start = self.stage + 1, self.step
             self._start()
@@ -140,10 +121,7 @@ class _Run:
         loss = sum(self.terms.values())
         loss.backward()
         self.optimiser.step()
-        self.step += 1
-        self._losses.append(loss.detach())
-        if len(self._losses) == _LOSS_BLOCK:
-            self.check_losses()
+        return loss.detach()
 
     def _start(self) -> None:
         """Prune and join, and a fresh optimiser."""
@@ -151,68 +129,53 @@ class _Run:
             self.decomposition.keep(survivors(self.decomposition, self.judged, self.now.prune))
         if self.now.join is not None:
             join(self.decomposition, self.judged, self.now.join)
-        weights = [weight for weight in self.decomposition.parameters() if weight.requires_grad]
-        self.optimiser = torch.optim.Adam(weights, lr=self.now.lr, fused=True)
+        self._optimise()
 
-    def check_losses(self) -> None:
-        """Raise ``TrainingError`` at the first non-finite loss since the last look."""
-        if not self._losses:
-            return
-        finite = torch.stack(self._losses).isfinite().cpu()
-        first = self.step - len(self._losses) + 1
-        self._losses.clear()
-        if not finite.all():
-            bad = [name for name, term in self.terms.items() if not term.detach().isfinite()]
-            raise TrainingError(
-                f"the loss is not finite at step {first + int(finite.int().argmin())} of {self.recipe.steps} "
-                f"(stage {self.stage + 1}, lr {self.now.lr:g}; at step {self.step}: "
-                f"{', '.join(bad) or 'none'}): lower lr (by 3 to 10 times), or decompose in float64"
-            )
+    def _optimise(self) -> None:
+        """The stage's settings, and a fresh optimiser."""
+        for matrix in self.decomposition.layers.values():
+            matrix.even = self.now.even
+        weights = [weight for weight in self.decomposition.parameters() if weight.requires_grad]
+        decay = self.now.weight_decay
+        self.optimiser = torch.optim.AdamW(weights, lr=self.now.lr, weight_decay=decay, fused=True)
+
+    def advice(self) -> str:
+        bad = [name for name, term in self.terms.items() if not term.detach().isfinite()]
+        return (
+            f"(stage {self.stage + 1}, lr {self.now.lr:g}; at step {self.step}: "
+            f"{', '.join(bad) or 'none'}): lower lr (by 3 to 10 times), or decompose in float64"
+        )
 
     def due(self) -> bool:
-        return self.step % self._every == 0 or self.step in (1, self.recipe.steps)
+        return self.step > 0 and (self.step % self._every == 0 or self.step in (1, self.steps))
 
     def evaluate(self) -> None:
-        """Add a row to the history."""
-        self.check_losses()
+        super().evaluate()
+        if self.watch is not None:
+            self.watch(self.step, self.decomposition)
+
+    def row(self) -> dict[str, float]:
         row: dict[str, float] = {"step": self.step, "stage": self.stage + 1}
         row["loss"] = float(sum(self.terms.values()).detach())
-        for name in ("importance", "faithfulness", "together", "layerwise", "subset"):
+        for name in TERMS:
             row[name] = float(self.terms[name].detach()) if name in self.terms else math.nan
         for name, alive in self.decomposition.alive(self.judged).items():
             row[f"alive:{name}"] = int(alive.sum())
-        for name, value in row.items():
-            self.history.setdefault(name, []).append(value)
+        return row
 
     def summary(self) -> str:
-        """The latest row, for the progress bar."""
         alive = [str(column[-1]) for name, column in self.history.items() if name.startswith("alive:")]
         return f"loss {self.history['loss'][-1]:.2e}, alive {' '.join(alive)}"
 
-    def state(self) -> dict:
-        """What a checkpoint holds beside the identity of the run."""
+    def tensors(self) -> dict:
         return {
-            "step": self.step,
-            "seconds": self.seconds,
-            "stage": self.stage,
-            "stage_start": self.stage_start,
-            "history": self.history,
-            "sizes": {name: len(matrix) for name, matrix in self.decomposition.layers.items()},
             "decomposition": self.decomposition.state_dict(),
             "optimiser": self.optimiser.state_dict(),
         }
 
-    def restore(self, state: dict) -> None:
-        """Continue from ``state``."""
-        for name in ("step", "seconds", "stage", "stage_start", "history"):
-            setattr(self, name, state[name])
-        # Pruned shapes first; the values follow.
-        self.decomposition.keep(
-            {name: torch.arange(size, device=self.device) for name, size in state["sizes"].items()}
-        )
-        self.decomposition.load_state_dict(state["decomposition"])
-        weights = [weight for weight in self.decomposition.parameters() if weight.requires_grad]
-        self.optimiser = torch.optim.Adam(weights, lr=self.now.lr, fused=True)
+    def restore(self, state: Mapping) -> None:
+        self.decomposition.take(state["decomposition"])
+        self._optimise()
         self.optimiser.load_state_dict(state["optimiser"])
 
 

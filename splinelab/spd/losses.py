@@ -8,6 +8,7 @@ __all__ = [
     "annealed",
     "faithfulness",
     "frequency",
+    "local",
     "reconstruction",
     "sampled_mask",
     "smooth_l0",
@@ -40,6 +41,22 @@ def sampled_mask(importance: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
     tensor([0.5000, 0.7500, 1.0000])
     """
     return torch.addcmul(noise, importance, 1 - noise)  # r + g (1 − r), the same in one kernel
+
+
+def local(missing: torch.Tensor, U: torch.Tensor, left: torch.Tensor, on: torch.Tensor) -> torch.Tensor:
+    """The squared error of a layer's outputs, averaged in closed form over masks, summed over neurons.
+
+    With masks g + (1 − g) r and r uniform, a component falls short by (1 − g) h (1 − r), and 1 − r has mean ½
+    and variance 1/12; so has what Δ falls short by. missing: (1 − g) h, samples × components. left: Δ a,
+    samples × neurons. on: the neurons that count. The mean over samples. Not in the paper.
+
+    >>> one = torch.ones(1, 1)
+    >>> local(one, one, 0 * one, one > 0)  # ∫ (1 − r)² dr
+    tensor(0.3333)
+    """
+    mean = (missing @ U + left) / 2
+    variance = (missing.square() @ U.square() + left.square()) / 12
+    return (on * (mean.square() + variance)).sum(-1).mean()
 
 
 def to_the_power(importance: torch.Tensor, p: float) -> torch.Tensor:

@@ -22,11 +22,16 @@ def loss_terms(
 
     ``progress`` in [0, 1] through the stage decides the annealed sharpness; ``generator`` draws the noise.
     """
-    target, inputs = decomposition.target(x)
-    raw = decomposition.raw_importances(inputs)
-    terms = {"importance": _penalty(decomposition, stage, progress, raw)}
+    terms = {}
     if stage.faithfulness:
         terms["faithfulness"] = stage.faithfulness * losses.faithfulness(decomposition.deltas().values())
+    if not (stage.importance or stage.together or stage.layerwise or stage.subset or stage.local):
+        return terms
+    target, inputs = decomposition.target(x)
+    raw = decomposition.raw_importances(inputs)
+    terms["importance"] = _penalty(decomposition, stage, progress, raw)
+    if stage.local:
+        terms["local"] = stage.local * _local(decomposition, inputs, raw)
     masks, deltas = {}, {}
     still = round(stage.still_rows * len(x))
     for name, value in raw.items():
@@ -62,9 +67,28 @@ def _penalty(
     sharpness = losses.annealed(stage.sharpness, progress, geometric=smooth)
     penalise = losses.smooth_l0 if smooth else losses.to_the_power
     total = 0.0
+    factors = stage.importance
     for name, value in raw.items():
+        matrix = decomposition.layers[name]
+        factor = factors[matrix.group] if isinstance(factors, tuple) else factors
         rates = penalise(upper_leaky(value).flatten(0, -2), sharpness)
         if stage.frequency:
             rates = rates + stage.frequency * losses.frequency(rates)
-        total = total + decomposition.layers[name].penalty * rates.sum()
-    return stage.importance * total
+        total = total + factor * matrix.penalty * rates.sum()
+    return total
+
+
+def _local(decomposition: Decomposition, inputs: dict, raw: dict) -> torch.Tensor:
+    """The local loss, summed over matrices."""
+    total = 0.0
+    for name, matrix in decomposition.layers.items():
+        if matrix.local:
+            linear, values = decomposition.linear(name), inputs[name]
+            before = linear(values)
+            inner = values @ matrix.V.T
+            left = before - inner @ matrix.U
+            if linear.bias is not None:
+                left = left - linear.bias
+            missing = (1 - lower_leaky(raw[name])) * inner
+            total = total + matrix.local * losses.local(missing, matrix.U, left, before > 0)
+    return total

@@ -14,9 +14,12 @@ _ALIVE = 0.1
 _RANK_ONE = 0.3  # second over first singular value up to which two components together count as one
 
 
-def survivors(decomposition: Decomposition, x: torch.Tensor, share: float) -> dict[str, torch.Tensor]:
+def survivors(
+    decomposition: Decomposition, x: torch.Tensor, share: float | tuple[float, ...]
+) -> dict[str, torch.Tensor]:
     """For each layer, which components are alive on samples ``x`` (importance above .1 on some), and on
-    average at least ``share`` times as important as the median over those.
+    average at least ``share`` times as important as the median over those (a tuple: one share for each of
+    the recipe's ``matrices``).
 
     Raises ``TrainingError`` for a layer in which nothing is alive.
     """
@@ -30,7 +33,8 @@ def survivors(decomposition: Decomposition, x: torch.Tensor, share: float) -> di
                 "lower the importance coefficient"
             )
         mean = values.mean(0)
-        kept[name] = alive & (mean >= share * mean[alive].median())
+        least = share[decomposition.layers[name].group] if isinstance(share, tuple) else share
+        kept[name] = alive & (mean >= least * mean[alive].median())
     return kept
 
 

@@ -1,6 +1,5 @@
 """The six toy models with known mechanisms: their recipes, by name, and their training."""
 
-import difflib
 import math
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -8,9 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from splinelab.errors import InputError, TrainingError
+from splinelab.errors import InputError, TrainingError, closest
 from splinelab.nets import ResidualMLP, Superposition
 from splinelab.spd.inputs import SparseFeatures, generator_for
+from splinelab.training.run import check_seed
 from splinelab.training.values import Values, check, not_negative, positive, positive_whole
 
 __all__ = ["TARGETS", "Target", "TargetRecipe", "target_recipe", "train_target", "truth"]
@@ -60,6 +60,10 @@ class TargetRecipe(Values):
         """What the model is trained on."""
         return SparseFeatures(self.features, self.probability, self.low, self.high)
 
+    def serves_all(self, layer: str) -> bool:
+        """Whether a linear layer of the model serves all features at once: an identity, an output matrix."""
+        return layer.startswith("hidden.") or layer.endswith(".mlp_out")
+
     def build(self, seed: int) -> Superposition | ResidualMLP:
         """The model before its first step."""
         if self.kind == "superposition":
@@ -95,8 +99,7 @@ class Target(NamedTuple):
 def target_recipe(name: str) -> TargetRecipe:
     """The recipe of one of ``TARGETS``; an unknown name raises ``InputError`` and names the closest."""
     if name not in TARGETS:
-        close = difflib.get_close_matches(str(name).upper(), TARGETS, n=1, cutoff=0.4)
-        hint = f"did you mean {close[0]!r}? " if close else ""
+        hint = closest(name, TARGETS)
         raise InputError(f"there is no toy model {name!r}; {hint}There are {', '.join(TARGETS)}")
     return TARGETS[name]
 
@@ -112,8 +115,7 @@ def train_target(recipe: TargetRecipe | str, seed: int) -> Target:
     Raises ``TrainingError`` where the loss is not finite at the end.
     """
     recipe = target_recipe(recipe) if isinstance(recipe, str) else recipe
-    if not isinstance(seed, int) or seed < 0:
-        raise InputError(f"seed is {seed!r}; expected a whole number, zero or more")
+    check_seed(seed)
     net = recipe.build(seed)
     superposition = isinstance(net, Superposition)
     forward = net.tied if superposition else net.in_features

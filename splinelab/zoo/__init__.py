@@ -1,5 +1,6 @@
-"""Trained nets that ship with the book, each with its card, how to retrain them, and nets of others."""
+"""Trained nets and decompositions that ship with the book, each with its card, and nets of others."""
 
+from splinelab.zoo.decompositions import decompose, decomposition, decomposition_card, toy_model
 from splinelab.zoo.recipes import Entry, entries, entry, recipe, seeds
 from splinelab.zoo.store import WEIGHTS, card, load, untrained
 from splinelab.zoo.table import table
@@ -10,6 +11,9 @@ __all__ = [
     "WEIGHTS",
     "Entry",
     "card",
+    "decompose",
+    "decomposition",
+    "decomposition_card",
     "entries",
     "entry",
     "heldout",
@@ -20,6 +24,7 @@ __all__ = [
     "require_heldout",
     "seeds",
     "table",
+    "toy_model",
     "train",
     "training_images",
     "untrained",

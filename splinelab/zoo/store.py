@@ -19,7 +19,7 @@ from splinelab.errors import ZooError
 from splinelab.training import Recipe, build
 from splinelab.zoo.recipes import entry
 
-__all__ = ["WEIGHTS", "card", "load", "save", "untrained"]
+__all__ = ["WEIGHTS", "card", "load", "read", "read_card", "save", "untrained"]
 
 #: The folder that ships.
 WEIGHTS = Path(__file__).parent / "weights"
@@ -32,11 +32,8 @@ def card(name: str, seed: int = 0, *, folder: str | os.PathLike | None = None) -
     ``history`` holds columns of equal length, ready for ``pandas.DataFrame``. Raises ``ZooError`` for an
     unknown name, a seed that is not there, and a card that cannot be read.
     """
-    path = _paths(name, seed, folder)[1]
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ZooError(f"the card {path} is not JSON ({error}); {_retrain(name, seed)}") from error
+    entry(name)
+    return read_card(name, seed, folder, _retrain(name, seed))
 
 
 def load(name: str, seed: int = 0, *, folder: str | os.PathLike | None = None) -> nn.Sequential:
@@ -49,19 +46,34 @@ def load(name: str, seed: int = 0, *, folder: str | os.PathLike | None = None) -
     >>> [name for name, _ in net.named_children()][-2:]
     ['relu3', 'output']
     """
-    path, _ = _paths(name, seed, folder)
     expected = card(name, seed, folder=folder)
-    content = path.read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if found != expected["sha256"]:
-        raise ZooError(
-            f"the weights {path} do not match their card: SHA-256 {found}, expected {expected['sha256']}. "
-            f"Reinstall splinelab, or {_retrain(name, seed)}"
-        )
     recipe = Recipe.from_dict({**expected["recipe"], "dtype": "float32"})  # as it is stored
     net = build(recipe, seed=0)
-    net.load_state_dict(from_safetensors(content))
+    net.load_state_dict(read(name, seed, folder, _retrain(name, seed)))
     return net.eval()
+
+
+def read_card(name: str, seed: int, folder: str | os.PathLike | None, remedy: str) -> dict[str, Any]:
+    """The card of a net or a decomposition; ``remedy`` says in an error how to make it anew."""
+    path = _paths(name, seed, folder, remedy)[1]
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ZooError(f"the card {path} is not JSON ({error}); {remedy}") from error
+
+
+def read(name: str, seed: int, folder: str | os.PathLike | None, remedy: str) -> dict[str, torch.Tensor]:
+    """Its weights, checked against the card."""
+    path = _paths(name, seed, folder, remedy)[0]
+    expected = read_card(name, seed, folder, remedy)["sha256"]
+    content = path.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != expected:
+        raise ZooError(
+            f"the weights {path} do not match their card: SHA-256 {found}, expected {expected}. "
+            f"Reinstall splinelab, or {remedy}"
+        )
+    return from_safetensors(content)
 
 
 def untrained(name: str, seed: int = 0) -> nn.Sequential:
@@ -105,17 +117,15 @@ def save(
     return path
 
 
-def _paths(name: str, seed: int, folder: str | os.PathLike | None) -> tuple[Path, Path]:
-    """The two files of a net, both there."""
-    found = entry(name)
+def _paths(name: str, seed: int, folder: str | os.PathLike | None, remedy: str) -> tuple[Path, Path]:
+    """The two files, both there."""
     here = WEIGHTS if folder is None else Path(folder)
     paths = here / f"{name}-{seed}.safetensors", here / f"{name}-{seed}.json"
     for path in paths:
         if not path.is_file():
-            ships = (
-                f"seeds {', '.join(map(str, found.seeds))} ship" if found.seeds else "its weights do not ship"
-            )
-            raise ZooError(f"there is no {path} ({name}: {ships}); {_retrain(name, seed)}")
+            seeds = sorted(file.stem[len(name) + 1 :] for file in here.glob(f"{name}-[0-9]*.safetensors"))
+            there = f"seeds {', '.join(seeds)} are there" if seeds else "none of its weights are there"
+            raise ZooError(f"there is no {path} ({name}: {there}); {remedy}")
     return paths
 
 

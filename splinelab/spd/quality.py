@@ -1,0 +1,52 @@
+"""The scores of a toy model's decomposition, matrix by matrix."""
+
+import math
+
+import pandas as pd
+import torch
+
+from splinelab.spd.components import Decomposition
+from splinelab.spd.inputs import generator_for, one_hot
+from splinelab.spd.scores import column_scores, dense_errors, identity_errors
+from splinelab.spd.targets import TargetRecipe
+
+__all__ = ["fresh_samples", "quality"]
+
+_FRESH = 9  # keeps these samples apart from those of training, which start with 0 to 3
+
+
+def fresh_samples(recipe: TargetRecipe, count: int = 20_000, *, seed: int = 0) -> torch.Tensor:
+    """Samples × features that neither target nor decomposition was trained on."""
+    return recipe.inputs.sample(count, generator_for("cpu", seed, _FRESH))
+
+
+def quality(decomposition: Decomposition, recipe: TargetRecipe, *, samples: int = 20_000) -> pd.DataFrame:
+    """One row per matrix, against the mechanisms that the model is known to have.
+
+    `layer`; `alive`: components with importance above .1 on some of ``samples`` fresh samples, and
+    `expected`, how many there should be; `mmcs` and `ml2r` of the alive ones (`column_scores`), nan for
+    matrices that serve all features at once; `missing` and `surplus`: importance errors on one-hot inputs of
+    .75. Such a matrix (an identity, an output matrix) should have as many components as it has rank, all
+    important on every input; every other one component per feature.
+    """
+    alive = decomposition.alive(fresh_samples(recipe, samples))
+    importances = decomposition.importances(one_hot(recipe.features))
+    rows = []
+    for name, matrix in decomposition.layers.items():
+        weight = decomposition.linear(name).weight
+        shared = recipe.serves_all(name)
+        mmcs, ml2r = math.nan, math.nan
+        if not shared and alive[name].any():
+            mmcs, ml2r = _columns(matrix, weight, decomposition.net, name, alive[name])
+        expected = min(weight.shape) if shared else recipe.features
+        values = importances[name]
+        errors = dense_errors(values, expected) if shared else identity_errors(values)
+        rows.append((name, int(alive[name].sum()), expected, mmcs, ml2r, *errors))
+    return pd.DataFrame(rows, columns=["layer", "alive", "expected", "mmcs", "ml2r", "missing", "surplus"])
+
+
+def _columns(matrix, weight, net, name, alive):
+    if name == "linear2":  # a decoder: the features are its outputs
+        return column_scores(matrix.V, matrix.U, weight.T, alive=alive)
+    directions = net.embedding if hasattr(net, "embedding") else None
+    return column_scores(matrix.U, matrix.V, weight, directions, alive=alive)

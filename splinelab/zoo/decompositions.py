@@ -1,0 +1,120 @@
+"""Decompositions of the toy models that ship: five seeds of each, the components that are alive."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from splinelab.errors import ZooError, closest
+from splinelab.nets import ResidualMLP, Superposition
+from splinelab.spd import (
+    OURS,
+    TARGETS,
+    Decomposition,
+    SPDRecipe,
+    TargetRecipe,
+    attach,
+    fresh_samples,
+    quality,
+    reduced,
+    rounded_error,
+    train_target,
+)
+from splinelab.spd import decompose as decompose_net
+from splinelab.zoo.store import read, read_card, save
+
+__all__ = ["decompose", "decomposition", "decomposition_card", "toy_model"]
+
+
+def toy_model(name: str, seed: int = 0) -> tuple[Superposition | ResidualMLP, float]:
+    """A toy model, trained here and now, as decompositions take it, and its loss on fresh samples.
+
+    Residual MLPs are written in the smaller basis (``spd.reduced``), which leaves their outputs as they are.
+    """
+    target = train_target(name, seed)
+    net = reduced(target.net).net if isinstance(target.net, ResidualMLP) else target.net
+    return net, target.loss
+
+
+def decompose(
+    name: str,
+    seed: int = 0,
+    *,
+    device: str = "cpu",
+    folder: str | os.PathLike = "zoo",
+    progress: bool = True,
+) -> Path:
+    """Train a toy model, decompose it by our recipe and write both with a card; returns the weights' path.
+
+    An interrupted run leaves a resume point in ``folder/.checkpoints`` and goes on from there.
+    """
+    recipe, target = _recipe(name), TARGETS[name]
+    net, loss = toy_model(name, seed)
+    resume = Path(folder) / ".checkpoints" / f"{name}-{seed}.ckpt"
+    found = decompose_net(
+        net, recipe, seed, checkpoint=resume, checkpoint_every=500, progress=progress, device=device
+    )
+    kept = found.decomposition
+    kept.keep(kept.alive(fresh_samples(target)))
+    scores = quality(kept, target)
+    about: dict[str, Any] = {
+        "about": f"decomposition of {name}: {', '.join(scores['layer'])}",
+        "target": target.to_dict(),
+        "recipe": recipe.to_dict(),
+        "metrics": {
+            "target_loss": loss,
+            "rounded_error": rounded_error(kept, fresh_samples(target)),
+            "layers": scores.astype(object).where(scores.notna(), None).to_dict("list"),
+        },
+        "seconds": round(found.seconds, 1),
+        "device": device,
+        "history": {key: [_plain(value) for value in column] for key, column in found.history.items()},
+        "parameters": sum(value.numel() for value in kept.state_dict().values()),
+    }
+    path = save(folder, name, seed, kept.state_dict(), about)
+    resume.unlink(missing_ok=True)
+    if resume.parent.is_dir() and not any(resume.parent.iterdir()):
+        resume.parent.rmdir()
+    return path
+
+
+def decomposition(name: str, seed: int = 0, *, folder: str | os.PathLike | None = None) -> Decomposition:
+    """A toy model's decomposition with its alive components, on the CPU, in eval mode; ``.net`` is the model.
+
+    Raises ``ZooError`` for an unknown name, a seed that is not there, and files that do not match.
+
+    >>> decomposition("TMS-40-10", seed=0)
+    Decomposition(Superposition; components linear1: 40, linear2: 40)
+    """
+    card = decomposition_card(name, seed, folder=folder)
+    state = read(name, seed, folder, _again(name, seed))
+    target, recipe = TargetRecipe.from_dict(card["target"]), SPDRecipe.from_dict(card["recipe"])
+    if "net.embedding" in state:
+        target = target.replace(width=state["net.embedding"].shape[1])
+    found = attach(target.build(0), recipe.replace(start="random"), 0)
+    found.take(state)
+    for matrix in found.layers.values():
+        matrix.even = recipe.stages[-1].even
+    return found.eval()
+
+
+def decomposition_card(
+    name: str, seed: int = 0, *, folder: str | os.PathLike | None = None
+) -> dict[str, Any]:
+    """The provenance card of a decomposition: ``name, seed, target, recipe, metrics, seconds, history``…"""
+    _recipe(name)
+    return read_card(name, seed, folder, _again(name, seed))
+
+
+def _recipe(name: str) -> SPDRecipe:
+    if name not in OURS:
+        known = ", ".join(OURS)
+        raise ZooError(f"the zoo has no decomposition {name!r}; {closest(name, OURS)}It has {known}")
+    return OURS[name]
+
+
+def _again(name: str, seed: int) -> str:
+    return f"make it: python -m splinelab decompose {name} --seed {seed} --out DIR, then ask with folder=DIR"
+
+
+def _plain(value: float) -> float | None:
+    return value if value == value else None  # JSON has no nan
