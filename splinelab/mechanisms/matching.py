@@ -4,16 +4,18 @@ import numpy as np
 
 __all__ = ["matched_sets"]
 
-POOL = 20  # a member's stand-in is one of so many that resemble it most
+# A member's stand-in is one of so many that resemble it most, and of half of the candidates at most: among
+# few components "the nearest 20" would be all of them.
+POOL = 20
 
 
 def matched_sets(members, alive, norms, frequency, *, sets: int, seed) -> np.ndarray:
     """Random sets of alive components, none of them members: `sets` × size, positions, no repeats in a row.
 
-    For each member in random order, one of the 20 unused candidates that are nearest in
-    |log norm| + |log frequency|, each as likely; ties in that distance are broken at random. Matching one by
-    one matches the set in size, norm and firing frequency. Where fewer candidates than members are left,
-    every set is all of them: sets × candidates (sets × 0 for none).
+    For each member in random order, one of the 20 unused candidates (or half of all, if that is less) that
+    are nearest in |log norm| + |log frequency|, each as likely; ties in that distance are broken at random.
+    Matching one by one matches the set in size, norm and firing frequency. Where fewer candidates than
+    members are left, every set is all of them: sets × candidates (sets × 0 for none).
 
     members, alive: positions. norms, frequency: N, at least 0. seed: anything that numpy's generator takes.
     """
@@ -24,11 +26,12 @@ def matched_sets(members, alive, norms, frequency, *, sets: int, seed) -> np.nda
     place = np.stack([_log(norms), _log(frequency)])
     apart = np.abs(place[:, members, None] - place[:, None, candidates]).sum(axis=0)  # members × candidates
     drawn = np.empty((sets, len(members)), np.int64)
+    pool = min(POOL, (len(candidates) + 1) // 2)
     for chosen in drawn:
         free = np.ones(len(candidates), bool)
         for member in rng.permutation(len(members)):
             left = rng.permutation(np.flatnonzero(free))
-            nearest = left[np.argsort(apart[member, left], kind="stable")[:POOL]]
+            nearest = left[np.argsort(apart[member, left], kind="stable")[:pool]]
             pick = nearest[rng.integers(len(nearest))]
             free[pick] = False
             chosen[member] = candidates[pick]

@@ -5,7 +5,7 @@ from splinelab.spd.decompose import SPDFit, attach, decompose
 from splinelab.spd.importance import lower_leaky, upper_leaky
 from splinelab.spd.inputs import SparseFeatures, one_hot
 from splinelab.spd.objective import loss_terms
-from splinelab.spd.quality import fresh_samples, quality
+from splinelab.spd.quality import quality
 from splinelab.spd.recipe import Matrices, SPDRecipe, Stage
 from splinelab.spd.recipes import OURS, PAPER
 from splinelab.spd.reduction import Reduction, reduced
@@ -41,7 +41,6 @@ __all__ = [
     "decompose",
     "dense_errors",
     "exact_features",
-    "fresh_samples",
     "identity_errors",
     "loss_terms",
     "lower_leaky",

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -21,6 +22,7 @@ __all__ = ["SPDFit", "attach", "decompose"]
 
 
 _JUDGED = 4096  # samples for counting what is alive
+_FINAL = 50  # batches for comparing starts
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,13 @@ class SPDFit:
     decomposition: in eval mode, on the CPU; it holds a frozen copy of the net.
     history: columns of equal length, ready for ``pandas.DataFrame``: ``step, stage, loss``, one column per
         loss term, and ``alive:LAYER`` for each layer.
-    seconds: time spent, over all interrupted parts.
+    losses: the loss at the end of each start, on the same samples; the lowest is this decomposition's.
+    seconds: time spent, over all starts and interrupted parts.
     """
 
     decomposition: Decomposition
     history: dict[str, list]
+    losses: tuple[float, ...]
     seconds: float
 
 
@@ -75,15 +79,25 @@ def decompose(
     With ``checkpoint`` the state is saved every ``checkpoint_every`` steps, and an existing file is resumed:
     a run killed at any moment and started again ends with the bits of an uninterrupted one. ``watch`` is
     called with the step and the decomposition at every row of the history, for pictures while it forms.
+    Where the recipe has several ``starts``, each has a checkpoint of its own, ``checkpoint`` with a number.
 
     Raises ``InputError`` for a pattern that matches nothing, ``TrainingError`` for a non-finite loss, for a
     matrix in which nothing is alive when a stage prunes, and for an unfit checkpoint.
     """
     check_seed(seed)
-    run = _Run(attach(net, recipe, seed), recipe, seed, resolve_device(device), watch)
-    identity = {"recipe": recipe.to_dict(), "seed": seed, "net": _digest(net)}
-    run.go(identity, checkpoint, checkpoint_every, progress)
-    return SPDFit(run.decomposition.cpu().eval(), run.history, run.seconds)
+    device = resolve_device(device)
+    runs = []
+    for start in range(recipe.starts):
+        draw = seed if start == 0 else int(np.random.SeedSequence([seed, start]).generate_state(1)[0])
+        run = _Run(attach(net, recipe, draw), recipe, draw, device, watch)
+        identity = {"recipe": recipe.to_dict(), "seed": seed, "start": start, "net": _digest(net)}
+        path = checkpoint if checkpoint is None or start == 0 else f"{os.fspath(checkpoint)}.{start}"
+        run.go(identity, path, checkpoint_every, progress)
+        runs.append(run)
+    losses = tuple(run.final_loss() for run in runs)
+    best = runs[losses.index(min(losses))]
+    seconds = sum(run.seconds for run in runs)
+    return SPDFit(best.decomposition.cpu().eval(), best.history, losses, seconds)
 
 
 class _Run(Run):
@@ -138,6 +152,17 @@ class _Run(Run):
         weights = [weight for weight in self.decomposition.parameters() if weight.requires_grad]
         decay = self.now.weight_decay
         self.optimiser = torch.optim.AdamW(weights, lr=self.now.lr, weight_decay=decay, fused=True)
+
+    @torch.no_grad()
+    def final_loss(self) -> float:
+        """The last stage's loss on samples that are the same for every start."""
+        total = 0.0
+        for batch in range(_FINAL):
+            generator = generator_for(self.device, batch, 0, 0, 4)
+            x = self.recipe.inputs.sample(self.recipe.batch, generator).to(self.dtype)
+            terms = loss_terms(self.decomposition, self.recipe, self.recipe.stages[-1], 1.0, x, generator)
+            total += float(sum(terms.values()))
+        return total / _FINAL
 
     def advice(self) -> str:
         bad = [name for name, term in self.terms.items() if not term.detach().isfinite()]

@@ -3,21 +3,13 @@
 import math
 
 import pandas as pd
-import torch
 
 from splinelab.spd.components import Decomposition
-from splinelab.spd.inputs import generator_for, one_hot
+from splinelab.spd.inputs import one_hot
 from splinelab.spd.scores import column_scores, dense_errors, identity_errors
 from splinelab.spd.targets import TargetRecipe
 
-__all__ = ["fresh_samples", "quality"]
-
-_FRESH = 9  # keeps these samples apart from those of training, which start with 0 to 3
-
-
-def fresh_samples(recipe: TargetRecipe, count: int = 20_000, *, seed: int = 0) -> torch.Tensor:
-    """Samples × features that neither target nor decomposition was trained on."""
-    return recipe.inputs.sample(count, generator_for("cpu", seed, _FRESH))
+__all__ = ["quality"]
 
 
 def quality(decomposition: Decomposition, recipe: TargetRecipe, *, samples: int = 20_000) -> pd.DataFrame:
@@ -29,7 +21,7 @@ def quality(decomposition: Decomposition, recipe: TargetRecipe, *, samples: int 
     .75. Such a matrix (an identity, an output matrix) should have as many components as it has rank, all
     important on every input; every other one component per feature.
     """
-    alive = decomposition.alive(fresh_samples(recipe, samples))
+    alive = decomposition.alive(recipe.fresh_samples(samples))
     importances = decomposition.importances(one_hot(recipe.features))
     rows = []
     for name, matrix in decomposition.layers.items():

@@ -126,6 +126,8 @@ class SPDRecipe(Values):
         samples, which hold few features each (not in the paper).
     delta: whether Δ = W − Σ U_c V_cᵀ takes part as one more component that is never important: its mask is
         uniform in [0, 1) for each sample. Without it the components alone carry the masked net.
+    starts: how often all of it is done, each time from another draw; the decomposition with the lowest loss
+        stays, as with k-means.
     batch: samples per step. stages: one after the other. evaluations: rows in the history, evenly spaced.
 
     >>> layers = Matrices("linear*", components=20, gate_units=16, importance=3e-3)
@@ -139,6 +141,7 @@ class SPDRecipe(Values):
     gate: str = "vector"
     start: str = "random"
     delta: bool = True
+    starts: int = 1
     batch: int = 1024
     evaluations: int = 40
 
@@ -157,12 +160,12 @@ class SPDRecipe(Values):
         check(self.delta or not needs, "delta", self.delta, "true where a stage has a local loss")
         check(self.gate in GATES, "gate", self.gate, f"one of {', '.join(GATES)}")
         check(self.start in STARTS, "start", self.start, f"one of {', '.join(STARTS)}")
-        for key in ("batch", "evaluations"):
+        for key in ("batch", "evaluations", "starts"):
             check(positive_whole(getattr(self, key)), key, getattr(self, key), "a positive whole number")
 
     @property
     def steps(self) -> int:
-        """Of all stages."""
+        """Of all stages, for one start."""
         return sum(stage.steps for stage in self.stages)
 
 

@@ -28,17 +28,84 @@ PAPER: dict[str, SPDRecipe] = {
 }
 
 
-#: Our recipe for the larger model. It departs from the published method in the gate, Δ, the annealed penalty
-#: with its frequency term, where components start, and what happens between the two stages.
+# What our recipes add to the published method, one by one: a gate on the layer's whole input, Δ, components
+# that start at inputs, an annealed penalty with a frequency term, and between stages pruning and joining. A
+# first stage finds the components, a second presses until each feature has one, a last one presses less, so
+# that they take their full size.
+
+
+def _small(layers: tuple[Matrices, ...]) -> SPDRecipe:
+    # Rows of zeros, and rows without mask noise, keep the identity's components on whatever the input.
+    after = {"prune": (0.3,) * 2 + (0.0,) * (len(layers) - 2), "join": 0.7, "still_rows": 0.25}
+    return SPDRecipe(
+        inputs=SparseFeatures(5, 0.05, nonzero=True, zero_rows=1 / 16),
+        matrices=layers,
+        stages=(
+            Stage(2000, **_FIRST, importance=0.3, still_rows=0.25),
+            Stage(1000, lr=2e-3, frequency=1.0, **after),
+            Stage(1500, lr=1e-3, importance=0.3, **after),
+        ),
+        start="inputs",
+        starts=3,
+    )
+
+
+# γ stops at .1: much smaller, and a component that is fully on feels no pull to let go.
+_FIRST = {"lr": 2e-3, "lr_end": 0.1, "penalty": "smooth-l0", "sharpness": (1.0, 0.1), "frequency": 0.5}
+_FIVE = tuple(Matrices(layer, 20, 32, 1e-3) for layer in _PLAIN)
+
+
+def _mlp(features: int, local: tuple[float, ...], neurons: int) -> SPDRecipe:
+    """For residual MLPs, after a pilot's recipe: p falls from 2, then an even gate, p near 1 and a prune.
+
+    ``local``: per block, what a squared error of one neuron costs at the output.
+    """
+    blocks = len(local)
+    later = {
+        "importance": (4 / 35,) * blocks
+        + (1 / 11,),  # the frequency term triples W_in's and makes up W_out's
+        "frequency": 1.0,
+        "faithfulness": 0.0,
+        "local": 0.3,
+        "even": True,
+        "still_rows": 0.25,
+    }
+    return SPDRecipe(
+        inputs=SparseFeatures(features, 0.01, low=-1.0, nonzero=True, zero_rows=1 / 16),
+        matrices=(
+            *(Matrices(f"blocks.{b}.mlp_in", 240, 256, 3.5e-5, cost) for b, cost in enumerate(local)),
+            # As many as the rank; next to no penalty, since they serve all features.
+            Matrices("*.mlp_out", neurons, 64, 2e-8),
+        ),
+        stages=(
+            Stage(200, lr=1e-2, schedule="constant", weight_decay=0.1, importance=0.0, together=0.0),
+            Stage(
+                2000, lr=4e-3, lr_end=0.3, sharpness=(2.0, 1.54), faithfulness=0.0, local=0.1, still_rows=0.25
+            ),
+            Stage(
+                1000, lr=2e-3, lr_end=0.7, sharpness=(1.11, 1.07), prune=(0.3,) * blocks + (0.01,), **later
+            ),
+            Stage(1500, lr=1.4e-3, sharpness=(1.07, 1.0), prune=(0.55,) * blocks + (0.01,), **later),
+        ),
+        start="inputs",
+        starts=2,
+    )
+
+
+#: Our recipes. Their settings were chosen on seeds 5 to 8; the book scores seeds 0 to 4.
 OURS: dict[str, SPDRecipe] = {
+    "TMS-5-2": _small(_FIVE),
+    "TMS-5-2-ID": _small((*_FIVE, Matrices("hidden.0", 2, 32, 1e-8))),
     "TMS-40-10": SPDRecipe(
         inputs=SparseFeatures(40, 0.05),
         matrices=tuple(Matrices(layer, 80, 100, 6e-5) for layer in _PLAIN),
         stages=(
-            # γ stops at .1: much smaller, and a component that is fully on feels no pull to let go.
-            Stage(4000, lr=2e-3, lr_end=0.1, penalty="smooth-l0", sharpness=(1.0, 0.1), frequency=0.5),
-            Stage(800, lr=1e-3, importance=0.5, prune=0.3, join=0.7),
+            Stage(3000, **_FIRST, importance=0.5),
+            Stage(1500, lr=2e-3, frequency=1.0, prune=0.3, join=0.7),
+            Stage(1000, lr=1e-3, importance=0.5, prune=0.3, join=0.7),
         ),
         start="inputs",
-    )
+        starts=3,
+    ),
+    "MLP-2": _mlp(100, (0.024, 0.016), 25),
 }

@@ -1,5 +1,6 @@
 """The six toy models with known mechanisms: their recipes, by name, and their training."""
 
+import hashlib
 import math
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from splinelab.training.values import Values, check, not_negative, positive, pos
 
 __all__ = ["TARGETS", "Target", "TargetRecipe", "target_recipe", "train_target", "truth"]
 
+_FRESH = 9  # keeps fresh samples apart from those of training and of decompositions
 KINDS = ("superposition", "residual-mlp")
 
 
@@ -54,6 +56,20 @@ class TargetRecipe(Values):
         check(positive(self.lr), "lr", self.lr, "a positive number")
         check(not_negative(self.weight_decay), "weight_decay", self.weight_decay, "zero or a positive number")
         self.inputs  # noqa: B018  checks its own fields
+
+    @property
+    def name(self) -> str:
+        """What a measurement's line calls the data."""
+        return "sparse features"
+
+    @property
+    def checksum(self) -> str:
+        """Of 1,000 fresh samples: what the data of a measurement were."""
+        return hashlib.sha256(self.fresh_samples(1000).numpy().tobytes()).hexdigest()
+
+    def fresh_samples(self, count: int = 20_000, *, seed: int = 0) -> torch.Tensor:
+        """Samples × features that neither target nor decomposition was trained on."""
+        return self.inputs.sample(count, generator_for("cpu", seed, _FRESH, 1))
 
     @property
     def inputs(self) -> SparseFeatures:

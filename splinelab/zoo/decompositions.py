@@ -8,31 +8,40 @@ from splinelab.errors import ZooError, closest
 from splinelab.nets import ResidualMLP, Superposition
 from splinelab.spd import (
     OURS,
+    PAPER,
     TARGETS,
     Decomposition,
     SPDRecipe,
     TargetRecipe,
     attach,
-    fresh_samples,
     quality,
     reduced,
     rounded_error,
     train_target,
 )
 from splinelab.spd import decompose as decompose_net
-from splinelab.zoo.store import read, read_card, save
+from splinelab.zoo.store import WEIGHTS, read, read_card, save
 
 __all__ = ["decompose", "decomposition", "decomposition_card", "toy_model"]
 
 
-def toy_model(name: str, seed: int = 0) -> tuple[Superposition | ResidualMLP, float]:
-    """A toy model, trained here and now, as decompositions take it, and its loss on fresh samples.
+#: Whose recipes the zoo's decompositions follow: ours, and the published one as a baseline.
+RECIPES: dict[str, SPDRecipe] = {**OURS, "TMS-5-2-published": PAPER["TMS-5-2"]}
+
+
+def toy_model(name: str, seed: int = 0) -> Superposition | ResidualMLP:
+    """A toy model as decompositions take it: the zoo's where it has one of this seed, else trained now.
 
     Residual MLPs are written in the smaller basis (``spd.reduced``), which leaves their outputs as they are.
     """
-    target = train_target(name, seed)
-    net = reduced(target.net).net if isinstance(target.net, ResidualMLP) else target.net
-    return net, target.loss
+    if (WEIGHTS / f"{name}-{seed}.safetensors").is_file():
+        return decomposition(name, seed).net
+    return _trained(name, seed)[0]
+
+
+def _trained(name: str, seed: int) -> tuple[Superposition | ResidualMLP, float]:
+    net, loss = train_target(_target(name), seed)
+    return (reduced(net).net if isinstance(net, ResidualMLP) else net), loss
 
 
 def decompose(
@@ -47,14 +56,14 @@ def decompose(
 
     An interrupted run leaves a resume point in ``folder/.checkpoints`` and goes on from there.
     """
-    recipe, target = _recipe(name), TARGETS[name]
-    net, loss = toy_model(name, seed)
+    recipe, target = _recipe(name), _target(name)
+    net, loss = _trained(name, seed)
     resume = Path(folder) / ".checkpoints" / f"{name}-{seed}.ckpt"
     found = decompose_net(
         net, recipe, seed, checkpoint=resume, checkpoint_every=500, progress=progress, device=device
     )
     kept = found.decomposition
-    kept.keep(kept.alive(fresh_samples(target)))
+    kept.keep(kept.alive(target.fresh_samples()))
     scores = quality(kept, target)
     about: dict[str, Any] = {
         "about": f"decomposition of {name}: {', '.join(scores['layer'])}",
@@ -62,7 +71,8 @@ def decompose(
         "recipe": recipe.to_dict(),
         "metrics": {
             "target_loss": loss,
-            "rounded_error": rounded_error(kept, fresh_samples(target)),
+            "losses": list(found.losses),
+            "rounded_error": rounded_error(kept, target.fresh_samples()),
             "layers": scores.astype(object).where(scores.notna(), None).to_dict("list"),
         },
         "seconds": round(found.seconds, 1),
@@ -71,7 +81,8 @@ def decompose(
         "parameters": sum(value.numel() for value in kept.state_dict().values()),
     }
     path = save(folder, name, seed, kept.state_dict(), about)
-    resume.unlink(missing_ok=True)
+    for left in resume.parent.glob(f"{resume.name}*"):
+        left.unlink()
     if resume.parent.is_dir() and not any(resume.parent.iterdir()):
         resume.parent.rmdir()
     return path
@@ -106,10 +117,14 @@ def decomposition_card(
 
 
 def _recipe(name: str) -> SPDRecipe:
-    if name not in OURS:
-        known = ", ".join(OURS)
-        raise ZooError(f"the zoo has no decomposition {name!r}; {closest(name, OURS)}It has {known}")
-    return OURS[name]
+    if name not in RECIPES:
+        known = ", ".join(RECIPES)
+        raise ZooError(f"the zoo has no decomposition {name!r}; {closest(name, RECIPES)}It has {known}")
+    return RECIPES[name]
+
+
+def _target(name: str) -> TargetRecipe:
+    return TARGETS[name.removesuffix("-published")]
 
 
 def _again(name: str, seed: int) -> str:

@@ -1,0 +1,324 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Can weights be taken apart into mechanisms?
+#
+# A spline code says which units are on. It says nothing about which *weights* matter for an input. Stochastic
+# parameter decomposition (SPD) {cite}`bushnaq2025spd` asks that: it writes every weight matrix as a sum of rank-one
+# **subcomponents** and learns, for each of them, on which inputs it could be removed without changing the output.
+# A subcomponent that is needed on few inputs is a candidate for a mechanism.
+#
+# Whether that works can be checked where the mechanisms are known. This chapter takes toy models of superposition
+# {cite}`elhage2022superposition` apart, five of each kind, and asks whether one subcomponent per feature comes out.
+# In short:
+#
+# - SUMMARY
+
+# %% tags=["colab", "remove-cell"]
+
+# %% tags=["parameters", "hide-cell"]
+seed = 0  # of the model that is taken apart live
+quick = False  # a tenth of the steps, for a look
+
+# %% tags=["hide-input"]
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from splinelab import charts, claims, spd, zoo
+from splinelab.charts import decomposition as pictures
+
+charts.use()
+committed = seed == 0 and not quick
+ledger = claims.Notebook("07_parameter_decomposition", committed=committed)
+seeds = range(5)
+
+# %% [markdown]
+# The ledger's verdicts on this chapter's claims, from the committed measurements.
+
+# %% tags=["hide-input"]
+ledger.summary()
+
+# %% [markdown]
+# ## A model whose mechanisms are known
+#
+# The toy model of superposition squeezes sparse features through a narrow layer and reads them back:
+# $\hat x = \mathrm{ReLU}(W^\top W x + b)$. With five features and two hidden units (*TMS 5-2*) it learns to lay the
+# five columns of $W$ out as a pentagon, so that features rarely disturb each other as long as few are on at once.
+# Here each is on with probability .05. Every column of the encoder serves one feature, and so does every row of the
+# decoder: ten mechanisms, five in each matrix. A decomposition should find them, knowing only weights and inputs.
+
+# %%
+net, loss = zoo.toy_model("TMS-5-2", seed=seed)  # trained here and now, about ten seconds
+net
+
+# %% [markdown]
+# ## The method, term by term
+#
+# Every matrix is written as $W \approx \sum_c U_c V_c^\top$ with more terms than it has rank. A small network, the
+# **gate**, looks at the layer's input and gives each subcomponent a **causal importance** $g_c \in [0, 1]$. Training
+# then asks for four things at once:
+#
+# - **faithfulness**: the subcomponents sum to $W$;
+# - **stochastic reconstruction**: the output stays what it was when every subcomponent is multiplied by a random
+#   number between $g_c$ and 1. One with $g_c = 0$ may be there or not, in any amount;
+# - **importance minimality**: $g_c$ is as small as it can be;
+# - and all of it on the model's own inputs.
+#
+# If a matrix can be cut so that few pieces matter for each input, this is how to find out. Our recipe departs from the
+# published one, in ways that the end of the chapter lists and compares.
+
+# %% tags=["hide-input"]
+recipe = spd.OURS["TMS-5-2"]
+if quick:
+    recipe = recipe.replace(stages=[stage.replace(steps=stage.steps // 10).to_dict() for stage in recipe.stages])
+moments = []
+
+
+def look(step: int, found: spd.Decomposition) -> None:
+    """Keep the encoder's components: the largest column of each, and its importance at its peak."""
+    matrix = found.layers["linear1"]
+    peak = found.importances(spd.one_hot(5))["linear1"].amax(0)
+    for c in range(len(matrix)):
+        x, y = (matrix.U[c] * matrix.V[c, matrix.V[c].abs().argmax()]).tolist()
+        moments.append({"step": step, "component": c, "x": x, "y": y, "importance": float(peak[c])})
+
+
+fit = spd.decompose(net, recipe, seed, watch=look)
+fit.decomposition
+
+# %% [markdown]
+# *How do the components form?* Grey bars are the five columns of the encoder; every arrow is one of 20 components,
+# as strong as its importance. Move the slider.
+
+# %% tags=["hide-input"]
+columns = pd.DataFrame(
+    {"x": net.linear1.weight[0].tolist(), "y": net.linear1.weight[1].tolist(), "feature": range(5)}
+)
+pictures.forming(pd.DataFrame(moments), columns)
+
+# %% [markdown]
+# FORMING
+
+# %% tags=["hide-input"]
+pictures.losses(pd.DataFrame(fit.history))
+
+# %% [markdown]
+# LOSSES
+#
+# *Does each component answer to one feature?* Switch on one feature at a time, at .75, and read the importances.
+
+
+# %% tags=["hide-input"]
+def importance_table(found: spd.Decomposition, features: int) -> pd.DataFrame:
+    """Importances on one-hot inputs, each matrix's components in the order of the feature they answer to."""
+    rows = []
+    for name, values in found.importances(spd.one_hot(features)).items():
+        for c in values.argmax(0).argsort(stable=True).tolist():
+            rows += [
+                {"matrix": name, "feature": f, "component": str(c), "importance": float(values[f, c])}
+                for f in range(features)
+            ]
+    return pd.DataFrame(rows)
+
+
+pictures.importance_maps(importance_table(fit.decomposition, 5))
+
+# %% [markdown]
+# MAPS
+
+# %% [markdown]
+# ## Five seeds, three models, against the published table
+#
+# One model proves little. The zoo holds decompositions of five models of each of three kinds, every one trained from
+# its own seed: five features in two units; the same with an identity matrix between encoder and decoder (*+ID*), which
+# should come out as two subcomponents that matter for every input; and 40 features in ten units. Settings were chosen
+# on seeds 5 to 9 and frozen; what follows are seeds 0 to 4.
+#
+# Three scores. *Alive*: subcomponents whose importance exceeds .1 on some of 20,000 fresh samples. *MMCS*: for each of
+# the target's columns the best cosine similarity among the components, averaged; 1 is ideal. *ML2R*: the length of
+# that component's column over the target's; below 1 it has shrunk, which other methods suffer from.
+
+# %% tags=["hide-input"]
+MODELS = {"TMS 5-2": "TMS-5-2", "TMS 5-2+ID": "TMS-5-2-ID", "TMS 40-10": "TMS-40-10"}
+found = {(label, s): zoo.decomposition(name, s) for label, name in MODELS.items() for s in seeds}
+scores = pd.concat(
+    spd.quality(one, spd.TARGETS[MODELS[label]]).assign(model=label, seed=s) for (label, s), one in found.items()
+)
+scores["off by"] = (scores["alive"] - scores["expected"]).abs()
+
+
+def over_seeds(values) -> tuple[float, float, float]:
+    """Mean and 95 % t interval over seeds."""
+    values = np.asarray(values, float)
+    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return values.mean(), values.mean() - half, values.mean() + half
+
+
+def words(values) -> str:
+    return f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}"
+
+
+parts = {"linear1": "encoder", "linear2": "decoder", "hidden.0": "identity"}
+pd.DataFrame(
+    {
+        f"{label}, {parts[layer]}": {
+            "alive": ", ".join(map(str, rows["alive"])),
+            "expected": rows["expected"].iloc[0],
+            "MMCS": words(rows["mmcs"]) if layer != "hidden.0" else "–",
+            "ML2R": words(rows["ml2r"]) if layer != "hidden.0" else "–",
+            "importances too low": ", ".join(map(str, rows["missing"])),
+            "too high": ", ".join(map(str, rows["surplus"])),
+        }
+        for (label, layer), rows in scores.groupby(["model", "layer"], sort=False)
+    }
+).T
+
+# %% [markdown]
+# TABLE
+
+# %% tags=["hide-input"]
+PAPER = {  # Bushnaq, Braun and Sharkey (2025), table 1: MMCS and ML2R
+    "TMS 5-2": (1.000, 0.993),
+    "TMS 5-2+ID": (1.000, 0.992),
+    "TMS 40-10": (1.000, 1.010),
+}
+points = [
+    {"model": f"{row.model}, {parts[row.layer]}", "score": score, "value": getattr(row, key), "who": "ours"}
+    for row in scores[scores["layer"] != "hidden.0"].itertuples()
+    for key, score in (("mmcs", "MMCS"), ("ml2r", "ML2R"))
+]
+points += [
+    {"model": f"{label}, {part}", "score": score, "value": value, "who": "published mean"}
+    for label, values in PAPER.items()
+    for part in ("encoder", "decoder")
+    for score, value in zip(("MMCS", "ML2R"), values, strict=True)
+]
+pictures.quality_bars(pd.DataFrame(points))
+
+# %% [markdown]
+# POINTS
+#
+# *What does a decomposition of 40 features look like?*
+
+# %% tags=["hide-input"]
+sparse = importance_table(found["TMS 40-10", 0], 40)
+pictures.importance_maps(sparse[sparse["importance"] > 0.01])
+
+# %% [markdown]
+# FORTY
+#
+# ## The published recipe
+#
+# Would the published recipe have done as well? It differs from ours in everything listed below. Run as printed on TMS
+# 5-2, 40,000 steps at batch 4,096, three seeds:
+
+# %% tags=["hide-input"]
+theirs = pd.concat(
+    spd.quality(zoo.decomposition("TMS-5-2-published", s), spd.TARGETS["TMS-5-2"]).assign(seed=s) for s in range(3)
+)
+theirs["seconds"] = [zoo.decomposition_card("TMS-5-2-published", s)["seconds"] for s in range(3) for _ in range(2)]
+theirs.drop(columns="expected").set_index(["seed", "layer"]).round(3)
+
+# %% [markdown]
+# PUBLISHED
+#
+# | | published | ours | why |
+# |---|---|---|---|
+# | gate | an MLP per subcomponent, on its own inner activation | one MLP per matrix, on the layer's whole input | a pilot found it far easier to train |
+# | what the sum leaves over, $\Delta$ | nothing: faithfulness must do | one more component, masked at random | reconstruction then holds while components form |
+# | where $V_c$ start | random directions | inputs of the layer, far apart from one another | twice as many features found by the first stage |
+# | penalty | $\sum_c \lvert g_c \rvert^p$ | $g^2 / (g^2 + \gamma^2)$, $\gamma$ falling from 1 to .1, and a frequency term; later $p = 1$ | shares features out between components |
+# | stages | one | three: find, press, relax; between them idle components go and halves are joined | surplus components survive the penalty alone |
+# | the identity | 20 components | 2, its rank, at next to no penalty | see below |
+# | steps | 40,000 at batch 4,096 | 4,500 to 5,500 at batch 1,024 | cost |
+#
+# The identity deserves a word. A matrix that serves all features at once is on for every input, and nothing in the
+# method says into how many components it should fall. With 20 components and a penalty small enough to keep it on, eight
+# stayed alive in our trials. Two is the most that a matrix of rank two needs, so we gave it two: that they are two is
+# our doing, that they are on for every input, and belong to no feature, is a result.
+#
+# ## Enter the measurements
+
+# %% tags=["hide-input"]
+for label, name in MODELS.items():
+    rows = scores[scores["model"] == label]
+    for layer in ("linear1", "linear2"):
+        for key, score in (("mmcs", "MMCS"), ("ml2r", "ML2R")):
+            measured = over_seeds(rows.loc[rows["layer"] == layer, key])
+            ledger.record(
+                f"spd-quality-{name.lower()}",
+                f"{parts[layer]}, {score}",
+                measured,
+                n=20_000,
+                seeds=seeds,
+                data=spd.TARGETS[name],
+            )
+    off = rows.groupby("seed")["off by"].sum()
+    ledger.record(
+        "spd-alive",
+        label,
+        (off.median(), off.min(), off.max()),
+        n=20_000,
+        seeds=seeds,
+        data=spd.TARGETS[name],
+    )
+for layer in ("linear1", "linear2"):
+    ledger.record(
+        "ours-spd-published-recipe",
+        f"{parts[layer]}, MMCS",
+        over_seeds(theirs.loc[theirs["layer"] == layer, "mmcs"]),
+        n=20_000,
+        seeds=range(3),
+        data=spd.TARGETS["TMS-5-2"],
+    )
+print(ledger.save())
+
+# %% [markdown]
+# ## What reproduces, what does not, and why
+#
+# VERDICT
+
+# %% tags=["hide-input"]
+ledger.table()
+
+# %% [markdown]
+# ## Appendix: what was tried
+#
+# All on seeds 5 to 9, which are not scored. One thing was changed at a time, except where a line says otherwise.
+#
+# | model, seed | change | outcome |
+# |---|---|---|
+# | TMS 40-10, 5 | a pilot's settings: smooth $L_0$ to $\gamma$ = .01, one stage of 6,000 steps | 33 of 40 pairs exact |
+# | | $p$ from 2 to 1, importance 3e-4 | 0 |
+# | | $\gamma$ to .1 only, then a prune | 27 |
+# | | $V_c$ start at inputs of the layer | 33 |
+# | | halves joined between the stages | 38 |
+# | | inputs taken far apart instead of in order | 38 |
+# | | a stage of full pressure and doubled frequency term between the two | 40; on seeds 6 and 7 too |
+# | TMS 5-2+ID, 5 | smooth $L_0$, importance 5e-4 for all three matrices | alive 6/2/6, ML2R .80 |
+# | | importance 3e-3 | alive 5/3/5, MMCS .954 |
+# | | identity: 20 components, importance 1e-5 | alive 5/8/5 |
+# | | identity: 2 components, 1e-8, with rows of zeros among the inputs | 6 of 6 groups, decoder MMCS .971 |
+# | | a third stage at .1 of the pressure | MMCS .9997, 1 of 6 groups |
+# | | a third stage at .3 | MMCS .999, 6 of 6 |
+# TRIALS
+#
+# ## Exercises
+#
+# 1. Take the frequency term out of the recipe (`frequency=0.0` in every stage). How many components stay alive?
+# 2. Give the encoder four components instead of twenty. Which features share one, and where do they lie?
+# 3. Decompose a net of your own: `spd.decompose(model, recipe, seed=0)` with a `spd.Matrices` pattern for its linear
+#    layers. How faithful is it when every importance is rounded to 0 or 1 (`spd.rounded_error`)?

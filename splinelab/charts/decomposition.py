@@ -1,0 +1,178 @@
+"""Pictures of a decomposition: vectors as they form, curves of a run, importances of components.
+
+Every function takes tidy tables (pandas) and returns a described Altair chart.
+"""
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from splinelab.charts.renderer import describe, order
+from splinelab.charts.theme import BLUE, GREY, PALETTE, VERMILION
+
+__all__ = ["forming", "importance_maps", "losses", "quality_bars"]
+
+
+def forming(vectors: pd.DataFrame, columns: pd.DataFrame) -> alt.TopLevelMixin:
+    """Components of a matrix with two outputs as arrows from the origin, with a slider over training.
+
+    `vectors`: step, component, x, y (the largest column of U_c V_cᵀ) and importance (its peak); `columns`: x,
+    y and feature of the target's own columns, drawn beneath.
+    """
+    steps = sorted(vectors["step"].unique())
+    moment = alt.param(
+        name="moment",
+        value=len(steps) - 1,
+        bind=alt.binding_range(min=0, max=len(steps) - 1, step=1, name="moment of training "),
+    )
+    table = vectors.assign(moment=vectors["step"].map({step: place for place, step in enumerate(steps)}))
+    reach = 1.15 * max(float(np.abs(columns[["x", "y"]]).to_numpy().max()), 0.1)
+    x = alt.X("x:Q", title="first hidden unit", scale=alt.Scale(domain=[-reach, reach], clamp=True))
+    y = alt.Y("y:Q", title="second hidden unit", scale=alt.Scale(domain=[-reach, reach], clamp=True))
+    zero = {"x2": alt.datum(0), "y2": alt.datum(0)}
+    target = alt.Chart(columns).encode(x=x, y=y)
+    wanted = target.mark_rule(strokeWidth=7, opacity=0.25, color=GREY).encode(**zero)
+    names = target.mark_text(dx=9, dy=-9, fontSize=12, color=GREY).encode(text="feature:N")
+    shown = alt.Chart(table).transform_filter("datum.moment == moment").encode(x=x, y=y)
+    rules = shown.mark_rule(strokeWidth=1.8).encode(
+        opacity=alt.Opacity(
+            "importance:Q", title="importance", scale=alt.Scale(domain=[0, 1], range=[0.15, 1], clamp=True)
+        ),
+        color=alt.value(VERMILION),
+        **zero,
+    )
+    heads = shown.mark_circle(size=46).encode(
+        opacity=alt.Opacity("importance:Q", scale=alt.Scale(domain=[0, 1], range=[0.15, 1], clamp=True)),
+        color=alt.value(VERMILION),
+        tooltip=["step:Q", "component:N", alt.Tooltip("importance:Q", format=".2f")],
+    )
+    step = (
+        alt.Chart(pd.DataFrame({"moment": range(len(steps)), "step": steps}))
+        .transform_filter("datum.moment == moment")
+        .transform_calculate(text="'step ' + format(datum.step, ',')")
+        .mark_text(align="left", fontSize=13, fontWeight=600)
+        .encode(x=alt.value(8), y=alt.value(14), text="text:N", color=alt.value(GREY))
+    )
+    chart = alt.layer(wanted, names, rules, heads, step).add_params(moment).properties(width=380, height=380)
+    return describe(
+        chart,
+        "The target's columns as wide grey bars from the origin, and the components as arrows, at a moment "
+        f"of training chosen with the slider, from step {steps[0]} to {steps[-1]}. At the end one strong "
+        "arrow lies on each column and the others are gone.",
+    )
+
+
+def losses(history: pd.DataFrame) -> alt.TopLevelMixin:
+    """The terms of the loss above the number of alive components, by step: a decomposition's history."""
+    step = alt.X("step:Q", title=None)
+    terms = [
+        name for name in ("importance", "faithfulness", "together", "local") if history[name].notna().any()
+    ]
+    long = history.melt("step", terms, "term", "value").dropna()
+    long["value"] = long["value"].clip(lower=1e-8)
+    top = (
+        alt.Chart(long)
+        .mark_line()
+        .encode(
+            x=step,
+            y=alt.Y("value:Q", title="loss", scale=alt.Scale(type="log"), axis=alt.Axis(format=".0e")),
+            color=alt.Color(
+                "term:N", title=None, sort=terms, scale=alt.Scale(domain=terms, range=PALETTE[: len(terms)])
+            ),
+            tooltip=["step:Q", "term:N", alt.Tooltip("value:Q", format=".2e")],
+        )
+        .properties(width=440, height=170)
+    )
+    layers = [name for name in history if name.startswith("alive:")]
+    alive = history.melt("step", layers, "matrix", "components")
+    alive["matrix"] = alive["matrix"].str.removeprefix("alive:")
+    below = (
+        alt.Chart(alive)
+        .mark_line(interpolate="step-after")
+        .encode(
+            x=step.title("training step"),
+            y=alt.Y("components:Q", title="alive", scale=alt.Scale(zero=True)),
+            color=alt.Color("matrix:N", title=None, sort=order(alive, "matrix")),
+            tooltip=["step:Q", "matrix:N", "components:Q"],
+        )
+        .properties(width=440, height=110)
+    )
+    left = ", ".join(str(int(history[name].iloc[-1])) for name in layers)
+    return describe(
+        alt.vconcat(top, below).resolve_scale(color="independent"),
+        "Above, the terms of the loss against the training step on a log scale; below, how many components "
+        f"of each matrix are alive, ending at {left}.",
+    )
+
+
+def importance_maps(table: pd.DataFrame, title: str = "") -> alt.TopLevelMixin:
+    """Importances on one-hot inputs, a panel per matrix: columns matrix, feature, component, importance.
+
+    Components are drawn in the order of the table; zeros may be left out.
+    """
+    panels = []
+    for matrix in order(table, "matrix"):
+        rows = table[table["matrix"] == matrix]
+        count = rows["component"].nunique()
+        size = max(3, min(16, 280 // max(count, table["feature"].nunique())))
+        panels.append(
+            alt.Chart(rows)
+            .mark_rect()
+            .encode(
+                x=alt.X(
+                    "component:O",
+                    title="component",
+                    sort=order(rows, "component"),
+                    axis=alt.Axis(labels=count <= 20, ticks=False, labelAngle=0),
+                ),
+                y=alt.Y(
+                    "feature:O",
+                    title="feature that is on" if not panels else None,
+                    axis=alt.Axis(ticks=False, values=sorted(table["feature"].unique())[::5])
+                    if table["feature"].nunique() > 20
+                    else alt.Axis(ticks=False),
+                ),
+                color=alt.Color(
+                    "importance:Q",
+                    title="importance",
+                    scale=alt.Scale(domain=[0, 1], range=["#dddddd", BLUE]),
+                ),
+                tooltip=[
+                    "matrix:N",
+                    "feature:O",
+                    "component:N",
+                    alt.Tooltip("importance:Q", format=".2f"),
+                ],
+            )
+            .properties(width=alt.Step(size), height=alt.Step(size), title=matrix)
+        )
+    return describe(
+        alt.hconcat(*panels).properties(title=title) if title else alt.hconcat(*panels),
+        "Importance of each component where one feature alone is on, one panel for each matrix. A perfect "
+        "decomposition has one dark cell in every row and every column.",
+    )
+
+
+def quality_bars(table: pd.DataFrame) -> alt.TopLevelMixin:
+    """Scores of several seeds as points, beside a mark of the paper: columns model, score, value, who."""
+    panels = [
+        alt.Chart(table[table["score"] == score])
+        .mark_point(filled=True, size=60, opacity=0.8)
+        .encode(
+            x=alt.X("value:Q", title=score, scale=alt.Scale(zero=False, padding=12)),
+            y=alt.Y("model:N", title=None, sort=order(table, "model")),
+            color=alt.Color(
+                "who:N", title=None, sort=order(table, "who"), scale=alt.Scale(range=[BLUE, VERMILION, GREY])
+            ),
+            shape=alt.Shape("who:N", title=None, sort=order(table, "who")),
+            yOffset=alt.YOffset("who:N", sort=order(table, "who")),
+            tooltip=["model:N", "who:N", "score:N", alt.Tooltip("value:Q", format=".4f")],
+        )
+        .properties(width=240, height=alt.Step(13))
+        for score in order(table, "score")
+    ]
+    return describe(
+        alt.hconcat(*panels),
+        "Mean max cosine similarity and mean L2 ratio of each decomposition, one point per seed, beside the "
+        "published means.",
+    )

@@ -1,0 +1,72 @@
+"""The figures of decompositions: from small tables to pictures."""
+
+import math
+
+import pandas as pd
+import pytest
+from drawing import drawn
+
+from splinelab.charts import decomposition
+
+pytestmark = pytest.mark.usefixtures("theme")
+
+
+def texts(node) -> list:
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    found = [node["filter"]] if isinstance(node, dict) and "filter" in node else []
+    return found + [entry for child in children for entry in texts(child)]
+
+
+def test_forming_shows_the_moment_of_the_slider():
+    vectors = pd.DataFrame(
+        [(step, c, 0.1 * c, step / 100, 0.5) for step in (1, 40, 90) for c in range(3)],
+        columns=["step", "component", "x", "y", "importance"],
+    )
+    columns = pd.DataFrame({"x": [1.0, -0.5], "y": [0.2, 0.8], "feature": [0, 1]})
+    spec = drawn(decomposition.forming(vectors, columns))
+    slider = next(param for param in spec["params"] if param["name"] == "moment")
+    assert (slider["value"], slider["bind"]["min"], slider["bind"]["max"]) == (2, 0, 2)
+    assert texts(spec).count("datum.moment == moment") >= 2
+    assert "from step 1 to 90" in spec["description"]
+
+
+def test_losses_show_the_terms_that_were_there():
+    history = pd.DataFrame(
+        {
+            "step": [10, 20, 30],
+            "importance": [1e-2, 5e-3, 1e-3],
+            "faithfulness": [1e-3, 0.0, 1e-9],
+            "together": [2e-3, 1e-3, 5e-4],
+            "local": [math.nan] * 3,
+            "alive:linear1": [20, 9, 5],
+            "alive:linear2": [20, 8, 6],
+        }
+    )
+    spec = drawn(decomposition.losses(history))
+    assert "ending at 5, 6" in spec["description"]
+    domain = spec["vconcat"][0]["encoding"]["color"]["scale"]["domain"]
+    assert domain == ["importance", "faithfulness", "together"]
+
+
+def test_importance_maps_keep_the_order_of_the_table():
+    rows = [
+        {"matrix": matrix, "feature": f, "component": str(c), "importance": float(f == c)}
+        for matrix in ("linear2", "linear1")
+        for c in (2, 0, 1)
+        for f in range(3)
+    ]
+    spec = drawn(decomposition.importance_maps(pd.DataFrame(rows)))
+    assert [panel["title"] for panel in spec["hconcat"]] == ["linear2", "linear1"]
+    assert spec["hconcat"][0]["encoding"]["x"]["sort"] == ["2", "0", "1"]
+
+
+def test_quality_points_have_a_panel_for_each_score():
+    table = pd.DataFrame(
+        [
+            {"model": "TMS 5-2, encoder", "score": score, "value": value, "who": who}
+            for score in ("MMCS", "ML2R")
+            for value, who in ((0.999, "ours"), (0.998, "ours"), (1.0, "published mean"))
+        ]
+    )
+    spec = drawn(decomposition.quality_bars(table))
+    assert [panel["encoding"]["x"]["title"] for panel in spec["hconcat"]] == ["MMCS", "ML2R"]

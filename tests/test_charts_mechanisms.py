@@ -1,0 +1,95 @@
+"""The figures of mechanisms: from small tables to pictures."""
+
+import itertools
+
+import pandas as pd
+import pytest
+from drawing import drawn
+
+from splinelab.charts import mechanisms
+
+pytestmark = pytest.mark.usefixtures("theme")
+
+
+def every(key: str, node) -> list:
+    """All values under a key, at any depth."""
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    found = [node[key]] if isinstance(node, dict) and key in node else []
+    return found + [entry for child in children for entry in every(key, child)]
+
+
+def test_correlation_map_keeps_the_order_of_the_names():
+    names = ["linear2:1", "linear1:0", "linear2:0"]
+    table = pd.DataFrame(
+        [(a, b, 1.0 if a == b else -0.2) for a, b in itertools.product(names, names)],
+        columns=["first", "second", "correlation"],
+    )
+    spec = drawn(mechanisms.correlation_map(table, names, "TMS"))
+    assert spec["encoding"]["x"]["scale"]["domain"] == names
+    assert "3 components" in spec["description"]
+
+
+def test_spectrum_says_k():
+    table = pd.DataFrame(
+        [(g, r, r / 4, k) for g, k in (("ours", 2), ("theirs", 3)) for r in range(1, 6)],
+        columns=["graph", "rank", "eigenvalue", "k"],
+    )
+    assert "ours 2, theirs 3" in drawn(mechanisms.spectrum(table))["description"]
+
+
+def test_regrouping_shows_what_its_controls_say():
+    settings = list(itertools.product(["adaptive", "1"], [0.0, 0.25, 0.5]))
+    nodes = pd.DataFrame(
+        [(k, t, f"c{i}", i, 0, i, k == "1") for k, t in settings for i in range(3)],
+        columns=["k", "threshold", "component", "x", "y", "cluster", "exact"],
+    )
+    edges = pd.DataFrame(
+        [(k, t, 0, 0, 1, 0) for k, t in settings], columns=["k", "threshold", "x", "y", "x2", "y2"]
+    )
+    counts = pd.DataFrame([(k, t, f"{k} at {t}") for k, t in settings], columns=["k", "threshold", "said"])
+    spec = drawn(mechanisms.regrouping(nodes, edges, counts))
+    params = {param["name"]: param for param in spec["params"]}
+    assert params["pick_k"]["bind"]["options"] == ["adaptive", "1"]
+    assert params["pick_threshold"]["bind"]["step"] == 0.25
+    filters = every("filter", spec)
+    assert len(filters) == 3 and all("pick_k" in f and "pick_threshold" in f for f in filters)
+    assert "At first: adaptive at 0.0." in spec["description"]
+
+
+def test_methods_have_a_panel_for_each_model():
+    rows = [
+        (model, method, seed, of - seed, of)
+        for model, of in (("A", 6), ("B", 40))
+        for method in ("ours", "theirs")
+        for seed in range(2)
+    ]
+    spec = drawn(mechanisms.methods(pd.DataFrame(rows, columns=["model", "method", "seed", "exact", "of"])))
+    assert [panel["title"] for panel in spec["concat"]] == ["A", "B"]
+    assert "A 6 of 6, B 40 of 40" in spec["description"]
+
+
+def test_causal_pictures_count_what_fails():
+    table = pd.DataFrame(
+        {
+            "model": ["A", "A", "B"],
+            "seed": [0, 1, 0],
+            "cluster": [0, 1, 0],
+            "features": ["3", "4", "5"],
+            "ratio": [50.0, 2.0, -1.0],
+            "own": [1e-2, 1e-3, 1e-4],
+            "worst": [1e-4, 2e-3, 1e-5],
+        }
+    )
+    assert "3 clusters" in drawn(mechanisms.ratios(table))["description"]
+    assert "2 clusters lie below" in mechanisms.ratios(table).to_dict()["description"]
+    assert "1 of 3 clusters lie on or above" in drawn(mechanisms.harms(table))["description"]
+
+
+def test_contributions_have_a_panel_for_each_block():
+    table = pd.DataFrame(
+        [(f"block {b}", f, n, f - n, 0.9 * (f - n)) for b in (1, 2) for f in range(3) for n in range(4)],
+        columns=["block", "feature", "neuron", "target", "component"],
+    )
+    spec = drawn(mechanisms.contributions(table))
+    assert [panel["title"] for panel in spec["hconcat"]] == ["block 1", "block 2"]
+    assert "block 1 1.000" in spec["description"]
