@@ -68,5 +68,5 @@ def test_quality_points_have_a_panel_for_each_score():
             for value, who in ((0.999, "ours"), (0.998, "ours"), (1.0, "published mean"))
         ]
     )
-    spec = drawn(decomposition.quality_bars(table))
+    spec = drawn(decomposition.quality_points(table))
     assert [panel["encoding"]["x"]["title"] for panel in spec["hconcat"]] == ["MMCS", "ML2R"]

@@ -1,6 +1,7 @@
 """Scores on planted decompositions: perfect, permuted, broken."""
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,13 +9,21 @@ import torch
 from torch import nn
 
 from splinelab.errors import InputError
+from splinelab.nets import ResidualMLP
 from splinelab.spd import (
     Decomposition,
+    Matrices,
     Matrix,
+    SparseFeatures,
+    SPDRecipe,
+    Stage,
+    attach,
+    block_contributions,
     column_scores,
     dense_errors,
     exact_features,
     identity_errors,
+    neuron_contributions,
     rounded_error,
 )
 
@@ -167,3 +176,50 @@ def test_rounded_error_by_hand():
     x = torch.tensor([[0.9, 0.0, 0.0], [0.1, 0.0, 0.9]])
     # Only .1 · 1 of the second sample is lost.
     assert rounded_error(decomposition, x) == pytest.approx(0.01 / 6)
+
+
+# --- contributions of blocks and neurons
+
+
+def test_block_contributions_sum_to_what_the_model_adds():
+    net = ResidualMLP(6, 9, 4, 3, seed=1).eval()
+    for value in (0.75, -0.5):
+        table = block_contributions(net, value)
+        added = (net(value * torch.eye(6)).diagonal() / value - 1).detach().numpy()
+        summed = table.groupby("feature")["contribution"].sum()
+        np.testing.assert_allclose(summed, added, atol=1e-5)
+        # In loops, with the first block alone.
+        first = table[table["block"] == 1]["contribution"].to_numpy()
+        weights = [parameter.detach().numpy().astype(float) for parameter in net.blocks[0].parameters()]
+        for feature, row in enumerate(net.embedding.numpy().astype(float)):
+            neurons = np.maximum(weights[0] @ (value * row), 0)
+            assert first[feature] == pytest.approx(row @ weights[1] @ neurons / value, abs=1e-6)
+
+
+def test_neuron_contributions_of_exact_components_are_the_model_s():
+    net = ResidualMLP(5, 5, 3, 2, seed=0).eval()
+    net.embedding.copy_(torch.eye(5))
+    recipe = SPDRecipe(SparseFeatures(5, 0.1), (Matrices("*.mlp_in", 5, 4, 1e-3),), (Stage(1),))
+    found = attach(net, recipe, 0)
+    order = torch.tensor([3, 0, 4, 1, 2])  # component c belongs to feature order[c]
+    with torch.no_grad():
+        for name, matrix in found.layers.items():
+            matrix.V.copy_(torch.eye(5)[order])
+            matrix.U.copy_(found.linear(name).weight.T[order])
+    shell = SimpleNamespace(
+        net=found.net,
+        layers=found.layers,
+        importances=lambda x: {name: (x > 0).float()[:, order] for name in found.layers},
+    )
+    table = neuron_contributions(shell)
+    assert len(table) == 2 * 5 * 3
+    np.testing.assert_allclose(table["component"], table["target"], atol=1e-7)
+    row = table[(table["block"] == 2) & (table["feature"] == 4) & (table["neuron"] == 1)].iloc[0]
+    block = net.blocks[1]
+    weights = [layer.weight.detach() for layer in (block.mlp_in, block.mlp_out)]
+    assert row["target"] == pytest.approx(float(weights[0][1, 4] * weights[1][4, 1]))
+    with torch.no_grad():
+        found.layers["blocks.1.mlp_in"].U.mul_(0.5)
+    halved = neuron_contributions(shell)
+    second = halved["block"] == 2
+    np.testing.assert_allclose(halved["component"][second], 0.5 * halved["target"][second], atol=1e-7)

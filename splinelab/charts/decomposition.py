@@ -10,7 +10,7 @@ import pandas as pd
 from splinelab.charts.renderer import describe, order
 from splinelab.charts.theme import BLUE, GREY, PALETTE, VERMILION
 
-__all__ = ["forming", "importance_maps", "losses", "quality_bars"]
+__all__ = ["forming", "importance_maps", "losses", "quality_points"]
 
 
 def forming(vectors: pd.DataFrame, columns: pd.DataFrame) -> alt.TopLevelMixin:
@@ -114,7 +114,7 @@ def importance_maps(table: pd.DataFrame, title: str = "") -> alt.TopLevelMixin:
     for matrix in order(table, "matrix"):
         rows = table[table["matrix"] == matrix]
         count = rows["component"].nunique()
-        size = max(3, min(16, 280 // max(count, table["feature"].nunique())))
+        size = max(3, min(30, 240 // max(count, table["feature"].nunique())))
         panels.append(
             alt.Chart(rows)
             .mark_rect()
@@ -153,7 +153,7 @@ def importance_maps(table: pd.DataFrame, title: str = "") -> alt.TopLevelMixin:
     )
 
 
-def quality_bars(table: pd.DataFrame) -> alt.TopLevelMixin:
+def quality_points(table: pd.DataFrame) -> alt.TopLevelMixin:
     """Scores of several seeds as points, beside a mark of the paper: columns model, score, value, who."""
     panels = [
         alt.Chart(table[table["score"] == score])
@@ -162,9 +162,9 @@ def quality_bars(table: pd.DataFrame) -> alt.TopLevelMixin:
             x=alt.X("value:Q", title=score, scale=alt.Scale(zero=False, padding=12)),
             y=alt.Y("model:N", title=None, sort=order(table, "model")),
             color=alt.Color(
-                "who:N", title=None, sort=order(table, "who"), scale=alt.Scale(range=[BLUE, VERMILION, GREY])
+                "who:N", title=None, sort=order(table, "who"), scale=alt.Scale(range=[BLUE, VERMILION])
             ),
-            shape=alt.Shape("who:N", title=None, sort=order(table, "who")),
+            shape=alt.Shape("who:N", sort=order(table, "who"), legend=None),
             yOffset=alt.YOffset("who:N", sort=order(table, "who")),
             tooltip=["model:N", "who:N", "score:N", alt.Tooltip("value:Q", format=".4f")],
         )

@@ -27,7 +27,7 @@ def correlation_map(table: pd.DataFrame, names: list[str], title: str) -> alt.To
             y=alt.Y("first:N", title=None, scale=alt.Scale(domain=names), axis=axis),
             color=alt.Color(
                 "correlation:Q",
-                scale=alt.Scale(domain=[-1, 0, 1], range=[VERMILION, "#e4e4e4", BLUE]),
+                scale=alt.Scale(domain=[-1, 0, 1], range=[VERMILION, "rgba(128, 128, 128, 0)", BLUE]),
                 legend=alt.Legend(gradientLength=120),
             ),
             tooltip=["first:N", "second:N", alt.Tooltip("correlation:Q", format=".2f")],
@@ -136,7 +136,7 @@ def methods(table: pd.DataFrame) -> alt.TopLevelMixin:
             color=alt.value(BLUE),
             tooltip=["model:N", "method:N", "seed:N", "exact:Q", "of:Q"],
         )
-        ideal = base.mark_rule(**RULE).encode(x="max(of):Q")
+        ideal = alt.Chart(pd.DataFrame({"of": [most]})).mark_rule(**RULE).encode(x="of:Q")
         panels.append(alt.layer(ideal, points).properties(width=230, height=alt.Step(17), title=model))
     best = ", ".join(
         f"{model} {rows['exact'].max()} of {rows['of'].max()}"

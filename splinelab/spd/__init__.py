@@ -1,6 +1,7 @@
 """Stochastic parameter decomposition: weights as sums of rank-one components, each used on few inputs."""
 
 from splinelab.spd.components import Decomposition, Matrix
+from splinelab.spd.contributions import block_contributions, neuron_contributions
 from splinelab.spd.decompose import SPDFit, attach, decompose
 from splinelab.spd.importance import lower_leaky, upper_leaky
 from splinelab.spd.inputs import SparseFeatures, one_hot
@@ -37,6 +38,7 @@ __all__ = [
     "Target",
     "TargetRecipe",
     "attach",
+    "block_contributions",
     "column_scores",
     "decompose",
     "dense_errors",
@@ -44,6 +46,7 @@ __all__ = [
     "identity_errors",
     "loss_terms",
     "lower_leaky",
+    "neuron_contributions",
     "one_hot",
     "quality",
     "reduced",

@@ -1,0 +1,392 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Which components work together?
+#
+# A decomposition takes each matrix apart by itself. Mechanisms do not stop at a matrix: what reads a feature in one
+# layer and what writes it in another belong together. Seshadri et al. {cite}`seshadri2025cross` propose to find out by
+# **correlation**: components that matter on the same inputs serve the same mechanism. They build a graph of nearest
+# neighbours from the correlations of importances and cut it by spectral clustering.
+#
+# On toy models the right answer is known, so the proposal can be scored group by group. This chapter does that on
+# four models and five seeds of each, with the decompositions of [chapter 7](07_parameter_decomposition) and
+# [chapter 9](09_residual_mlp_circuits), and compares the proposal with simpler ones. In short:
+#
+# - SUMMARY
+
+# %% tags=["colab", "remove-cell"]
+
+# %% tags=["parameters", "hide-cell"]
+seed = 0  # of the decomposition that is looked at closely
+quick = False  # two seeds, fewer samples, for a look
+
+# %% tags=["hide-input"]
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from splinelab import charts, claims, mechanisms, spd, zoo
+from splinelab.charts import mechanisms as pictures
+
+charts.use()
+committed = seed == 0 and not quick
+ledger = claims.Notebook("08_cross_layer_mechanisms", committed=committed)
+seeds = range(2) if quick else range(5)
+SAMPLES = 5_000 if quick else 20_000
+MODELS = {"TMS 5-2+ID": "TMS-5-2-ID", "TMS 40-10": "TMS-40-10", "MLP, 2 blocks": "MLP-2", "MLP, 3 blocks": "MLP-3"}
+
+# %% [markdown]
+# The ledger's verdicts on this chapter's claims, from the committed measurements.
+
+# %% tags=["hide-input"]
+ledger.summary()
+
+# %% [markdown]
+# ## Step 1: profiles and their correlation
+#
+# The **profile** of a component is its importance on each of many samples. Here is the toy model with an identity
+# between encoder and decoder, five features in two units; twelve components are alive. We take 20,000 samples, not
+# the source's 1,000, for a reason that comes below.
+
+# %%
+decomposition = zoo.decomposition("TMS-5-2-ID", seed)
+target = spd.TARGETS["TMS-5-2-ID"]
+profiles = mechanisms.profiles_of(decomposition, target.fresh_samples(SAMPLES).split(5_000))
+profiles
+
+# %% [markdown]
+# Two of them are always on: the identity's. A profile that never varies has no correlation with anything, and the
+# formula divides by zero. Being on for every input is what they have in common, so we set them apart as a mechanism of
+# their own before anything is correlated. The source does not say what it does with such components.
+#
+# *Do the others pair up?* Every row and column is a component, ordered by matrix and by the feature that it answers to.
+
+
+# %% tags=["hide-input"]
+def named(found: spd.Decomposition, name: str, seen: mechanisms.Profiles) -> tuple[mechanisms.Known, list[str], np.ndarray]:
+    """What is known, names by matrix and feature, and the positions in that order, of components that vary."""
+    known = mechanisms.known_mechanisms(found, spd.TARGETS[name])
+    parts = {"linear1": "encoder", "linear2": "decoder"}
+    names = [f"{parts.get(layer, layer)} {truth}" for layer, truth in zip(seen.layers, known.truth, strict=True)]
+    names = [text if names[:place].count(text) == 0 else f"{text}'" for place, text in enumerate(names)]
+    layers = list(dict.fromkeys(seen.layers))
+    places = sorted(seen.varying, key=lambda p: (layers.index(seen.layers[p]), known.truth[p]))
+    return known, names, np.array(places)
+
+
+def correlations_table(seen: mechanisms.Profiles, names: list[str], places: np.ndarray, least: float = 0.0) -> pd.DataFrame:
+    found = mechanisms.correlation(seen.values[:, places])
+    rows, columns = np.nonzero(np.abs(found) >= least)
+    label = np.array(names)[places]
+    return pd.DataFrame(
+        {"first": label[rows], "second": label[columns], "correlation": found[rows, columns].round(3)}
+    )
+
+
+known, names, places = named(decomposition, "TMS-5-2-ID", profiles)
+pictures.correlation_map(
+    correlations_table(profiles, names, places), [names[place] for place in places], "TMS 5-2+ID"
+)
+
+# %% [markdown]
+# FIVE
+
+# %% tags=["hide-input"]
+forty = zoo.decomposition("TMS-40-10", seed)
+forty_profiles = mechanisms.profiles_of(forty, spd.TARGETS["TMS-40-10"].fresh_samples(SAMPLES).split(5_000))
+forty_known, forty_names, forty_places = named(forty, "TMS-40-10", forty_profiles)
+pictures.correlation_map(
+    correlations_table(forty_profiles, forty_names, forty_places, least=0.05),
+    [forty_names[place] for place in forty_places],
+    "TMS 40-10",
+)
+
+# %% [markdown]
+# FORTY
+#
+# ## Step 2: how large a correlation means something?
+#
+# Profiles of sparse features are mostly zeros, and two that share nothing can agree by chance. Shuffle every profile by
+# itself and look for the largest correlation that is left: that is the **permutation null**. *How does it depend on the
+# number of samples?*
+
+# %% tags=["hide-input"]
+mlp = zoo.decomposition("MLP-2", seed)
+mlp_x = spd.TARGETS["MLP-2"].fresh_samples(20_000)
+nulls = {}
+for count in (128, 1_000, 5_000, 20_000):
+    for name, found in (("TMS 40-10", forty), ("MLP, 2 blocks", mlp)):
+        x = spd.TARGETS[MODELS[name]].fresh_samples(count)
+        few = mechanisms.profiles_of(found, x.split(5_000))
+        nulls[name, count] = mechanisms.permutation_null(few, draws=20, seed=0)
+pd.DataFrame(
+    {name: {f"{count:,} samples": f"{np.quantile(nulls[name, count], 0.95):.2f}" for count in (128, 1_000, 5_000, 20_000)}
+     for name in ("TMS 40-10", "MLP, 2 blocks")}
+)
+
+# %% [markdown]
+# NULLS
+#
+# Above the null, held-out samples decide: a threshold is good if both halves of the samples give the same groups, and
+# safest in the middle of the widest range where they do (`mechanisms.choose_threshold`). We scored all methods with the
+# plain rule, the larger of the null and .5, which was fixed on other seeds; here is what the longer rule would choose.
+
+# %% tags=["hide-input"]
+for label, seen in (("TMS 5-2+ID", profiles), ("TMS 40-10", forty_profiles)):
+    choice = mechanisms.choose_threshold(seen)
+    low, high = choice.plateau
+    print(f"{label}: groups are the same from {low:.2f} to {high:.2f}; chosen {choice.threshold:.2f}, fixed rule {choice.fixed:.2f}")
+
+# %% [markdown]
+# PLATEAU
+#
+# ## Step 3: a graph, and groups
+#
+# Every component chooses its *k* nearest neighbours, an edge stands where two chose each other. *What do k and the
+# threshold do?* The outer ring holds the encoder's components, the inner one the decoder's, in the order of
+# features; the identity's two are in the middle. Choose k, move the threshold, and watch groups merge and split.
+
+# %% tags=["hide-input"]
+KS = ["adaptive", "1", "2", "4", "10"]
+THRESHOLDS = [round(0.1 * step, 1) for step in range(10)]
+radius = {"linear1": 1.0, "linear2": 0.55, "hidden.0": 0.12}
+angle = 2 * np.pi * known.truth / target.features
+spin = np.array([np.pi * profiles.layers[:place].tolist().count("hidden.0") for place in range(profiles.components)])
+angle = np.where(profiles.layers == "hidden.0", spin, angle)
+x = np.array([radius[layer] for layer in profiles.layers]) * np.cos(angle)
+y = np.array([radius[layer] for layer in profiles.layers]) * np.sin(angle)
+nodes, edges, counts = [], [], []
+for k in KS:
+    for threshold in THRESHOLDS:
+        tried = mechanisms.SpectralMechanisms(k if k == "adaptive" else int(k), threshold=threshold).fit(profiles)
+        result = mechanisms.exact_groups(tried.labels_, known.truth, profiles.layers, known.expected)
+        exact = result.table.set_index("mechanism")["exact"]
+        for place in range(profiles.components):
+            nodes.append((k, threshold, names[place], x[place].round(3), y[place].round(3), int(tried.labels_[place]), bool(exact[known.truth[place]])))
+        for one, other in zip(*tried.graph_.weights.nonzero(), strict=True):
+            if one < other:
+                a, b = tried.nodes_[one], tried.nodes_[other]
+                edges.append((k, threshold, *x[[a]].round(3), *y[[a]].round(3), *x[[b]].round(3), *y[[b]].round(3)))
+        counts.append((k, threshold, f"{tried.graph_.edges} edges, {tried.n_clusters_} groups, {result.exact} of {result.of} exact"))
+pictures.regrouping(
+    pd.DataFrame(nodes, columns=["k", "threshold", "component", "x", "y", "cluster", "exact"]),
+    pd.DataFrame(edges, columns=["k", "threshold", "x", "y", "x2", "y2"]),
+    pd.DataFrame(counts, columns=["k", "threshold", "said"]),
+)
+
+# %% [markdown]
+# RINGS
+#
+# ## Step 4: the eigengap
+#
+# The source takes the number of clusters K from the spectrum of the graph's Laplacian: the largest gap between
+# consecutive eigenvalues. *Is there one?*
+
+# %% tags=["hide-input"]
+studied = {}
+for label, name in MODELS.items():
+    for s in seeds:
+        found = zoo.decomposition(name, s)
+        seen = mechanisms.profiles_of(found, spd.TARGETS[name].fresh_samples(SAMPLES).split(5_000))
+        studied[label, s] = seen, mechanisms.known_mechanisms(found, spd.TARGETS[name])
+rows = []
+for label in MODELS:
+    fitted = mechanisms.SpectralMechanisms().fit(studied[label, 0][0])
+    rows += [
+        {"graph": label, "rank": rank, "eigenvalue": round(value, 4), "k": fitted.gap_.k}
+        for rank, value in enumerate(fitted.eigenvalues_.tolist(), 1)
+    ]
+pictures.spectrum(pd.DataFrame(rows))
+
+# %% [markdown]
+# SPECTRUM
+#
+# ## Methods side by side
+#
+# Eight ways to group the same components, on four models and five seeds: our spectral method (adaptive k, threshold
+# .5, inside each connected part), HDBSCAN {cite}`campello2013hdbscan` on $1 - \rho$, average linkage cut at .5,
+# connected components of $\rho > .5$, and the source's method with k = 10 in the three readings that its text allows:
+# on the whole graph (its Algorithm 1), on the largest part (section 4), and part by part (section 6). With twelve
+# components k = 10 joins almost everything, so the last reading gets a second chance with k = 2.
+#
+# The score is strict. A mechanism counts if all its alive components are in one group, nothing else is, and every
+# matrix has one. *How many come out exactly?*
+
+# %% tags=["hide-input"]
+METHODS = {
+    "spectral, adaptive k": lambda: mechanisms.SpectralMechanisms(),
+    "HDBSCAN": lambda: mechanisms.HdbscanMechanisms(),
+    "average linkage": lambda: mechanisms.AverageLinkage(),
+    "ρ > .5": lambda: mechanisms.ThresholdComponents(),
+    "source, whole graph": lambda: mechanisms.PaperSpectral(10, reading="algorithm"),
+    "source, largest part": lambda: mechanisms.PaperSpectral(10, reading="largest"),
+    "source, part by part": lambda: mechanisms.PaperSpectral(10, reading="parts"),
+    "the same with k = 2": lambda: mechanisms.PaperSpectral(2, reading="parts"),
+}
+rows = []
+for (label, s), (seen, truth) in studied.items():
+    for method, make in METHODS.items():
+        labels = make().fit(seen).labels_
+        result = mechanisms.exact_groups(labels, truth.truth, seen.layers, truth.expected)
+        agreement = mechanisms.mechanism_ari(labels, truth.truth)
+        rows.append({"model": label, "method": method, "seed": s, "exact": result.exact, "of": result.of, "ARI": agreement})
+scores = pd.DataFrame(rows)
+pictures.methods(scores)
+
+# %% tags=["hide-input"]
+scores.groupby(["method", "model"], sort=False)["exact"].agg(lambda found: " ".join(map(str, found))).unstack()[list(MODELS)]
+
+# %% [markdown]
+# METHODS
+#
+# ## What the source leaves open, tried out
+#
+# A few things in the source's text do not fit together. None decides over its idea, but each changes what a reader would
+# implement, so we tried them.
+#
+# **k = 10 and a group of 50.** In the two-block model 50 output components should form one group. With mutual nearest
+# neighbours and k = 10 nobody has more than ten edges, and a large group need not hold together. *Over how many groups are
+# the 50 spread?*
+
+# %% tags=["hide-input"]
+spread = {}
+for s in seeds:
+    seen, truth = studied["MLP, 2 blocks", s]
+    outputs = truth.truth == spd.TARGETS["MLP-2"].features
+    for method in METHODS:
+        labels = METHODS[method]().fit(seen).labels_
+        spread[method, s] = len(np.unique(labels[outputs & (labels >= 0)]))
+pd.Series({method: " ".join(str(spread[method, s]) for s in seeds) for method in METHODS}, name="groups that hold the 50").to_frame()
+
+# %% [markdown]
+# CLIQUE
+#
+# **The first thousand rows.** The toy model's validation set is described as blocks of 200 rows for each feature in turn,
+# and 1,000 samples are used. The first 1,000 rows of such a set cover five features of 40.
+
+# %% tags=["hide-input"]
+rows_found = []
+for s in seeds:
+    found = zoo.decomposition("TMS-40-10", s)
+    generator = np.random.default_rng(s)
+    blocks = np.zeros((40 * 200, 40), np.float32)
+    blocks[np.arange(8_000), np.repeat(np.arange(40), 200)] = generator.uniform(size=8_000)
+    whole = spd.TARGETS["TMS-40-10"].fresh_samples(1).new_tensor(blocks)
+    truth = studied["TMS 40-10", s][1]
+    line = {}
+    for said, chosen in (("first 1,000 rows", whole[:1_000]), ("1,000 rows at random", whole[generator.permutation(8_000)[:1_000]])):
+        seen = mechanisms.profiles_of(found, [chosen])
+        labels = mechanisms.PaperSpectral(10, reading="parts").fit(seen).labels_
+        line[said] = mechanisms.exact_groups(labels, truth.truth, seen.layers, truth.expected).exact
+    rows_found.append(line)
+rows_found = pd.DataFrame(rows_found, index=pd.Index(seeds, name="seed"))
+rows_found
+
+# %% [markdown]
+# ROWS
+#
+# **Alive at .05, .1 or .2.** One appendix calls a component alive above .05, another above .1 or .2.
+
+# %% tags=["hide-input"]
+alive = pd.DataFrame(
+    {
+        label: {
+            f"τ = {tau}": " ".join(str(int((studied[label, s][0].peak > tau).sum())) for s in seeds) for tau in (0.05, 0.1, 0.2)
+        }
+        for label in MODELS
+    }
+)
+alive
+
+# %% [markdown]
+# ALIVE
+#
+# **97 or 100.** The two-block model has "97 of 100 mechanisms as size-2 clusters" in one place and "100 pair clusters" in
+# another; 251 components in 101 clusters leave room for 97 pairs and the 50, and four more components than that. Nothing of
+# ours can settle it; the ledger lists it as not tested.
+#
+# ## Try it on an unfinished decomposition
+#
+# Finished decompositions are easy to cluster. This one is made now, with a fifth of the steps and one start.
+
+# %% tags=["nbval-ignore-output"]
+recipe = spd.OURS["TMS-40-10"].replace(starts=1)
+recipe = recipe.replace(stages=[stage.replace(steps=stage.steps // (50 if quick else 5)).to_dict() for stage in recipe.stages])
+rough = spd.decompose(zoo.toy_model("TMS-40-10", seed), recipe, seed).decomposition  # live, about 20 seconds
+seen = mechanisms.profiles_of(rough, spd.TARGETS["TMS-40-10"].fresh_samples(SAMPLES).split(5_000))
+truth = mechanisms.known_mechanisms(rough, spd.TARGETS["TMS-40-10"])
+pd.Series(
+    {
+        method: mechanisms.exact_groups(make().fit(seen).labels_, truth.truth, seen.layers, truth.expected).exact
+        for method, make in METHODS.items()
+    },
+    name=f"exact of 40; {int(seen.alive.sum())} alive",
+).to_frame()
+
+# %% [markdown]
+# ROUGH
+#
+# ## Enter the measurements
+
+# %% tags=["hide-input"]
+def over_seeds(found) -> tuple[float, float, float]:
+    """The median of a count, and its smallest and largest value over seeds."""
+    return float(np.median(found)), float(min(found)), float(max(found))
+
+
+def enter(claim: str, case: str, interval, label: str, n: int = SAMPLES) -> None:
+    ledger.record(claim, case, interval, n=n, seeds=seeds, data=spd.TARGETS[MODELS[label]])
+
+
+def exact_of(label: str, method: str) -> list[int]:
+    return scores.loc[(scores["model"] == label) & (scores["method"] == method), "exact"].tolist()
+
+
+for claim, label in (("spd-tms-5-2-id", "TMS 5-2+ID"), ("spd-tms-40-10", "TMS 40-10")):
+    for method in ("spectral, adaptive k", "HDBSCAN", "average linkage"):
+        enter(claim, method, over_seeds(exact_of(label, method)), label)
+for label in ("TMS 40-10", "TMS 5-2+ID", "MLP, 2 blocks"):
+    best = max(exact_of(label, "spectral, adaptive k"))
+    for reading in ("whole graph", "largest part", "part by part"):
+        enter("spd-three-readings", f"{label}, {reading}", over_seeds(exact_of(label, f"source, {reading}")), label)
+for reading in ("whole graph", "largest part", "part by part"):
+    enter("spd-k-10-clique", reading, over_seeds([spread[f"source, {reading}", s] for s in seeds]), "MLP, 2 blocks")
+for said in rows_found:
+    enter("spd-validation-rows", said, over_seeds(rows_found[said]), "TMS 40-10", n=1_000)
+for label in MODELS:
+    changes = [int((studied[label, s][0].peak > 0.05).sum() - (studied[label, s][0].peak > 0.2).sum()) for s in seeds]
+    enter("spd-alive-threshold", label, over_seeds(changes), label)
+for count in (128, 1_000, 20_000):
+    drawn = nulls["MLP, 2 blocks", count]
+    interval = (float(np.median(drawn)), float(drawn.min()), float(drawn.max()))
+    ledger.record("ours-spd-null", f"{count:,} samples", interval, n=count, seeds=[seed], data=spd.TARGETS["MLP-2"])
+print(ledger.save())
+
+# %% [markdown]
+# ## What reproduces, what does not, and why
+#
+# VERDICT
+
+# %% tags=["hide-input"]
+ledger.table()
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. In the ring picture, set k to 10 and raise the threshold from 0. At which value do the groups become right, and does
+#    `choose_threshold` agree?
+# 2. Shift one profile by one sample (`np.roll`). What happens to its correlations, and why is that a fair null?
+# 3. Group the components of your own decomposition: `mechanisms.SpectralMechanisms().fit(mechanisms.profiles_of(found,
+#    batches))`. How many groups span more than one layer (`mechanisms.layer_span`)?
