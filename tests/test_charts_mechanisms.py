@@ -93,3 +93,13 @@ def test_contributions_have_a_panel_for_each_block():
     spec = drawn(mechanisms.contributions(table))
     assert [panel["title"] for panel in spec["hconcat"]] == ["block 1", "block 2"]
     assert "block 1 1.000" in spec["description"]
+
+
+def test_block_shares_have_a_panel_for_each_model():
+    table = pd.DataFrame(
+        [(m, b, f, f / 10 - b / 100) for m in ("two", "three") for b in (1, 2) for f in range(4)],
+        columns=["model", "block", "feature", "contribution"],
+    )
+    spec = drawn(mechanisms.block_shares(table))
+    assert [panel["title"].split(":")[0] for panel in spec["vconcat"]] == ["two", "three"]
+    assert "two -0.020" in spec["description"]

@@ -9,7 +9,16 @@ import pandas as pd
 from splinelab.charts.renderer import describe, order
 from splinelab.charts.theme import BLUE, GREY, PALETTE, VERMILION
 
-__all__ = ["contributions", "correlation_map", "harms", "methods", "ratios", "regrouping", "spectrum"]
+__all__ = [
+    "block_shares",
+    "contributions",
+    "correlation_map",
+    "harms",
+    "methods",
+    "ratios",
+    "regrouping",
+    "spectrum",
+]
 
 LOG = alt.Scale(type="log")
 RULE = {"strokeDash": [4, 3], "color": GREY}
@@ -245,4 +254,35 @@ def contributions(table: pd.DataFrame) -> alt.TopLevelMixin:
         alt.hconcat(*layers),
         "Contribution of each neuron to each feature's output, in the model and in the one component that "
         f"answers to the feature; a dashed diagonal where they agree. Correlation: {kept}.",
+    )
+
+
+def block_shares(table: pd.DataFrame) -> alt.TopLevelMixin:
+    """What each block adds to each feature, a panel for each model: model, block, feature, contribution."""
+    panels = []
+    for model in order(table, "model"):
+        rows = table[table["model"] == model]
+        blocks = int(rows["block"].max())
+        whole = rows.groupby("feature")["contribution"].sum().sort_values(ascending=False)
+        # In order of the first block's share, so that the division between blocks is seen.
+        first = rows[rows["block"] == 1].sort_values("contribution", ascending=False)["feature"]
+        place = {feature: rank for rank, feature in enumerate(first)}
+        panels.append(
+            alt.Chart(rows.assign(place=rows["feature"].map(place)))
+            .mark_bar()
+            .encode(
+                x=alt.X("place:O", title="feature, by the first block's share", axis=None),
+                y=alt.Y("contribution:Q", title="added to its output"),
+                color=alt.Color("block:N", scale=alt.Scale(range=PALETTE[:blocks])),
+                tooltip=["feature:N", "block:N", alt.Tooltip("contribution:Q", format=".3f")],
+            )
+            .properties(width=alt.Step(3.4), height=150, title=f"{model}: {whole.median():.2f} in the median")
+        )
+    least = ", ".join(
+        f"{model} {rows['contribution'].min():.3f}" for model, rows in table.groupby("model", sort=False)
+    )
+    return describe(
+        alt.vconcat(*panels).resolve_scale(color="independent"),
+        "What each block adds to the output of a feature that is on alone, stacked, one bar per feature. "
+        f"The smallest share of any block: {least}.",
     )

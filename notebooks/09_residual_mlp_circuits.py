@@ -1,0 +1,397 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Circuits in residual MLPs, and whether they are causes
+#
+# The models so far had one mechanism per feature and matrix by construction. Residual MLPs are harder: 100 features,
+# 50 neurons in two blocks, and the task $y = x + \mathrm{ReLU}(x)$ {cite}`braun2025apd`. There are fewer neurons than
+# features, so every neuron serves many features and every feature uses many neurons, in both blocks. SPD
+# {cite}`bushnaq2025spd` should find one component per feature in each block's input matrix, and the clustering
+# {cite}`seshadri2025cross` should join a feature's components across blocks: 100 pairs in two blocks, 102 triplets in
+# three, and beside them one large mechanism, the output matrices, which serve every feature.
+#
+# Correlation is no cause, as the clustering's authors say themselves; they leave the causal test to others. The second
+# half of this chapter is that test. In short:
+#
+# - SUMMARY
+
+# %% tags=["colab", "remove-cell"]
+
+# %% tags=["parameters", "hide-cell"]
+seed = 0  # of the model that is looked at closely
+quick = False  # two seeds, fewer samples, for a look
+
+# %% tags=["hide-input"]
+import numpy as np
+import pandas as pd
+import torch
+from scipy import stats
+
+from splinelab import charts, claims, mechanisms, nets, spd, zoo
+from splinelab.charts import decomposition as formation
+from splinelab.charts import mechanisms as pictures
+
+charts.use()
+committed = seed == 0 and not quick
+ledger = claims.Notebook("09_residual_mlp_circuits", committed=committed)
+seeds = range(2) if quick else range(5)
+SAMPLES = 5_000 if quick else 20_000
+MLPS = {"2 blocks": "MLP-2", "3 blocks": "MLP-3"}
+MODELS = {"TMS 5-2+ID": "TMS-5-2-ID", "TMS 40-10": "TMS-40-10", "MLP, 2 blocks": "MLP-2", "MLP, 3 blocks": "MLP-3"}
+
+# %% [markdown]
+# The ledger's verdicts on this chapter's claims, from the committed measurements.
+
+# %% tags=["hide-input"]
+ledger.summary()
+
+# %% [markdown]
+# ## What the models do, block by block
+#
+# Switch one feature on and see what each block adds to its output. A perfect model adds one whole $x$ for a positive
+# input, in any division between the blocks. *Does every block work on every feature?*
+
+# %% tags=["hide-input"]
+models = {(label, s): zoo.toy_model(name, s) for label, name in MLPS.items() for s in seeds}
+shares = {key: spd.block_contributions(net) for key, net in models.items()}
+pictures.block_shares(
+    pd.concat(shares[label, 0].assign(model=label) for label in MLPS)
+)
+
+# %% tags=["hide-input"]
+weak = pd.DataFrame(
+    {
+        label: {
+            "whole contribution, median": f"{np.median([shares[label, s].groupby('feature')['contribution'].sum().median() for s in seeds]):.2f}",
+            "features below .02 in some block, by seed": " ".join(
+                str(int((shares[label, s].groupby("feature")["contribution"].min() < 0.02).sum())) for s in seeds
+            ),
+        }
+        for label in MLPS
+    }
+)
+weak
+
+# %% [markdown]
+# WEAK
+#
+# ## The same model, a tenth of the size
+#
+# The stream of these models is 1,000 wide, and all that it can hold lies in a space of 125 or 136 dimensions: the rows
+# of the embedding, and the columns that early blocks write. Written in a basis of that space (a QR factorisation), the
+# model is the same function of its inputs, and a step of the decomposition costs a tenth.
+
+# %%
+wide = nets.ResidualMLP(100, 1000, 25, 2, seed=0)
+small = spd.reduced(wide).net
+x = spd.TARGETS["MLP-2"].fresh_samples(1_000)
+with torch.no_grad():
+    difference = (wide(x) - small(x)).abs().max()
+print(f"width {wide.embedding.shape[1]} to {small.embedding.shape[1]}; outputs agree to 1e-6: {bool(difference < 1e-6)}")
+
+# %% [markdown]
+# ## A decomposition, live
+#
+# Our recipe with a twelfth of its steps. Watch the first block's components being dropped.
+
+# %% tags=["nbval-ignore-output"]
+recipe = spd.OURS["MLP-2"].replace(starts=1)
+recipe = recipe.replace(stages=[stage.replace(steps=max(stage.steps // (50 if quick else 12), 5)).to_dict() for stage in recipe.stages])
+fit = spd.decompose(zoo.toy_model("MLP-2", seed), recipe, seed)
+formation.losses(pd.DataFrame(fit.history))
+
+# %% [markdown]
+# LIVE
+#
+# ## Five seeds of each, in full
+#
+# The zoo holds what the whole recipe gives. *One component per feature and block?*
+
+# %% tags=["hide-input"]
+found = {(label, s): zoo.decomposition(name, s) for label, name in MODELS.items() for s in seeds}
+quality = pd.concat(
+    spd.quality(found[f"MLP, {label}", s], spd.TARGETS[name], samples=SAMPLES).assign(model=label, seed=s)
+    for label, name in MLPS.items()
+    for s in seeds
+)
+quality["matrix"] = "block " + (quality["layer"].str[7].astype(int) + 1).astype(str) + quality["layer"].str[9:].map({"mlp_in": ", input", "mlp_out": ", output"}).fillna("")
+
+
+def joined(values) -> str:
+    return " ".join(map(str, values))
+
+
+quality.groupby(["model", "matrix"], sort=False).agg(
+    alive=("alive", joined),
+    expected=("expected", "first"),
+    MMCS=("mmcs", lambda values: f"{values.mean():.3f}"),
+    ML2R=("ml2r", lambda values: f"{values.mean():.3f}"),
+    too_low=("missing", joined),
+    too_high=("surplus", joined),
+).replace("nan", "–")
+
+# %% [markdown]
+# QUALITY
+
+
+# %% tags=["hide-input"]
+def importance_table(one: spd.Decomposition, x: torch.Tensor) -> pd.DataFrame:
+    """Importances of the input matrices' components, in the order of the feature that they answer to."""
+    rows = []
+    for name, values in one.importances(x).items():
+        if name.endswith("mlp_in"):
+            largest = one.importances(spd.one_hot(len(x)))[name].argmax(0)
+            for place, c in enumerate(largest.argsort(stable=True).tolist()):
+                for f in torch.nonzero(values[:, c] > 0.05).flatten().tolist():
+                    rows.append({"matrix": f"block {int(name[7]) + 1}", "feature": f, "component": place, "importance": round(float(values[f, c]), 2)})
+    return pd.DataFrame(rows)
+
+
+formation.importance_maps(importance_table(found["MLP, 2 blocks", seed], spd.one_hot(100)), "2 blocks, each feature alone at +.75")
+
+# %% tags=["hide-input"]
+formation.importance_maps(importance_table(found["MLP, 2 blocks", seed], -spd.one_hot(100)), "2 blocks, each feature alone at −.75")
+
+# %% [markdown]
+# MAPS
+
+# %% tags=["hide-input"]
+formation.importance_maps(importance_table(found["MLP, 3 blocks", seed], spd.one_hot(102)), "3 blocks, each feature alone at +.75")
+
+# %% [markdown]
+# THREE
+#
+# *Does a feature's component do what the model does for that feature?* For every feature and neuron: what the neuron
+# passes on from the feature to its own output, in the model, and in the one component that answers to the feature.
+
+# %% tags=["hide-input"]
+neurons = spd.neuron_contributions(found["MLP, 2 blocks", seed])
+large = neurons[neurons["target"].abs().add(neurons["component"].abs()) > 0.004]
+pictures.contributions(large.assign(block="block " + large["block"].astype(str)).round(4))
+
+# %% tags=["hide-input"]
+neurons.groupby("block")[["target", "component"]].corr().iloc[::2, 1].droplevel(1).rename("correlation of all").round(3).to_frame()
+
+# %% [markdown]
+# NEURONS
+#
+# ## Pairs, triplets and the large one
+#
+# Now group the components across blocks, with the threshold that other seeds chose. *How many mechanisms come out
+# exactly, and which do not?*
+
+# %% tags=["hide-input"]
+METHODS = {
+    "spectral, adaptive k": lambda: mechanisms.SpectralMechanisms(),
+    "HDBSCAN": lambda: mechanisms.HdbscanMechanisms(),
+    "average linkage": lambda: mechanisms.AverageLinkage(),
+    "ρ > .5": lambda: mechanisms.ThresholdComponents(),
+}
+studied, exact, missed = {}, [], []
+for (label, s), one in found.items():
+    target = spd.TARGETS[MODELS[label]]
+    seen = mechanisms.profiles_of(one, target.fresh_samples(SAMPLES).split(5_000))
+    known = mechanisms.known_mechanisms(one, target)
+    for method, make in METHODS.items():
+        labels = make().fit(seen).labels_
+        result = mechanisms.exact_groups(labels, known.truth, seen.layers, known.expected)
+        if method == "spectral, adaptive k":
+            studied[label, s] = seen, known, labels
+            if "MLP" in label:
+                failed = result.table[~result.table["exact"]]
+                missed += [(label, s, int(f)) for f in failed["mechanism"]]
+        exact.append({"model": label, "method": method, "seed": s, "exact": result.exact, "of": result.of, "surplus": result.surplus})
+exact = pd.DataFrame(exact)
+mlp_exact = exact[exact["model"].str.startswith("MLP")]
+mlp_exact.groupby(["method", "model"], sort=False)["exact"].agg(joined).unstack()
+
+# %% [markdown]
+# GROUPS
+
+# %% tags=["hide-input"]
+rows = []
+for label, name in MLPS.items():
+    failing = {(s, f) for model, s, f in missed if model == f"MLP, {label}"}
+    for s in seeds:
+        least = shares[label, s].groupby("feature")["contribution"].min()
+        rows += [{"model": label, "fails": (s, f) in failing, "least": value} for f, value in least.items()]
+rows = pd.DataFrame(rows)
+rows.groupby(["model", "fails"])["least"].describe()[["count", "25%", "50%", "75%"]].round(3)
+
+# %% [markdown]
+# FAILING
+#
+# The large mechanism: all output components, on every input.
+
+# %% tags=["hide-input"]
+pd.DataFrame(
+    {
+        label: {
+            s: f"{int((known.truth == spd.TARGETS[MODELS[label]].features).sum())} components, {int(seen.always_on[known.truth == spd.TARGETS[MODELS[label]].features].sum())} on for every input"
+            for (model, s), (seen, known, _) in studied.items()
+            if model == label
+        }
+        for label in ("MLP, 2 blocks", "MLP, 3 blocks")
+    }
+).rename_axis("seed")
+
+# %% [markdown]
+# LARGE
+#
+# ## Are they causes?
+#
+# If a group is a mechanism, removing it should break its own feature and little else. For every group of all four
+# models and all seeds: remove its components, run the model on what is left, and compare the harm to its own feature
+# with the harm that **random sets** do to it. The random sets are alive components matched to the group one by one, in
+# number, size ($\lVert U \rVert \lVert V \rVert$) and firing frequency, 20 sets for each group. Because a set that
+# hardly matters would make any group look good, the denominator is at least 1 % of the harm of removing everything: a
+# ratio of 100 is the most there can be. *How far apart are they?*
+
+# %% tags=["hide-input"]
+CHECKED = 1_000 if quick else 4_000
+checks = []
+for (label, s), (seen, known, labels) in studied.items():
+    target, one = spd.TARGETS[MODELS[label]], found[label, s]
+    x = target.fresh_samples(CHECKED, seed=1)
+    reference = one.net
+    own = mechanisms.own_features(labels, np.where(known.truth < target.features, known.truth, -1))
+    own = {cluster: features for cluster, features in own.items() if (x[:, features[0]] != 0).any()}
+    large = sorted(set(labels[known.truth == target.features]))
+    own |= {int(cluster): tuple(range(target.features)) for cluster in large}
+    norms = torch.cat([m.U.norm(dim=1) * m.V.norm(dim=1) for m in one.layers.values()]).detach().numpy()
+    damage = mechanisms.damage_of(one, reference, seen, rest=False)
+    result = mechanisms.causal_check(
+        damage, x, (x != 0).numpy(), labels, own, norms=norms, frequency=seen.frequency, shared=[int(c) for c in large]
+    )
+    checks.append(result.table.assign(model=label, seed=s, large=result.table["cluster"].isin(large)))
+checks = pd.concat(checks, ignore_index=True)
+checks["features"] = checks["features"].map(lambda features: str(features[0]) if len(features) == 1 else "all")
+pictures.ratios(checks[["model", "seed", "cluster", "features", "ratio"]].round(3))
+
+# %% tags=["hide-input"]
+single = checks[~checks["large"]]
+checks.groupby("model", sort=False).agg(
+    groups=("ratio", "size"),
+    median=("ratio", lambda values: f"{values.median():.0f}"),
+    lowest_tenth=("ratio", lambda values: f"{values.quantile(0.1):.0f}"),
+    below_10=("ratio", lambda values: int((values < 10).sum())),
+    floored=("floored", lambda values: f"{values.mean():.0%}"),
+    set_size=("random_size", lambda values: f"{values.mean():.2f}"),
+    set_norm=("random_norm", lambda values: f"{values.median():.2f}"),
+    set_frequency=("random_frequency", lambda values: f"{values.median():.2f}"),
+)
+
+# %% [markdown]
+# CAUSES
+
+# %% tags=["hide-input"]
+checks[checks["ratio"] < 10].groupby(["model", "features"], sort=False).agg(
+    groups=("ratio", "size"), ratios=("ratio", lambda values: " ".join(f"{value:.1f}" for value in values))
+).head(30)
+
+# %% [markdown]
+# FAILED
+#
+# *And the others?* For each group that was removed: the harm to its own feature, and the harm to whichever other
+# feature it hit worst.
+
+# %% tags=["hide-input"]
+pictures.harms(single[["model", "seed", "cluster", "own", "worst"]])
+
+# %% [markdown]
+# HARMS
+#
+# The converse: remove everything **but** a group and the large mechanism. Does its feature survive? 0 is the error with
+# the large mechanism alone, 1 the error of the whole model.
+
+# %% tags=["hide-input"]
+single.groupby("model", sort=False)["survival"].describe()[["25%", "50%", "75%"]].round(2).rename(columns={"50%": "median"})
+
+# %% [markdown]
+# SURVIVAL
+#
+# ## Where the source's description does not fit together
+#
+# CONTRADICTIONS
+#
+# ## Enter the measurements
+
+# %% tags=["hide-input"]
+def over_seeds(values) -> tuple[float, float, float]:
+    """Mean and 95 % t interval over seeds."""
+    values = np.asarray(values, float)
+    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return values.mean(), values.mean() - half, values.mean() + half
+
+
+def count(values) -> tuple[float, float, float]:
+    """The median of a count, and its smallest and largest value over seeds."""
+    return float(np.median(values)), float(min(values)), float(max(values))
+
+
+for label, name in MLPS.items():
+    claim = name.lower()
+    mine = exact[(exact["model"] == f"MLP, {label}") & (exact["method"] == "spectral, adaptive k")]
+    common = {"n": SAMPLES, "seeds": seeds, "data": spd.TARGETS[name]}
+    ledger.record(f"spd-{claim}", "exact groups", count(mine["exact"]), **common)
+    whole = int((mine["exact"] == mine["of"]).sum())
+    ledger.record(f"spd-{claim}", "seeds with every group", (whole,) * 3, **common)
+    rows = quality[quality["model"] == label]
+    for matrix in rows.loc[rows["mmcs"].notna(), "matrix"].unique():
+        these = rows[rows["matrix"] == matrix]
+        ledger.record(f"spd-quality-{claim}", f"{matrix}, MMCS", over_seeds(these["mmcs"]), **common)
+        ledger.record(f"spd-quality-{claim}", f"{matrix}, ML2R", over_seeds(these["ml2r"]), **common)
+    ledger.record(f"spd-quality-{claim}", "importances too high", count(rows.groupby("seed")["surplus"].sum()), **common)
+common = {"n": CHECKED, "seeds": seeds, "data": spd.TARGETS["MLP-2"]}
+ledger.record("spd-causal", "all models", over_seeds(checks.groupby("seed")["ratio"].median()), **common)
+for label, name in MODELS.items():
+    medians = checks[checks["model"] == label].groupby("seed")["ratio"].median()
+    ledger.record("spd-causal", label, over_seeds(medians), n=CHECKED, seeds=seeds, data=spd.TARGETS[name])
+print(ledger.save())
+
+# %% [markdown]
+# ## What reproduces, what does not, and why
+#
+# VERDICT
+
+# %% tags=["hide-input"]
+ledger.table()
+
+# %% [markdown]
+# ## Appendix: what was tried
+#
+# On seeds 5 to 7, which are not scored; "exact" is of 101 for two blocks, of 103 for three.
+#
+# | model, seed | change | exact |
+# |---|---|---|
+# | 2 blocks, 5 | a pilot's recipe: random start, $p$ from 2 to 1, local loss, even gate in the second stage | 98 |
+# | 2 blocks, 5, 6, 7 | the same, components started at inputs far apart | 101, 98, 100 |
+# | 2 blocks, 6, 7 | 4,700 instead of 3,000 steps, a third stage | 101, 99 |
+# | 2 blocks, 7 | even gate from the start | 99, with 85 importances too high |
+# | 3 blocks, 5 | the two-block recipe, importance 3.5e-5 | 76 |
+# | 3 blocks, 5 | importance 1.75e-5, 4,700 steps | 80 |
+# | 3 blocks, 5 | importance 2.5e-5, even gate from the start | 97 |
+# | 3 blocks, 5 | after it: the one dense component of a block dropped, 8 new ones where the local loss is worst | 94; new ones die, dense ones form again |
+# | 3 blocks, 5 | the same with half the pressure in the later stages | 98 |
+# TRIALS
+#
+# ## Exercises
+#
+# 1. Remove a pair from the two-block model by hand (`masked` with two components at 0). What does the output of its
+#    feature look like as a function of the input?
+# 2. Match the random sets in number only (`norms` and `frequency` all 1). How do the ratios change, and which comparison
+#    is the fair one?
+# 3. Train a three-block model with more steps (`spd.TARGETS["MLP-3"].replace(steps=30_000)`). Does every block come to
+#    work on every feature?
