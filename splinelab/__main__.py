@@ -86,6 +86,9 @@ def _zoo(args: argparse.Namespace) -> None:
     table = zoo.table()
     print(table.drop(columns="about").to_string(index=False, float_format="{:.3f}".format, na_rep="–"))
     print(f"{table['MB'].sum():.1f} MB. Retrain one with: python -m splinelab train NAME --seed N")
+    for name, seeds in zoo.decomposed().items():
+        print(f"{name:<18} decomposition, seeds {', '.join(map(str, seeds))}")
+    print("Decompose one again with: python -m splinelab decompose NAME --seed N")
 
 
 def _claims(args: argparse.Namespace) -> None:

@@ -81,7 +81,8 @@ def test_all_arms_share_their_training_images():
 def test_size_limit():
     files = [path for path in zoo.WEIGHTS.rglob("*") if path.is_file() and path.suffix != ".ckpt"]
     assert sum(path.stat().st_size for path in files) <= 45e6
-    expected = {f"{name}-{seed}{suffix}" for name, seed in SHIPPED for suffix in (".safetensors", ".json")}
+    shipped = SHIPPED + [(name, seed) for name, seeds in zoo.decomposed().items() for seed in seeds]
+    expected = {f"{name}-{seed}{suffix}" for name, seed in shipped for suffix in (".safetensors", ".json")}
     assert {path.name for path in files} == expected
 
 

@@ -12,11 +12,7 @@ from splinelab.__main__ import main
 from splinelab.errors import ZooError
 from splinelab.zoo import decompositions, store
 
-SHIPPED = sorted(
-    (path.stem.rpartition("-")[0], int(path.stem.rpartition("-")[2]))
-    for path in store.WEIGHTS.glob("*.json")
-    if path.stem.rpartition("-")[0] in decompositions.RECIPES
-)
+SHIPPED = [(name, seed) for name, seeds in zoo.decomposed().items() for seed in seeds]
 
 
 def target_of(name: str) -> spd.TargetRecipe:
@@ -25,7 +21,7 @@ def target_of(name: str) -> spd.TargetRecipe:
 
 @pytest.mark.parametrize("name", spd.OURS)
 def test_five_seeds_of_every_model_ship(name):
-    assert [seed for other, seed in SHIPPED if other == name] == [0, 1, 2, 3, 4]
+    assert zoo.decomposed()[name] == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(("name", "seed"), SHIPPED)

@@ -30,14 +30,15 @@ def correlation_map(table: pd.DataFrame, names: list[str], title: str) -> alt.To
     axis = alt.Axis(labels=len(names) <= 20, ticks=False, labelFontSize=10)
     chart = (
         alt.Chart(table)
+        .transform_calculate(size="abs(datum.correlation)")
         .mark_rect()
         .encode(
             x=alt.X("second:N", title=None, scale=alt.Scale(domain=names), axis=axis),
             y=alt.Y("first:N", title=None, scale=alt.Scale(domain=names), axis=axis),
-            color=alt.Color(
-                "correlation:Q",
-                scale=alt.Scale(domain=[-1, 0, 1], range=[VERMILION, "rgba(128, 128, 128, 0)", BLUE]),
-                legend=alt.Legend(gradientLength=120),
+            # The sign by colour and the size by opacity: zero is the page, be it light or dark.
+            color=alt.condition("datum.correlation < 0", alt.value(VERMILION), alt.value(BLUE)),
+            opacity=alt.Opacity(
+                "size:Q", title="|correlation|", scale=alt.Scale(domain=[0, 1], range=[0, 1], clamp=True)
             ),
             tooltip=["first:N", "second:N", alt.Tooltip("correlation:Q", format=".2f")],
         )
@@ -78,8 +79,8 @@ def spectrum(table: pd.DataFrame) -> alt.TopLevelMixin:
 def regrouping(nodes: pd.DataFrame, edges: pd.DataFrame, counts: pd.DataFrame) -> alt.TopLevelMixin:
     """The neighbour graph and its groups, with controls for k and the threshold.
 
-    `nodes`: k, threshold, component, x, y, cluster, exact (whether its group is one mechanism); `edges`: k,
-    threshold, x, y, x2, y2; `counts`: k, threshold and said, a line of text. Components are drawn at x, y.
+    `nodes`: k, threshold, component, x, y, cluster, exact (1 if its group is one mechanism, else 0); `edges`:
+    k, threshold, x, y, x2, y2; `counts`: k, threshold and said, a line of text. Components are drawn at x, y.
     """
     ks, thresholds = order(counts, "k"), sorted(counts["threshold"].unique())
     step = round(thresholds[1] - thresholds[0], 6)
@@ -165,7 +166,7 @@ def ratios(table: pd.DataFrame, least: float = 10.0) -> alt.TopLevelMixin:
     base = alt.Chart(table)
     points = (
         base.transform_calculate(jitter="random()")
-        .mark_circle(size=18, opacity=0.35)
+        .mark_circle(size=22, opacity=0.6)
         .encode(
             x=alt.X("shown:Q", title="harm to the own feature / harm of matched random sets", scale=LOG),
             y=alt.Y("model:N", title=None, sort=order(table, "model")),
@@ -189,7 +190,7 @@ def harms(table: pd.DataFrame) -> alt.TopLevelMixin:
     low, high = table[["own", "worst"]].min().min(), table[["own", "worst"]].max().max()
     points = (
         alt.Chart(table)
-        .mark_circle(size=22, opacity=0.5)
+        .mark_circle(size=22, opacity=0.7)
         .encode(
             x=alt.X("own:Q", title="harm to the own feature", scale=LOG, axis=alt.Axis(format=".0e")),
             y=alt.Y("worst:Q", title="harm to the worst-hit other", scale=LOG, axis=alt.Axis(format=".0e")),
@@ -219,8 +220,9 @@ def harms(table: pd.DataFrame) -> alt.TopLevelMixin:
 
 def contributions(table: pd.DataFrame) -> alt.TopLevelMixin:
     """What neurons contribute to features: columns block, feature, neuron, target and component."""
-    reach = 1.05 * float(table[["target", "component"]].abs().max().max())
-    scale = alt.Scale(domain=[-reach, reach])
+    both = table[["target", "component"]]
+    low, high = 1.05 * min(float(both.min().min()), 0.0), 1.05 * float(both.max().max())
+    scale = alt.Scale(domain=[low, high])
     points = (
         alt.Chart(table)
         .mark_circle(size=12, opacity=0.35)
@@ -236,7 +238,7 @@ def contributions(table: pd.DataFrame) -> alt.TopLevelMixin:
         )
     )
     line = (
-        alt.Chart(pd.DataFrame({"target": [-reach, reach], "component": [-reach, reach]}))
+        alt.Chart(pd.DataFrame({"target": [low, high], "component": [low, high]}))
         .mark_line(**RULE)
         .encode(x="target:Q", y="component:Q")
     )

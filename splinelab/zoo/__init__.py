@@ -1,6 +1,12 @@
 """Trained nets and decompositions that ship with the book, each with its card, and nets of others."""
 
-from splinelab.zoo.decompositions import decompose, decomposition, decomposition_card, toy_model
+from splinelab.zoo.decompositions import (
+    decompose,
+    decomposed,
+    decomposition,
+    decomposition_card,
+    toy_model,
+)
 from splinelab.zoo.recipes import Entry, entries, entry, recipe, seeds
 from splinelab.zoo.store import WEIGHTS, card, load, untrained
 from splinelab.zoo.table import table
@@ -12,6 +18,7 @@ __all__ = [
     "Entry",
     "card",
     "decompose",
+    "decomposed",
     "decomposition",
     "decomposition_card",
     "entries",

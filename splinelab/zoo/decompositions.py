@@ -22,7 +22,7 @@ from splinelab.spd import (
 from splinelab.spd import decompose as decompose_net
 from splinelab.zoo.store import WEIGHTS, read, read_card, save
 
-__all__ = ["decompose", "decomposition", "decomposition_card", "toy_model"]
+__all__ = ["decompose", "decomposed", "decomposition", "decomposition_card", "toy_model"]
 
 
 #: Whose recipes the zoo's decompositions follow: ours, and the published one as a baseline.
@@ -114,6 +114,19 @@ def decomposition_card(
     """The provenance card of a decomposition: ``name, seed, target, recipe, metrics, seconds, history``…"""
     _recipe(name)
     return read_card(name, seed, folder, _again(name, seed))
+
+
+def decomposed() -> dict[str, list[int]]:
+    """The decompositions that ship: name → seeds.
+
+    >>> decomposed()["TMS-40-10"]
+    [0, 1, 2, 3, 4]
+    """
+    return {name: sorted(int(path.stem.rpartition("-")[2]) for path in _cards(name)) for name in RECIPES}
+
+
+def _cards(name: str) -> list[Path]:
+    return [path for path in WEIGHTS.glob(f"{name}-*.json") if path.stem.rpartition("-")[0] == name]
 
 
 def _recipe(name: str) -> SPDRecipe:
