@@ -48,7 +48,7 @@ class _Mechanisms(ClusterMixin, BaseEstimator):
     nodes_: the positions that were clustered by correlation.
     """
 
-    _sets_apart = True
+    sets_apart = True
 
     def fit(self, x, y=None) -> Self:
         """Find the mechanisms; `y` is ignored. Raises InputError where no component is alive."""
@@ -58,7 +58,7 @@ class _Mechanisms(ClusterMixin, BaseEstimator):
                 f"no component is alive: the largest importance is {profiles.peak.max():.3g}, the threshold "
                 f"{profiles.threshold:.3g}. Lower the threshold or train the decomposition longer."
             )
-        constant = profiles.always_on if self._sets_apart else np.zeros(profiles.components, bool)
+        constant = profiles.always_on if self.sets_apart else np.zeros(profiles.components, bool)
         nodes = np.flatnonzero(profiles.alive & ~constant)
         labels = np.full(profiles.components, -1, np.int64)
         if len(nodes):
@@ -122,21 +122,28 @@ class PaperSpectral(_Mechanisms):
         is half of the nodes: a group of two has eigenvalue 2 as well as 0, so that the spectrum of many pairs
         has a second large gap near its upper end, where every node is a cluster.
     seed: of k-means.
+    sets_apart: whether components that are always on are set apart first, which the paper does not say. By
+        default they are nodes like any other: where they do not vary their correlation is set to 0, so they
+        are isolated.
 
-    Components that are always on are nodes like any other: where they do not vary their correlation is set
-    to 0, so they are isolated. Further attributes: `graph_`, `eigenvalues_` as in `SpectralMechanisms`;
+    Further attributes: `graph_`, `eigenvalues_` as in `SpectralMechanisms`;
     `gap_`, the eigengap that set K (None for "parts", where each part has its own).
     """
 
-    _sets_apart = False
-
     def __init__(
-        self, k: int = 10, *, reading: str = "algorithm", cap: int | str | None = "half", seed: int = 0
+        self,
+        k: int = 10,
+        *,
+        reading: str = "algorithm",
+        cap: int | str | None = "half",
+        seed: int = 0,
+        sets_apart: bool = False,
     ) -> None:
         self.k = k
         self.reading = reading
         self.cap = cap
         self.seed = seed
+        self.sets_apart = sets_apart
 
     def _groups(self, correlations):
         if self.reading not in READINGS:

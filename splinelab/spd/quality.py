@@ -15,13 +15,14 @@ __all__ = ["quality"]
 def quality(decomposition: Decomposition, recipe: TargetRecipe, *, samples: int = 20_000) -> pd.DataFrame:
     """One row per matrix, against the mechanisms that the model is known to have.
 
-    `layer`; `alive`: components with importance above .1 on some of ``samples`` fresh samples, and
+    `layer`; `alive`: components with importance above .1 on some of ``samples`` fresh samples (others than
+    those by which the zoo keeps components), and
     `expected`, how many there should be; `mmcs` and `ml2r` of the alive ones (`column_scores`), nan for
     matrices that serve all features at once; `missing` and `surplus`: importance errors on one-hot inputs of
     .75. Such a matrix (an identity, an output matrix) should have as many components as it has rank, all
     important on every input; every other one component per feature.
     """
-    alive = decomposition.alive(recipe.fresh_samples(samples))
+    alive = decomposition.alive(recipe.fresh_samples(samples, seed=1))
     importances = decomposition.importances(one_hot(recipe.features))
     rows = []
     for name, matrix in decomposition.layers.items():
