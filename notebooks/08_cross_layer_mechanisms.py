@@ -116,8 +116,29 @@ pictures.correlation_map(
 )
 
 # %% [markdown]
-# Forty pairs, at about .65, over a faint background. The decoder's components agree a little with one another: they all
-# take part when many features are on.
+# Forty pairs over a faint background. The source reports correlations of .995 to .998 for such pairs. *Why are ours lower?*
+
+# %% tags=["hide-input"]
+def pair_correlations(batches) -> np.ndarray:
+    """Of each encoder component with the decoder component of the same feature."""
+    rho = mechanisms.correlation(mechanisms.profiles_of(forty, batches).values)
+    side = forty_profiles.layers == "linear1"
+    return np.array([rho[(forty_known.truth == f) & side][:, (forty_known.truth == f) & ~side].max() for f in range(40)])
+
+
+lone = np.zeros((8_000, 40), np.float32)
+lone[np.arange(8_000), np.repeat(np.arange(40), 200)] = np.random.default_rng(0).uniform(size=8_000)
+lone = spd.one_hot(40).new_tensor(lone)
+for said, batches in (("features on at random", spd.TARGETS["TMS-40-10"].fresh_samples(SAMPLES).split(5_000)), ("one feature at a time", [lone])):
+    print(f"{said}: median {np.median(pair_correlations(batches)):.2f}")
+often = forty_profiles.frequency
+for matrix, label in (("linear1", "encoder"), ("linear2", "decoder")):
+    print(f"{label} components are on in {often[forty_profiles.layers == matrix].mean():.1%} of samples, features in 5 %")
+
+# %% [markdown]
+# It is the inputs. With one feature at a time, as the source describes its samples, the pairs come close to 1. With several on at
+# once a decoder component is also needed to undo what other features leave in its output, and fires twice as often
+# as its feature. Such samples are what the model was trained on, so we keep them.
 #
 # ## Step 2: how large a correlation means something?
 #
@@ -141,7 +162,8 @@ pd.DataFrame(
 
 # %% [markdown]
 # With 128 samples chance alone reaches .6 to 1: two rare features need only coincide once. With the source's 1,000 it
-# still reaches .5 where features are on in one sample of a hundred. With 20,000 it is .05, and what remains is structure.
+# still reaches .5 where features are on in one sample of a hundred. With 20,000 it is .05. What lies above that is no chance; whether it is a
+# mechanism is another question, since components may share inputs without sharing work.
 #
 # Above the null, held-out samples decide: a threshold is good if both halves of the samples give the same groups, and
 # safest in the middle of the widest range where they do (`mechanisms.choose_threshold`). We scored all methods with the
@@ -154,8 +176,9 @@ for label, seen in (("TMS 5-2+ID", profiles), ("TMS 40-10", forty_profiles)):
     print(f"{label}: groups are the same from {low:.2f} to {high:.2f}; chosen {choice.threshold:.2f}, fixed rule {choice.fixed:.2f}")
 
 # %% [markdown]
-# Each model has a wide range in which nothing changes. For the small one it starts just above .5: the fixed rule is
-# a close call there, and the rule that looks at held-out samples is safer.
+# Each of the two has a range in which nothing changes. For the small one it is narrow and begins just above .5, so the fixed
+# rule is a close call there: decoder components of neighbouring features are correlated at up to .52. The methods below are
+# therefore shown with both.
 #
 # ## Step 3: a graph, and groups
 #
@@ -218,37 +241,46 @@ for label in MODELS:
 pictures.spectrum(pd.DataFrame(rows))
 
 # %% [markdown]
-# In a graph of separate pairs the eigenvalue 0 appears once per connected part, and the gap after it is as clear as a gap
-# can be. It says how many parts there are, which counting the parts says as well. Isolated nodes and the large group of
-# the residual MLPs, set apart before, do not enter. A right K is no proof of right groups either: K counts groups, and two
-# features that exchange components leave it as it is.
+# In a graph of separate pairs the eigenvalue 0 appears once per connected part, isolated nodes included, and the gap after it
+# is as clear as a gap can be. It says how many parts there are, which counting the parts says as well. The large group of
+# the residual MLPs was set apart before and is not among them, so the right number there is 100 and 102; whatever
+# lies above is surplus. A right K is no proof of right groups either: two features that exchange components leave it as
+# it is.
 #
 # ## Methods side by side
 #
-# Eight ways to group the same components, on four models and five seeds: our spectral method (adaptive k, threshold
-# .5, inside each connected part), HDBSCAN {cite}`campello2013hdbscan` on $1 - \rho$, average linkage cut at .5,
-# connected components of $\rho > .5$, and the source's method with k = 10 in the three readings that its text allows:
-# on the whole graph (its Algorithm 1), on the largest part (section 4), and part by part (section 6). With twelve
-# components k = 10 joins almost everything, so the last reading gets a second chance with k = 2.
+# Ten ways to group the same components, on four models and five seeds: our spectral method (adaptive k, threshold .5,
+# inside each connected part), HDBSCAN {cite}`campello2013hdbscan` on $1 - \rho$, average linkage cut at .5, connected
+# components of $\rho > .5$ and of $\rho$ above the threshold that held-out samples choose for each model. Then the source's
+# method with its k = 10, in the three readings that its text allows: on the whole graph (Algorithm 1), on the largest part
+# (section 4), and part by part (described for its language model).
+#
+# Two things would make this unfair. Our methods set always-on components apart, which is a piece of preparation, not of
+# clustering; and k = 10 was meant for 36 components, where our decomposition has 12. So the source's method is run once more
+# with k = 2 and the same preparation. One liberty is ours throughout: K is at most half of the nodes. Without that cap the
+# whole-graph reading takes every node of the three-block model for a cluster.
 #
 # The score is strict. A mechanism counts if all its alive components are in one group, nothing else is, and every
-# matrix has one. *How many come out exactly?*
+# matrix has at least one. *How many come out exactly?*
 
 # %% tags=["hide-input"]
+thresholds = {key: mechanisms.choose_threshold(seen).threshold for key, (seen, _) in studied.items()}
 METHODS = {
-    "spectral, adaptive k": lambda: mechanisms.SpectralMechanisms(),
-    "HDBSCAN": lambda: mechanisms.HdbscanMechanisms(),
-    "average linkage": lambda: mechanisms.AverageLinkage(),
-    "ρ > .5": lambda: mechanisms.ThresholdComponents(),
-    "source, whole graph": lambda: mechanisms.PaperSpectral(10, reading="algorithm"),
-    "source, largest part": lambda: mechanisms.PaperSpectral(10, reading="largest"),
-    "source, part by part": lambda: mechanisms.PaperSpectral(10, reading="parts"),
-    "the same with k = 2": lambda: mechanisms.PaperSpectral(2, reading="parts"),
+    "spectral, adaptive k": lambda t: mechanisms.SpectralMechanisms(),
+    "HDBSCAN": lambda t: mechanisms.HdbscanMechanisms(),
+    "average linkage": lambda t: mechanisms.AverageLinkage(),
+    "ρ > .5": lambda t: mechanisms.ThresholdComponents(),
+    "ρ > t, held-out": lambda t: mechanisms.ThresholdComponents(t),
+    "source, whole graph": lambda t: mechanisms.PaperSpectral(10, reading="algorithm"),
+    "source, largest part": lambda t: mechanisms.PaperSpectral(10, reading="largest"),
+    "source, part by part": lambda t: mechanisms.PaperSpectral(10, reading="parts"),
+    "whole graph, k = 2, apart": lambda t: mechanisms.PaperSpectral(2, reading="algorithm", sets_apart=True),
+    "part by part, k = 2, apart": lambda t: mechanisms.PaperSpectral(2, reading="parts", sets_apart=True),
 }
 rows = []
 for (label, s), (seen, truth) in studied.items():
     for method, make in METHODS.items():
-        labels = make().fit(seen).labels_
+        labels = make(thresholds[label, s]).fit(seen).labels_
         result = mechanisms.exact_groups(labels, truth.truth, seen.layers, truth.expected)
         agreement = mechanisms.mechanism_ari(labels, truth.truth)
         rows.append({"model": label, "method": method, "seed": s, "exact": result.exact, "of": result.of, "ARI": agreement})
@@ -276,15 +308,18 @@ for s in seeds:
     seen, truth = studied["MLP, 2 blocks", s]
     outputs = truth.truth == spd.TARGETS["MLP-2"].features
     for method in METHODS:
-        labels = METHODS[method]().fit(seen).labels_
+        labels = METHODS[method](thresholds["MLP, 2 blocks", s]).fit(seen).labels_
         spread[method, s] = len(np.unique(labels[outputs & (labels >= 0)]))
 pd.Series({method: " ".join(str(spread[method, s]) for s in seeds) for method in METHODS}, name="groups that hold the 50").to_frame()
 
 # %% [markdown]
-# CLIQUE
+# With k = 10 the fifty fall into several groups in most models, as they must where importances differ a little: nobody
+# may have more than ten edges. A k of 60 would hold them, and an adaptive one does; set apart as always on, they are
+# one group by definition, whatever the method.
 #
 # **The first thousand rows.** The toy model's validation set is described as blocks of 200 rows for each feature in turn,
-# and 1,000 samples are used. The first 1,000 rows of such a set cover five features of 40.
+# and 1,000 samples are used; in the source's public code they are the first 1,000. These cover five features of 40. *Does it
+# matter which thousand one takes?*
 
 # %% tags=["hide-input"]
 rows_found = []
@@ -293,7 +328,7 @@ for s in seeds:
     generator = np.random.default_rng(s)
     blocks = np.zeros((40 * 200, 40), np.float32)
     blocks[np.arange(8_000), np.repeat(np.arange(40), 200)] = generator.uniform(size=8_000)
-    whole = spd.TARGETS["TMS-40-10"].fresh_samples(1).new_tensor(blocks)
+    whole = lone.new_tensor(blocks)
     truth = studied["TMS 40-10", s][1]
     line = {}
     for said, chosen in (("first 1,000 rows", whole[:1_000]), ("1,000 rows at random", whole[generator.permutation(8_000)[:1_000]])):
@@ -305,17 +340,18 @@ rows_found = pd.DataFrame(rows_found, index=pd.Index(seeds, name="seed"))
 rows_found
 
 # %% [markdown]
-# Read that way, the pairs of the other 35 features cannot be found, since their components are never on. As "one thousand
-# samples" it works: drawn at random from the same blocks they are enough for this model. The source's 40 of 40 must come
-# from a set of the second kind, and a reader who follows the text should know.
+# In the first thousand rows the components of the other 35 features are never on, so their pairs cannot be found. A
+# thousand rows at random from the same blocks are enough for this model. We do not know which rows the published 40 of 40
+# came from; a reader who follows the code should take the second kind.
 #
-# **Alive at .05, .1 or .2.** One appendix calls a component alive above .05, another above .1 or .2.
+# **Alive at .05, .1 or .2.** One appendix calls a component alive above .05, another above .1 or .2. The zoo keeps what is
+# alive above .1, so only the upper two can be compared here.
 
 # %% tags=["hide-input"]
 alive = pd.DataFrame(
     {
         label: {
-            f"τ = {tau}": " ".join(str(int((studied[label, s][0].peak > tau).sum())) for s in seeds) for tau in (0.05, 0.1, 0.2)
+            f"τ = {tau}": " ".join(str(int((studied[label, s][0].peak > tau).sum())) for s in seeds) for tau in (0.1, 0.2)
         }
         for label in MODELS
     }
@@ -326,8 +362,12 @@ alive
 # ALIVE
 #
 # **97 or 100.** The two-block model has "97 of 100 mechanisms as size-2 clusters" in one place and "100 pair clusters" in
-# another; 251 components in 101 clusters leave room for 97 pairs and the 50, and four more components than that. Nothing of
-# ours can settle it; the ledger lists it as not tested.
+# another. [Chapter 9](09_residual_mlp_circuits) puts the counts side by side. Nothing of ours can settle it; the ledger lists it
+# as not tested.
+#
+# **Where is the identity?** In TMS 5-2+ID the source finds five clusters "with the identity distributed across all of them".
+# Its table of these clusters has two columns, for layers 1 and 2, whose entries add up to all 36 components. Components
+# of a third matrix, the identity, would have to be among them, and the table does not say where.
 #
 # ## Try it on an unfinished decomposition
 #
@@ -339,18 +379,18 @@ recipe = recipe.replace(stages=[stage.replace(steps=stage.steps // (50 if quick 
 rough = spd.decompose(zoo.toy_model("TMS-40-10", seed), recipe, seed).decomposition  # live, about 20 seconds
 seen = mechanisms.profiles_of(rough, spd.TARGETS["TMS-40-10"].fresh_samples(SAMPLES).split(5_000))
 truth = mechanisms.known_mechanisms(rough, spd.TARGETS["TMS-40-10"])
+chosen = mechanisms.choose_threshold(seen).threshold
 pd.Series(
     {
-        method: mechanisms.exact_groups(make().fit(seen).labels_, truth.truth, seen.layers, truth.expected).exact
+        method: mechanisms.exact_groups(make(chosen).fit(seen).labels_, truth.truth, seen.layers, truth.expected).exact
         for method, make in METHODS.items()
     },
     name=f"exact of 40; {int(seen.alive.sum())} alive",
 ).to_frame()
 
 # %% [markdown]
-# With twice as many components alive as there should be, a feature's parts are spread over several. No method finds
-# much more than half of the groups; the source's readings with k = 10 find next to none, because every part of the graph
-# hangs together with every other.
+# More components are alive than there should be, and some features' parts are spread over several. A third of the groups or
+# so is lost to every method; the readings with k = 10 find next to none, because everything hangs together with everything.
 #
 # ## Enter the measurements
 
@@ -372,15 +412,17 @@ for claim, label in (("spd-tms-5-2-id", "TMS 5-2+ID"), ("spd-tms-40-10", "TMS 40
     for method in ("spectral, adaptive k", "HDBSCAN", "average linkage"):
         enter(claim, method, over_seeds(exact_of(label, method)), label)
 for label in ("TMS 40-10", "TMS 5-2+ID", "MLP, 2 blocks"):
-    best = max(exact_of(label, "spectral, adaptive k"))
     for reading in ("whole graph", "largest part", "part by part"):
         enter("spd-three-readings", f"{label}, {reading}", over_seeds(exact_of(label, f"source, {reading}")), label)
 for reading in ("whole graph", "largest part", "part by part"):
     enter("spd-k-10-clique", reading, over_seeds([spread[f"source, {reading}", s] for s in seeds]), "MLP, 2 blocks")
 for said in rows_found:
     enter("spd-validation-rows", said, over_seeds(rows_found[said]), "TMS 40-10", n=1_000)
+for label in ("TMS 40-10", "TMS 5-2+ID"):
+    for reading in ("whole graph", "part by part"):
+        enter("ours-spd-prepared", f"{label}, {reading}", over_seeds(exact_of(label, f"{reading}, k = 2, apart")), label)
 for label in MODELS:
-    changes = [int((studied[label, s][0].peak > 0.05).sum() - (studied[label, s][0].peak > 0.2).sum()) for s in seeds]
+    changes = [int((studied[label, s][0].peak > 0.1).sum() - (studied[label, s][0].peak > 0.2).sum()) for s in seeds]
     enter("spd-alive-threshold", label, over_seeds(changes), label)
 for count in (128, 1_000, 20_000):
     drawn = nulls["MLP, 2 blocks", count]

@@ -10,6 +10,7 @@ import torch
 from splinelab import mechanisms, spd, zoo
 from splinelab.__main__ import main
 from splinelab.errors import ZooError
+from splinelab.spd.targets import truth
 from splinelab.zoo import decompositions, store
 
 SHIPPED = [(name, seed) for name, seeds in zoo.decomposed().items() for seed in seeds]
@@ -37,8 +38,24 @@ def test_scores_on_the_card_are_those_of_the_weights(name, seed):
     samples = target_of(name).fresh_samples()
     assert spd.rounded_error(found, samples) == pytest.approx(card["metrics"]["rounded_error"], rel=0.02)
     net = zoo.toy_model(name.removesuffix("-published"), seed)
-    loss = (net(samples) - spd.truth(target_of(name), samples)).square().mean()
+    loss = (net(samples) - truth(target_of(name), samples)).square().mean()
     assert float(loss) == pytest.approx(card["metrics"]["target_loss"], rel=0.2)
+
+
+def rounded(values):
+    """Numbers to six digits, as cards keep them, at any depth."""
+    if isinstance(values, dict):
+        return {key: rounded(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [rounded(value) for value in values]
+    return float(f"{values:.6g}") if isinstance(values, float) else values
+
+
+@pytest.mark.parametrize(("name", "seed"), SHIPPED)
+def test_they_follow_the_recipe_that_they_are_named_after(name, seed):
+    card = zoo.decomposition_card(name, seed)
+    assert rounded(card["recipe"]) == rounded(decompositions.RECIPES[name].to_dict())
+    assert card["target"] == target_of(name).to_dict()
 
 
 @pytest.mark.parametrize(("name", "seed"), [shipped for shipped in SHIPPED if shipped[1] == 0])
@@ -118,7 +135,7 @@ def test_what_is_not_there_or_was_changed(tmp_path):
     content = bytearray((tmp_path / "TMS-5-2-0.safetensors").read_bytes())
     content[-1] ^= 1
     (tmp_path / "TMS-5-2-0.safetensors").write_bytes(content)
-    with pytest.raises(ZooError, match="checksum"):
+    with pytest.raises(ZooError, match="do not match their card"):
         zoo.decomposition("TMS-5-2", folder=tmp_path)
     card = json.loads((store.WEIGHTS / "TMS-5-2-0.json").read_text())
     assert card["seed"] == 0 and card["seconds"] > 0
