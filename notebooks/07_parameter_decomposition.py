@@ -25,14 +25,13 @@
 # In short:
 #
 # - It works. With our recipe all 15 decompositions have exactly as many subcomponents alive as the models have
-#   mechanisms, none surplus and none missing; columns agree in direction (MMCS above .997) and in size (ML2R within
-#   1 % of 1).
-# - One thing is not as the picture of "one component per feature" has it: in the small models a decoder component
-#   matters for **three** features, its own and two neighbours. That is no error of the decomposition. The model
-#   really confuses neighbours a little, and the decomposition shows it.
-# - Our recipe departs from the published one in seven ways, listed below, and the identity's two components are
-#   two because we allowed no more.
-# - PUBLISHED-SUMMARY
+#   mechanisms; columns agree in direction (MMCS above .997) and in size (ML2R within 1 % of 1).
+# - The **published recipe** gets there too, on the one model where we ran it: MMCS 1.000, in 45 minutes where ours
+#   takes one. Ours reconstructs the model twelve times better; its components are less tidy.
+# - In the small models our decoder components matter for **three** features each, their own and two neighbours. The
+#   model does confuse neighbours a little. How far a decomposition shows that depends on the penalty.
+# - Our recipe departs from the published one in many ways, listed below, and the identity's two components are two
+#   because we allowed no more.
 
 # %% tags=["colab", "remove-cell"]
 # On Colab only: fetch the repository and install the package from it.
@@ -106,7 +105,9 @@ net
 # %% tags=["nbval-ignore-output"]
 recipe = spd.OURS["TMS-5-2"].replace(starts=1)  # the zoo takes the best of three starts
 if quick:
-    recipe = recipe.replace(stages=[stage.replace(steps=stage.steps // 10).to_dict() for stage in recipe.stages])
+    recipe = recipe.replace(
+        stages=[stage.replace(steps=stage.steps // 10).to_dict() for stage in recipe.stages]
+    )
 moments = []
 
 
@@ -177,25 +178,30 @@ print(f"the two far ones              {others[:, 2:].min():.2f} to {others[:, 2:
 # Before the ReLU a lone feature reaches its neighbours' outputs with a small positive number: the model makes a
 # small mistake there. To reproduce the model's output, mistakes included, the neighbours' decoder components
 # are needed. The far ones are cut off by the ReLU and are not. "One component per feature" describes what the model
-# was built to do; the decomposition shows what it does.
+# was built to do; a decomposition that reconstructs well shows what it does. The penalty decides how well that has
+# to be, as the published recipe shows further down.
 
 # %% [markdown]
 # ## Five seeds, three models, against the published table
 #
 # One model proves little. The zoo holds decompositions of five models of each of three kinds, every one trained from
 # its own seed: five features in two units; the same with an identity matrix between encoder and decoder (*+ID*), which
-# should come out as two subcomponents that matter for every input; and 40 features in ten units. Settings were chosen
-# on seeds 5 to 9 and frozen; what follows are seeds 0 to 4.
+# should come out as two subcomponents that matter for every input; and 40 features in ten units. Each is the best of
+# three starts, the one with the lowest loss. Settings were chosen on seeds 5 to 9; what follows are seeds 0 to 4. (An
+# earlier version for 40 features, one start and more pressure, was scored on seeds 0 to 4 before: 40 decoder components
+# on four of them, 39 on one. The several starts came after that.)
 #
 # Three scores. *Alive*: subcomponents whose importance exceeds .1 on some of 20,000 fresh samples. *MMCS*: for each of
-# the target's columns the best cosine similarity among the components, averaged; 1 is ideal. *ML2R*: the length of
-# that component's column over the target's; below 1 it has shrunk, which other methods suffer from.
+# the encoder's columns the best cosine similarity among the components, averaged; 1 is ideal. *ML2R*: the length of
+# that component's column over the target's; below 1 it has shrunk, which other methods suffer from. For the decoder,
+# whose features are its outputs, rows take the place of columns.
 
 # %% tags=["hide-input"]
 MODELS = {"TMS 5-2": "TMS-5-2", "TMS 5-2+ID": "TMS-5-2-ID", "TMS 40-10": "TMS-40-10"}
 found = {(label, s): zoo.decomposition(name, s) for label, name in MODELS.items() for s in seeds}
 scores = pd.concat(
-    spd.quality(one, spd.TARGETS[MODELS[label]]).assign(model=label, seed=s) for (label, s), one in found.items()
+    spd.quality(one, spd.TARGETS[MODELS[label]]).assign(model=label, seed=s)
+    for (label, s), one in found.items()
 )
 scores["off by"] = (scores["alive"] - scores["expected"]).abs()
 
@@ -251,8 +257,8 @@ points += [
 pictures.quality_points(pd.DataFrame(points))
 
 # %% [markdown]
-# The published means lie among ours or a little off them. Ours are of 1 in both scores to within a per cent, in
-# encoder and decoder alike.
+# The paper gives one mean per model, which is drawn in both rows. Its directions are perfect to three digits; ours fall
+# short in the third. Its sizes are off by 1 %, ours by half of that or less.
 #
 # *What does a decomposition of 40 features look like?*
 
@@ -261,8 +267,9 @@ sparse = importance_table(found["TMS 40-10", 0], 40)
 pictures.importance_maps(sparse[sparse["importance"] > 0.01])
 
 # %% [markdown]
-# A permutation matrix in both panels: 40 features, 40 components, and almost nothing beside them. With ten hidden
-# units the columns are not orthogonal, yet no importance strays.
+# A permutation matrix in both panels: on lone features, 40 components for 40 features and almost nothing beside them,
+# though the columns are not orthogonal. With several features on, more decoder components take part;
+# [chapter 8](08_cross_layer_mechanisms) returns to that.
 #
 # ## The published recipe
 #
@@ -272,21 +279,37 @@ pictures.importance_maps(sparse[sparse["importance"] > 0.01])
 # %% tags=["hide-input"]
 theirs = spd.quality(zoo.decomposition("TMS-5-2-published"), spd.TARGETS["TMS-5-2"])
 seconds = {name: zoo.decomposition_card(name)["seconds"] for name in ("TMS-5-2", "TMS-5-2-published")}
-print(f"{seconds['TMS-5-2-published'] / 60:.0f} minutes on one core; three starts of ours {seconds['TMS-5-2'] / 60:.1f}")
+print(
+    f"{seconds['TMS-5-2-published'] / 60:.0f} minutes on one core; three starts of ours {seconds['TMS-5-2'] / 60:.1f}"
+)
+fresh = spd.TARGETS["TMS-5-2"].fresh_samples(seed=1)
+errors = {name: spd.rounded_error(zoo.decomposition(name), fresh) for name in seconds}
+print(
+    f"squared error with importances rounded: {errors['TMS-5-2-published']:.1e}, ours {errors['TMS-5-2']:.1e}"
+)
 theirs.drop(columns="expected").set_index("layer").round(3)
 
 # %% [markdown]
-# PUBLISHED
+# It finds the five columns, in direction better than ours, and no importance is off: neighbours stay out of the decoder. That
+# has a price. Its penalty is three times ours, and its error with rounded importances twelve times as large: it leaves
+# the model's small confusions out, where ours keeps them. Neither is wrong. The rest is cost.
+#
+# What we changed, all of it:
 #
 # | | published | ours | why |
 # |---|---|---|---|
-# | gate | an MLP per subcomponent, on its own inner activation | one MLP per matrix, on the layer's whole input | a pilot found it far easier to train |
+# | gate | an MLP of 16 units per subcomponent, on its own inner activation | one MLP of 32 or 100 units per matrix, on the layer's whole input | a pilot found it far easier to train |
 # | what the sum leaves over, $\Delta$ | nothing: faithfulness must do | one more component, masked at random | reconstruction then holds while components form |
+# | reconstruction | all matrices masked, and each alone | all masked | cost |
+# | mask noise | on every sample | off on a quarter of them (five features) | keeps the identity on |
+# | samples | as in training | never without a feature, but for one in 16 (five features) | more to learn from; zeros for the identity |
 # | where $V_c$ start | random directions | inputs of the layer, far apart from one another | twice as many features found by the first stage |
-# | penalty | $\sum_c \lvert g_c \rvert^p$ | $g^2 / (g^2 + \gamma^2)$, $\gamma$ falling from 1 to .1, and a frequency term; later $p = 1$ | shares features out between components |
+# | penalty | $\sum_c \lvert g_c \rvert^p$, $p$ = 1 or 2 | $g^2 / (g^2 + \gamma^2)$, $\gamma$ falling from 1 to .1, and a frequency term; later $p = 1$ | shares features out between components |
 # | stages | one | three: find, press, relax; between them idle components go and halves are joined | surplus components survive the penalty alone |
+# | starts | one | three, the lowest loss stays | a start in five or so ends in a poorer optimum |
 # | the identity | 20 components | 2, its rank, at next to no penalty | see below |
-# | steps | 40,000 at batch 4,096 | 4,500 to 5,500 at batch 1,024 | cost |
+# | steps | 40,000 at batch 4,096, lr 1e-3 | 4,500 or 5,500 at batch 1,024, lr 2e-3 | cost |
+# | the model itself | 10,000 steps; batch 8,192 for 40 features | 5,000; batch 2,048 | cost |
 #
 # The identity deserves a word. A matrix that serves all features at once is on for every input, and nothing in the
 # method says into how many components it should fall. With 20 components and a penalty small enough to keep it on, eight
@@ -322,7 +345,7 @@ for layer in ("linear1", "linear2"):
     ledger.record(
         "ours-spd-published-recipe",
         f"{parts[layer]}, MMCS",
-        (float(theirs.set_index("layer").loc[layer, "mmcs"]),) * 3,
+        (min(float(theirs.set_index("layer").loc[layer, "mmcs"]), 1.0),) * 3,
         n=20_000,
         seeds=[0],
         data=spd.TARGETS["TMS-5-2"],
@@ -332,7 +355,13 @@ print(ledger.save())
 # %% [markdown]
 # ## What reproduces, what does not, and why
 #
-# VERDICT
+# **Reproduces.** One subcomponent per feature and matrix, in direction and size, on five models of each of three kinds.
+# The published recipe does it as well, on the one model where it was run.
+#
+# **Ours.** A minute instead of 45, at a lower error. That came from trying: the table below has most of it.
+#
+# **Not settled.** Into how many components a matrix falls that serves all features at once: nothing in the loss asks for
+# two, and with room for 20 eight stay. And which decoder is the right one, the tidy or the faithful: the penalty decides.
 
 # %% tags=["hide-input"]
 ledger.table()
@@ -357,7 +386,10 @@ ledger.table()
 # | | identity: 2 components, 1e-8, with rows of zeros among the inputs | 6 of 6 groups, decoder MMCS .971 |
 # | | a third stage at .1 of the pressure | MMCS .9997, 1 of 6 groups |
 # | | a third stage at .3 | MMCS .999, 6 of 6 |
-# TRIALS
+# | TMS 5-2+ID, 5 to 9 | the first stage at full pressure, three stages | 6 of 6 on four seeds; on one a decoder component serves two features |
+# | | the first stage at .3 | 6 of 6 on four seeds, fails on another; its loss (.79e-3 and more) tells a failure from the rest (.74e-3 and less) |
+# | | several starts, the lowest loss | this is the recipe |
+# | TMS 40-10, 8, 9 | the first stage at .5 | 40 of 40 |
 #
 # ## Exercises
 #

@@ -24,7 +24,13 @@
 # four models and five seeds of each, with the decompositions of [chapter 7](07_parameter_decomposition) and
 # [chapter 9](09_residual_mlp_circuits), and compares the proposal with simpler ones. In short:
 #
-# - SUMMARY
+# - The idea holds on good decompositions: **every** mechanism of both toy models of superposition comes out on every seed,
+#   the identity included, and 96 to 101 of 101, 95 to 99 of 103 in the residual MLPs.
+# - **The method hardly matters, the preparation does.** Spectral clustering, HDBSCAN, average linkage and a plain threshold
+#   are level, once always-on components are set apart and the number of neighbours is not fixed at ten.
+# - As printed, with k = 10, the proposal misses all six mechanisms of the small model, and splits the group of 50. With
+#   k = 2 and the same preparation it finds what the others find.
+# - A few things in the source's text do not fit together; we tried them where they can be tried.
 
 # %% tags=["colab", "remove-cell"]
 
@@ -45,7 +51,12 @@ committed = seed == 0 and not quick
 ledger = claims.Notebook("08_cross_layer_mechanisms", committed=committed)
 seeds = range(2) if quick else range(5)
 SAMPLES = 5_000 if quick else 20_000
-MODELS = {"TMS 5-2+ID": "TMS-5-2-ID", "TMS 40-10": "TMS-40-10", "MLP, 2 blocks": "MLP-2", "MLP, 3 blocks": "MLP-3"}
+MODELS = {
+    "TMS 5-2+ID": "TMS-5-2-ID",
+    "TMS 40-10": "TMS-40-10",
+    "MLP, 2 blocks": "MLP-2",
+    "MLP, 3 blocks": "MLP-3",
+}
 
 # %% [markdown]
 # The ledger's verdicts on this chapter's claims, from the committed measurements.
@@ -75,18 +86,24 @@ profiles
 
 
 # %% tags=["hide-input"]
-def named(found: spd.Decomposition, name: str, seen: mechanisms.Profiles) -> tuple[mechanisms.Known, list[str], np.ndarray]:
+def named(
+    found: spd.Decomposition, name: str, seen: mechanisms.Profiles
+) -> tuple[mechanisms.Known, list[str], np.ndarray]:
     """What is known, names by matrix and feature, and the positions in that order, of components that vary."""
     known = mechanisms.known_mechanisms(found, spd.TARGETS[name])
     parts = {"linear1": "encoder", "linear2": "decoder"}
-    names = [f"{parts.get(layer, layer)} {truth}" for layer, truth in zip(seen.layers, known.truth, strict=True)]
+    names = [
+        f"{parts.get(layer, layer)} {truth}" for layer, truth in zip(seen.layers, known.truth, strict=True)
+    ]
     names = [text if names[:place].count(text) == 0 else f"{text}'" for place, text in enumerate(names)]
     layers = list(dict.fromkeys(seen.layers))
     places = sorted(seen.varying, key=lambda p: (layers.index(seen.layers[p]), known.truth[p]))
     return known, names, np.array(places)
 
 
-def correlations_table(seen: mechanisms.Profiles, names: list[str], places: np.ndarray, least: float = 0.0) -> pd.DataFrame:
+def correlations_table(
+    seen: mechanisms.Profiles, names: list[str], places: np.ndarray, least: float = 0.0
+) -> pd.DataFrame:
     found = mechanisms.correlation(seen.values[:, places])
     rows, columns = np.nonzero(np.abs(found) >= least)
     label = np.array(names)[places]
@@ -118,22 +135,30 @@ pictures.correlation_map(
 # %% [markdown]
 # Forty pairs over a faint background. The source reports correlations of .995 to .998 for such pairs. *Why are ours lower?*
 
+
 # %% tags=["hide-input"]
 def pair_correlations(batches) -> np.ndarray:
     """Of each encoder component with the decoder component of the same feature."""
     rho = mechanisms.correlation(mechanisms.profiles_of(forty, batches).values)
     side = forty_profiles.layers == "linear1"
-    return np.array([rho[(forty_known.truth == f) & side][:, (forty_known.truth == f) & ~side].max() for f in range(40)])
+    return np.array(
+        [rho[(forty_known.truth == f) & side][:, (forty_known.truth == f) & ~side].max() for f in range(40)]
+    )
 
 
 lone = np.zeros((8_000, 40), np.float32)
 lone[np.arange(8_000), np.repeat(np.arange(40), 200)] = np.random.default_rng(0).uniform(size=8_000)
 lone = spd.one_hot(40).new_tensor(lone)
-for said, batches in (("features on at random", spd.TARGETS["TMS-40-10"].fresh_samples(SAMPLES).split(5_000)), ("one feature at a time", [lone])):
+for said, batches in (
+    ("features on at random", spd.TARGETS["TMS-40-10"].fresh_samples(SAMPLES).split(5_000)),
+    ("one feature at a time", [lone]),
+):
     print(f"{said}: median {np.median(pair_correlations(batches)):.2f}")
 often = forty_profiles.frequency
 for matrix, label in (("linear1", "encoder"), ("linear2", "decoder")):
-    print(f"{label} components are on in {often[forty_profiles.layers == matrix].mean():.1%} of samples, features in 5 %")
+    print(
+        f"{label} components are on in {often[forty_profiles.layers == matrix].mean():.1%} of samples, features in 5 %"
+    )
 
 # %% [markdown]
 # It is the inputs. With one feature at a time, as the source describes its samples, the pairs come close to 1. With several on at
@@ -156,8 +181,13 @@ for count in (128, 1_000, 5_000, 20_000):
         few = mechanisms.profiles_of(found, x.split(5_000))
         nulls[name, count] = mechanisms.permutation_null(few, draws=20, seed=0)
 pd.DataFrame(
-    {name: {f"{count:,} samples": f"{np.quantile(nulls[name, count], 0.95):.2f}" for count in (128, 1_000, 5_000, 20_000)}
-     for name in ("TMS 40-10", "MLP, 2 blocks")}
+    {
+        name: {
+            f"{count:,} samples": f"{np.quantile(nulls[name, count], 0.95):.2f}"
+            for count in (128, 1_000, 5_000, 20_000)
+        }
+        for name in ("TMS 40-10", "MLP, 2 blocks")
+    }
 )
 
 # %% [markdown]
@@ -173,7 +203,9 @@ pd.DataFrame(
 for label, seen in (("TMS 5-2+ID", profiles), ("TMS 40-10", forty_profiles)):
     choice = mechanisms.choose_threshold(seen)
     low, high = choice.plateau
-    print(f"{label}: groups are the same from {low:.2f} to {high:.2f}; chosen {choice.threshold:.2f}, fixed rule {choice.fixed:.2f}")
+    print(
+        f"{label}: groups are the same from {low:.2f} to {high:.2f}; chosen {choice.threshold:.2f}, fixed rule {choice.fixed:.2f}"
+    )
 
 # %% [markdown]
 # Each of the two has a range in which nothing changes. For the small one it is narrow and begins just above .5, so the fixed
@@ -191,23 +223,45 @@ KS = ["adaptive", "1", "2", "4", "10"]
 THRESHOLDS = [round(0.1 * step, 1) for step in range(10)]
 radius = {"linear1": 1.0, "linear2": 0.55, "hidden.0": 0.12}
 angle = 2 * np.pi * known.truth / target.features
-spin = np.array([np.pi * profiles.layers[:place].tolist().count("hidden.0") for place in range(profiles.components)])
+spin = np.array(
+    [np.pi * profiles.layers[:place].tolist().count("hidden.0") for place in range(profiles.components)]
+)
 angle = np.where(profiles.layers == "hidden.0", spin, angle)
 x = np.array([radius[layer] for layer in profiles.layers]) * np.cos(angle)
 y = np.array([radius[layer] for layer in profiles.layers]) * np.sin(angle)
 nodes, edges, counts = [], [], []
 for k in KS:
     for threshold in THRESHOLDS:
-        tried = mechanisms.SpectralMechanisms(k if k == "adaptive" else int(k), threshold=threshold).fit(profiles)
+        tried = mechanisms.SpectralMechanisms(k if k == "adaptive" else int(k), threshold=threshold).fit(
+            profiles
+        )
         result = mechanisms.exact_groups(tried.labels_, known.truth, profiles.layers, known.expected)
         exact = result.table.set_index("mechanism")["exact"]
         for place in range(profiles.components):
-            nodes.append((k, threshold, names[place], x[place].round(3), y[place].round(3), int(tried.labels_[place]), int(exact[known.truth[place]])))
+            nodes.append(
+                (
+                    k,
+                    threshold,
+                    names[place],
+                    x[place].round(3),
+                    y[place].round(3),
+                    int(tried.labels_[place]),
+                    int(exact[known.truth[place]]),
+                )
+            )
         for one, other in zip(*tried.graph_.weights.nonzero(), strict=True):
             if one < other:
                 a, b = tried.nodes_[one], tried.nodes_[other]
-                edges.append((k, threshold, *x[[a]].round(3), *y[[a]].round(3), *x[[b]].round(3), *y[[b]].round(3)))
-        counts.append((k, threshold, f"{tried.graph_.edges} edges, {tried.n_clusters_} groups, {result.exact} of {result.of} exact"))
+                edges.append(
+                    (k, threshold, *x[[a]].round(3), *y[[a]].round(3), *x[[b]].round(3), *y[[b]].round(3))
+                )
+        counts.append(
+            (
+                k,
+                threshold,
+                f"{tried.graph_.edges} edges, {tried.n_clusters_} groups, {result.exact} of {result.of} exact",
+            )
+        )
 pictures.regrouping(
     pd.DataFrame(nodes, columns=["k", "threshold", "component", "x", "y", "cluster", "exact"]),
     pd.DataFrame(edges, columns=["k", "threshold", "x", "y", "x2", "y2"]),
@@ -283,15 +337,35 @@ for (label, s), (seen, truth) in studied.items():
         labels = make(thresholds[label, s]).fit(seen).labels_
         result = mechanisms.exact_groups(labels, truth.truth, seen.layers, truth.expected)
         agreement = mechanisms.mechanism_ari(labels, truth.truth)
-        rows.append({"model": label, "method": method, "seed": s, "exact": result.exact, "of": result.of, "ARI": agreement})
+        rows.append(
+            {
+                "model": label,
+                "method": method,
+                "seed": s,
+                "exact": result.exact,
+                "of": result.of,
+                "ARI": agreement,
+            }
+        )
 scores = pd.DataFrame(rows)
 pictures.methods(scores)
 
 # %% tags=["hide-input"]
-scores.groupby(["method", "model"], sort=False)["exact"].agg(lambda found: " ".join(map(str, found))).unstack()[list(MODELS)]
+scores.groupby(["method", "model"], sort=False)["exact"].agg(
+    lambda found: " ".join(map(str, found))
+).unstack()[list(MODELS)]
 
 # %% [markdown]
-# METHODS
+# On these decompositions the choice of method hardly matters. Ours, HDBSCAN and average linkage agree to within a group;
+# a plain threshold does as well if held-out samples choose it, and fails on the small model at .5, where neighbours are
+# correlated at that level.
+#
+# What matters is what is done before. With k = 10 as printed, the source's method finds nothing in the small model, where
+# ten neighbours are nearly all there are, and one or a few groups less than the others elsewhere. The largest-part reading
+# fails wherever the graph falls into many parts, because all other parts are handed out to the clusters of one. With k = 2
+# and always-on components apart, its other two readings are level with the rest: **what looked like a weakness of
+# spectral clustering is one of its preparation**. What no method finds lies in the decompositions;
+# [chapter 9](09_residual_mlp_circuits) looks at those.
 #
 # ## What the source leaves open, tried out
 #
@@ -310,7 +384,10 @@ for s in seeds:
     for method in METHODS:
         labels = METHODS[method](thresholds["MLP, 2 blocks", s]).fit(seen).labels_
         spread[method, s] = len(np.unique(labels[outputs & (labels >= 0)]))
-pd.Series({method: " ".join(str(spread[method, s]) for s in seeds) for method in METHODS}, name="groups that hold the 50").to_frame()
+pd.Series(
+    {method: " ".join(str(spread[method, s]) for s in seeds) for method in METHODS},
+    name="groups that hold the 50",
+).to_frame()
 
 # %% [markdown]
 # With k = 10 the fifty fall into several groups in most models, as they must where importances differ a little: nobody
@@ -331,7 +408,10 @@ for s in seeds:
     whole = lone.new_tensor(blocks)
     truth = studied["TMS 40-10", s][1]
     line = {}
-    for said, chosen in (("first 1,000 rows", whole[:1_000]), ("1,000 rows at random", whole[generator.permutation(8_000)[:1_000]])):
+    for said, chosen in (
+        ("first 1,000 rows", whole[:1_000]),
+        ("1,000 rows at random", whole[generator.permutation(8_000)[:1_000]]),
+    ):
         seen = mechanisms.profiles_of(found, [chosen])
         labels = mechanisms.PaperSpectral(10, reading="parts").fit(seen).labels_
         line[said] = mechanisms.exact_groups(labels, truth.truth, seen.layers, truth.expected).exact
@@ -351,7 +431,8 @@ rows_found
 alive = pd.DataFrame(
     {
         label: {
-            f"τ = {tau}": " ".join(str(int((studied[label, s][0].peak > tau).sum())) for s in seeds) for tau in (0.1, 0.2)
+            f"τ = {tau}": " ".join(str(int((studied[label, s][0].peak > tau).sum())) for s in seeds)
+            for tau in (0.1, 0.2)
         }
         for label in MODELS
     }
@@ -359,7 +440,7 @@ alive = pd.DataFrame(
 alive
 
 # %% [markdown]
-# ALIVE
+# It makes no difference between .1 and .2: in these decompositions a component is either off or clearly on.
 #
 # **97 or 100.** The two-block model has "97 of 100 mechanisms as size-2 clusters" in one place and "100 pair clusters" in
 # another. [Chapter 9](09_residual_mlp_circuits) puts the counts side by side. Nothing of ours can settle it; the ledger lists it
@@ -375,14 +456,18 @@ alive
 
 # %% tags=["nbval-ignore-output"]
 recipe = spd.OURS["TMS-40-10"].replace(starts=1)
-recipe = recipe.replace(stages=[stage.replace(steps=stage.steps // (50 if quick else 5)).to_dict() for stage in recipe.stages])
+recipe = recipe.replace(
+    stages=[stage.replace(steps=stage.steps // (50 if quick else 5)).to_dict() for stage in recipe.stages]
+)
 rough = spd.decompose(zoo.toy_model("TMS-40-10", seed), recipe, seed).decomposition  # live, about 20 seconds
 seen = mechanisms.profiles_of(rough, spd.TARGETS["TMS-40-10"].fresh_samples(SAMPLES).split(5_000))
 truth = mechanisms.known_mechanisms(rough, spd.TARGETS["TMS-40-10"])
 chosen = mechanisms.choose_threshold(seen).threshold
 pd.Series(
     {
-        method: mechanisms.exact_groups(make(chosen).fit(seen).labels_, truth.truth, seen.layers, truth.expected).exact
+        method: mechanisms.exact_groups(
+            make(chosen).fit(seen).labels_, truth.truth, seen.layers, truth.expected
+        ).exact
         for method, make in METHODS.items()
     },
     name=f"exact of 40; {int(seen.alive.sum())} alive",
@@ -393,6 +478,7 @@ pd.Series(
 # so is lost to every method; the readings with k = 10 find next to none, because everything hangs together with everything.
 #
 # ## Enter the measurements
+
 
 # %% tags=["hide-input"]
 def over_seeds(found) -> tuple[float, float, float]:
@@ -413,27 +499,56 @@ for claim, label in (("spd-tms-5-2-id", "TMS 5-2+ID"), ("spd-tms-40-10", "TMS 40
         enter(claim, method, over_seeds(exact_of(label, method)), label)
 for label in ("TMS 40-10", "TMS 5-2+ID", "MLP, 2 blocks"):
     for reading in ("whole graph", "largest part", "part by part"):
-        enter("spd-three-readings", f"{label}, {reading}", over_seeds(exact_of(label, f"source, {reading}")), label)
+        enter(
+            "spd-three-readings",
+            f"{label}, {reading}",
+            over_seeds(exact_of(label, f"source, {reading}")),
+            label,
+        )
 for reading in ("whole graph", "largest part", "part by part"):
-    enter("spd-k-10-clique", reading, over_seeds([spread[f"source, {reading}", s] for s in seeds]), "MLP, 2 blocks")
+    enter(
+        "spd-k-10-clique",
+        reading,
+        over_seeds([spread[f"source, {reading}", s] for s in seeds]),
+        "MLP, 2 blocks",
+    )
 for said in rows_found:
     enter("spd-validation-rows", said, over_seeds(rows_found[said]), "TMS 40-10", n=1_000)
 for label in ("TMS 40-10", "TMS 5-2+ID"):
     for reading in ("whole graph", "part by part"):
-        enter("ours-spd-prepared", f"{label}, {reading}", over_seeds(exact_of(label, f"{reading}, k = 2, apart")), label)
+        enter(
+            "ours-spd-prepared",
+            f"{label}, {reading}",
+            over_seeds(exact_of(label, f"{reading}, k = 2, apart")),
+            label,
+        )
 for label in MODELS:
-    changes = [int((studied[label, s][0].peak > 0.1).sum() - (studied[label, s][0].peak > 0.2).sum()) for s in seeds]
+    changes = [
+        int((studied[label, s][0].peak > 0.1).sum() - (studied[label, s][0].peak > 0.2).sum()) for s in seeds
+    ]
     enter("spd-alive-threshold", label, over_seeds(changes), label)
 for count in (128, 1_000, 20_000):
     drawn = nulls["MLP, 2 blocks", count]
     interval = (float(np.median(drawn)), float(drawn.min()), float(drawn.max()))
-    ledger.record("ours-spd-null", f"{count:,} samples", interval, n=count, seeds=[seed], data=spd.TARGETS["MLP-2"])
+    ledger.record(
+        "ours-spd-null", f"{count:,} samples", interval, n=count, seeds=[seed], data=spd.TARGETS["MLP-2"]
+    )
 print(ledger.save())
 
 # %% [markdown]
 # ## What reproduces, what does not, and why
 #
-# VERDICT
+# **Reproduces.** Components that matter on the same inputs do serve the same mechanism in these models: 40 of 40 pairs, and in
+# the small model all six mechanisms, where the source reports five clusters with the identity mixed in.
+#
+# **Does not.** The method as printed: ten neighbours for twelve components, or for a group of 50. Which of its three
+# descriptions one follows decides over everything on the residual MLPs. The first thousand rows of the validation set
+# cannot hold 40 pairs.
+#
+# **Why.** Importances, not clustering, are the hard part. Where the decomposition is right, correlations of .6 to 1 stand
+# against a null of .05, and any sensible rule finds the groups. Where it is not finished, no rule does.
+#
+# **Ours.** With features as rare as one in a hundred, a thousand samples leave chance correlations of .5; take more.
 
 # %% tags=["hide-input"]
 ledger.table()

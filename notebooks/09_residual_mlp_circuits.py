@@ -49,7 +49,12 @@ ledger = claims.Notebook("09_residual_mlp_circuits", committed=committed)
 seeds = range(2) if quick else range(5)
 SAMPLES = 5_000 if quick else 20_000
 MLPS = {"2 blocks": "MLP-2", "3 blocks": "MLP-3"}
-MODELS = {"TMS 5-2+ID": "TMS-5-2-ID", "TMS 40-10": "TMS-40-10", "MLP, 2 blocks": "MLP-2", "MLP, 3 blocks": "MLP-3"}
+MODELS = {
+    "TMS 5-2+ID": "TMS-5-2-ID",
+    "TMS 40-10": "TMS-40-10",
+    "MLP, 2 blocks": "MLP-2",
+    "MLP, 3 blocks": "MLP-3",
+}
 
 # %% [markdown]
 # The ledger's verdicts on this chapter's claims, from the committed measurements.
@@ -66,9 +71,7 @@ ledger.summary()
 # %% tags=["hide-input"]
 models = {(label, s): zoo.toy_model(name, s) for label, name in MLPS.items() for s in seeds}
 shares = {key: spd.block_contributions(net) for key, net in models.items()}
-pictures.block_shares(
-    pd.concat(shares[label, 0].assign(model=label) for label in MLPS)
-)
+pictures.block_shares(pd.concat(shares[label, 0].assign(model=label) for label in MLPS))
 
 # %% tags=["hide-input"]
 weak = pd.DataFrame(
@@ -76,7 +79,8 @@ weak = pd.DataFrame(
         label: {
             "whole contribution, median": f"{np.median([shares[label, s].groupby('feature')['contribution'].sum().median() for s in seeds]):.2f}",
             "features below .02 in some block, by seed": " ".join(
-                str(int((shares[label, s].groupby("feature")["contribution"].min() < 0.02).sum())) for s in seeds
+                str(int((shares[label, s].groupby("feature")["contribution"].min() < 0.02).sum()))
+                for s in seeds
             ),
         }
         for label in MLPS
@@ -85,7 +89,9 @@ weak = pd.DataFrame(
 weak
 
 # %% [markdown]
-# WEAK
+# Not quite. The models add about .6 of what they should, a known limit of so few neurons. In two blocks nearly every
+# feature is worked on in both. In three, one feature in five has a block that adds next to nothing to it: where the
+# ground truth expects a triplet, the model has a pair. Keep that in mind when triplets are counted.
 #
 # ## The same model, a tenth of the size
 #
@@ -99,7 +105,9 @@ small = spd.reduced(wide).net
 x = spd.TARGETS["MLP-2"].fresh_samples(1_000)
 with torch.no_grad():
     difference = (wide(x) - small(x)).abs().max()
-print(f"width {wide.embedding.shape[1]} to {small.embedding.shape[1]}; outputs agree to 1e-6: {bool(difference < 1e-6)}")
+print(
+    f"width {wide.embedding.shape[1]} to {small.embedding.shape[1]}; outputs agree to 1e-6: {bool(difference < 1e-6)}"
+)
 
 # %% [markdown]
 # ## A decomposition, live
@@ -108,7 +116,11 @@ print(f"width {wide.embedding.shape[1]} to {small.embedding.shape[1]}; outputs a
 
 # %% tags=["nbval-ignore-output"]
 recipe = spd.OURS["MLP-2"].replace(starts=1)
-recipe = recipe.replace(stages=[stage.replace(steps=max(stage.steps // (50 if quick else 12), 5)).to_dict() for stage in recipe.stages])
+recipe = recipe.replace(
+    stages=[
+        stage.replace(steps=max(stage.steps // (50 if quick else 12), 5)).to_dict() for stage in recipe.stages
+    ]
+)
 fit = spd.decompose(zoo.toy_model("MLP-2", seed), recipe, seed)
 formation.losses(pd.DataFrame(fit.history))
 
@@ -118,7 +130,11 @@ formation.losses(pd.DataFrame(fit.history))
 #
 # ## Five seeds of each, in full
 #
-# The zoo holds what the whole recipe gives. *One component per feature and block?*
+# The zoo holds what the whole recipe gives: the better of two starts for two blocks, by the loss, and one start for
+# three. Settings were chosen on seeds 5 to 7; these are seeds 0 to 4. (The pilot that the recipe comes from knew models of
+# its own.) *One component per feature and block?* MMCS and ML2R compare a component with what its matrix makes of the
+# feature's row of the embedding; "too low" and "too high" are importances on lone features at +.75, "too high at
+# negative" at −.75.
 
 # %% tags=["hide-input"]
 found = {(label, s): zoo.decomposition(name, s) for label, name in MODELS.items() for s in seeds}
@@ -127,13 +143,26 @@ quality = pd.concat(
     for label, name in MLPS.items()
     for s in seeds
 )
-quality["matrix"] = "block " + (quality["layer"].str[7].astype(int) + 1).astype(str) + quality["layer"].str[9:].map({"mlp_in": ", input", "mlp_out": ", output"}).fillna("")
+quality["matrix"] = (
+    "block "
+    + (quality["layer"].str[7].astype(int) + 1).astype(str)
+    + quality["layer"].str[9:].map({"mlp_in": ", input", "mlp_out": ", output"}).fillna("")
+)
 
 
 def joined(values) -> str:
     return " ".join(map(str, values))
 
 
+errors = []
+for (label, s), one in found.items():
+    if label.startswith("MLP"):
+        features = spd.TARGETS[MODELS[label]].features
+        for layer, values in one.importances(-spd.one_hot(features)).items():
+            if layer.endswith("mlp_in"):
+                errors.append((label.removeprefix("MLP, "), s, layer, *spd.identity_errors(values)))
+negative = pd.DataFrame(errors, columns=["model", "seed", "layer", "low", "high"])
+quality = quality.merge(negative, how="left", on=["model", "seed", "layer"])
 quality.groupby(["model", "matrix"], sort=False).agg(
     alive=("alive", joined),
     expected=("expected", "first"),
@@ -141,10 +170,15 @@ quality.groupby(["model", "matrix"], sort=False).agg(
     ML2R=("ml2r", lambda values: f"{values.mean():.3f}"),
     too_low=("missing", joined),
     too_high=("surplus", joined),
+    too_high_at_negative=("high", lambda values: joined(values.dropna().astype(int)) or "–"),
 ).replace("nan", "–")
 
 # %% [markdown]
-# QUALITY
+# In the first block, yes, almost everywhere. In later blocks a few components are missing, doubled or shared, and the
+# directions agree less well: these blocks read the embedding plus what earlier blocks wrote, so that a component
+# which serves both signs cannot lie along either alone. At negative inputs some components of later blocks take part
+# that should not. In three blocks most of what is "too high" is one component in each later block, seen below.
+# The output matrices have as many components as their rank, because the recipe gives them no more.
 
 
 # %% tags=["hide-input"]
@@ -156,26 +190,40 @@ def importance_table(one: spd.Decomposition, x: torch.Tensor) -> pd.DataFrame:
             largest = one.importances(spd.one_hot(len(x)))[name].argmax(0)
             for place, c in enumerate(largest.argsort(stable=True).tolist()):
                 for f in torch.nonzero(values[:, c] > 0.05).flatten().tolist():
-                    rows.append({"matrix": f"block {int(name[7]) + 1}", "feature": f, "component": place, "importance": round(float(values[f, c]), 2)})
+                    rows.append(
+                        {
+                            "matrix": f"block {int(name[7]) + 1}",
+                            "feature": f,
+                            "component": place,
+                            "importance": round(float(values[f, c]), 2),
+                        }
+                    )
     return pd.DataFrame(rows)
 
 
-formation.importance_maps(importance_table(found["MLP, 2 blocks", seed], spd.one_hot(100)), "2 blocks, each feature alone at +.75")
+formation.importance_maps(
+    importance_table(found["MLP, 2 blocks", seed], spd.one_hot(100)), "2 blocks, each feature alone at +.75"
+)
 
 # %% tags=["hide-input"]
-formation.importance_maps(importance_table(found["MLP, 2 blocks", seed], -spd.one_hot(100)), "2 blocks, each feature alone at −.75")
+formation.importance_maps(
+    importance_table(found["MLP, 2 blocks", seed], -spd.one_hot(100)), "2 blocks, each feature alone at −.75"
+)
 
 # %% [markdown]
-# MAPS
+# At +.75 the second block's map is as clean as the first's but for a few cells. At −.75 it has some twenty strangers: a
+# feature that is off in the output still passes through the block, and it takes other features' components to say how.
 
 # %% tags=["hide-input"]
-formation.importance_maps(importance_table(found["MLP, 3 blocks", seed], spd.one_hot(102)), "3 blocks, each feature alone at +.75")
+formation.importance_maps(
+    importance_table(found["MLP, 3 blocks", seed], spd.one_hot(102)), "3 blocks, each feature alone at +.75"
+)
 
 # %% [markdown]
-# Three blocks give the same picture and one thing more: in the second and third block a component that answers to most
-# features, weakly, beside the one of each feature. Dropped, it forms again; the model seems to hold a direction that
-# every feature shares. It is alone in its group and spoils no triplet, but the importances are not the identity
-# that the target asks for.
+# Three blocks give the same picture and one thing more: in the second and third block a component that answers to half of
+# the features, beside the one of each feature. Dropped, it forms again; the model seems to hold a direction that
+# many features share. Our score gives it to the feature that it answers to most, whose triplet then counts as not
+# exact.
 #
 # *Does a feature's component do what the model does for that feature?* For every feature and neuron: what the neuron
 # passes on from the feature to its own output, in the model, and in the one component that answers to the feature.
@@ -186,10 +234,13 @@ large = neurons[neurons["target"].abs().add(neurons["component"].abs()) > 0.004]
 pictures.contributions(large.assign(block="block " + large["block"].astype(str)).round(4))
 
 # %% tags=["hide-input"]
-neurons.groupby("block")[["target", "component"]].corr().iloc[::2, 1].droplevel(1).rename("correlation of all").round(3).to_frame()
+neurons.groupby("block")[["target", "component"]].corr().iloc[::2, 1].droplevel(1).rename(
+    "correlation of all"
+).round(3).to_frame()
 
 # %% [markdown]
-# NEURONS
+# It does: the points lie on the diagonal, in the second block with a little more spread. (Neurons that pass on next to
+# nothing in both are left out of the picture, not of the correlation.)
 #
 # ## Pairs, triplets and the large one
 #
@@ -216,7 +267,18 @@ for (label, s), one in found.items():
             if "MLP" in label:
                 failed = result.table[~result.table["exact"]]
                 missed += [(label, s, int(f)) for f in failed["mechanism"]]
-        exact.append({"model": label, "method": method, "seed": s, "exact": result.exact, "of": result.of, "surplus": result.surplus})
+        groups = result.table.set_index("mechanism")["exact"]
+        exact.append(
+            {
+                "model": label,
+                "method": method,
+                "seed": s,
+                "exact": result.exact,
+                "of": result.of,
+                "own": int(groups[: target.features].sum()),
+                "large": int(groups.get(target.features, False)),
+            }
+        )
 exact = pd.DataFrame(exact)
 mlp_exact = exact[exact["model"].str.startswith("MLP")]
 mlp_exact.groupby(["method", "model"], sort=False)["exact"].agg(joined).unstack()
@@ -226,13 +288,22 @@ mlp_exact.groupby(["method", "model"], sort=False)["exact"].agg(joined).unstack(
 
 # %% tags=["hide-input"]
 rows = []
-for label, name in MLPS.items():
-    failing = {(s, f) for model, s, f in missed if model == f"MLP, {label}"}
-    for s in seeds:
-        least = shares[label, s].groupby("feature")["contribution"].min()
-        rows += [{"model": label, "seed": s, "fails": (s, f) in failing, "least": value} for f, value in least.items()]
-rows_absent = pd.DataFrame(rows)
-rows_absent.groupby(["model", "fails"])["least"].describe()[["count", "25%", "50%", "75%"]].round(3)
+for label, s, mechanism in missed:
+    if mechanism < spd.TARGETS[MODELS[label]].features:
+        seen, known, labels = studied[label, s]
+        mine = known.truth == mechanism
+        answers = (known.responses[:, mine] > 0.1).sum(axis=0)
+        least = shares[label.removeprefix("MLP, "), s].groupby("feature")["contribution"].min()[mechanism]
+        why = (
+            "dense component"
+            if answers.max() > 10
+            else "weak in a block"
+            if least < 0.02
+            else "shared or split"
+        )
+        rows.append({"model": label, "why": why})
+reasons = pd.DataFrame(rows).groupby(["model", "why"]).size().unstack(fill_value=0)
+reasons
 
 # %% [markdown]
 # FAILING
@@ -252,7 +323,8 @@ pd.DataFrame(
 ).rename_axis("seed")
 
 # %% [markdown]
-# LARGE
+# All fifty or fifty-one are on for every input and make one group on every seed. That is less of a result than it looks:
+# they were given next to no penalty, as many as the rank, and grouped for being always on.
 #
 # ## Are they causes?
 #
@@ -260,53 +332,84 @@ pd.DataFrame(
 # models and all seeds: remove its components, run the model on what is left, and compare the harm to its own feature
 # with the harm that **random sets** do to it. The random sets are alive components matched to the group one by one, in
 # number, size ($\lVert U \rVert \lVert V \rVert$) and firing frequency, 20 sets for each group. Because a set that
-# hardly matters would make any group look good, the denominator is at least 1 % of the harm of removing everything: a
-# ratio of 100 is the most there can be. *How far apart are they?*
+# hardly matters would make any group look good, the denominator is at least 1 % of the harm of removing everything, and
+# at least the error of the whole decomposition. Where that floor decides, the ratio says what share of all possible
+# harm the group does, and ends at about 100. The large mechanism has no match among components that fire on one sample
+# in a hundred, and is left out here. *How far apart are they?*
 
 # %% tags=["hide-input"]
 CHECKED = 1_000 if quick else 4_000
+
+
+def exchanged(
+    labels: np.ndarray, seen: mechanisms.Profiles, known: mechanisms.Known, features: int
+) -> np.ndarray:
+    """The same groups with the components of one matrix handed on to the next group: every group is wrong."""
+    wrong, last = (
+        labels.copy(),
+        [layer for layer in dict.fromkeys(seen.layers) if layer.endswith(("linear2", "mlp_in"))][-1],
+    )
+    mine = np.flatnonzero(
+        (seen.layers == last) & (known.truth >= 0) & (known.truth < features) & (labels >= 0)
+    )
+    groups = np.unique(labels[mine])
+    wrong[mine] = groups[(np.searchsorted(groups, labels[mine]) + 1) % len(groups)]
+    return wrong
+
+
 checks = []
 for (label, s), (seen, known, labels) in studied.items():
     target, one = spd.TARGETS[MODELS[label]], found[label, s]
-    x = target.fresh_samples(CHECKED, seed=1)
-    reference = one.net
+    x = target.fresh_samples(CHECKED, seed=2)
     own = mechanisms.own_features(labels, np.where(known.truth < target.features, known.truth, -1))
     own = {cluster: features for cluster, features in own.items() if (x[:, features[0]] != 0).any()}
-    large = sorted(set(labels[known.truth == target.features]))
-    own |= {int(cluster): tuple(range(target.features)) for cluster in large}
+    large = [int(cluster) for cluster in np.unique(labels[known.truth == target.features])]
     norms = torch.cat([m.U.norm(dim=1) * m.V.norm(dim=1) for m in one.layers.values()]).detach().numpy()
-    damage = mechanisms.damage_of(one, reference, seen, rest=False)
-    result = mechanisms.causal_check(
-        damage, x, (x != 0).numpy(), labels, own, norms=norms, frequency=seen.frequency, shared=[int(c) for c in large]
-    )
-    checks.append(result.table.assign(model=label, seed=s, large=result.table["cluster"].isin(large)))
+    damage = mechanisms.damage_of(one, one.net, seen, rest=False)
+    common = {"norms": norms, "frequency": seen.frequency, "shared": large}
+    active = (x != 0).numpy()
+    everything = {int(c): tuple(range(target.features)) for c in large}
+    right = mechanisms.causal_check(damage, x, active, labels, own | everything, **common).table
+    wrong_labels = exchanged(labels, seen, known, target.features)
+    still = {cluster: features for cluster, features in own.items() if (wrong_labels == cluster).any()}
+    wrong = mechanisms.causal_check(damage, x, active, wrong_labels, still, **common).table
+    for grouping, table in (("found", right), ("one exchanged", wrong)):
+        checks.append(
+            table.assign(model=label, seed=s, grouping=grouping, large=table["cluster"].isin(large))
+        )
 checks = pd.concat(checks, ignore_index=True)
-checks["features"] = checks["features"].map(lambda features: str(features[0]) if len(features) == 1 else "all")
-pictures.ratios(checks[["model", "seed", "cluster", "features", "ratio"]].round(3))
+checks["features"] = checks["features"].map(
+    lambda features: str(features[0]) if len(features) == 1 else "all"
+)
+single = checks[(checks["grouping"] == "found") & ~checks["large"]]
+pictures.ratios(single[["model", "seed", "cluster", "features", "ratio"]].round(3))
 
 # %% tags=["hide-input"]
-single = checks[~checks["large"]]
-checks.groupby("model", sort=False).agg(
+single.groupby("model", sort=False).agg(
     groups=("ratio", "size"),
     median=("ratio", lambda values: f"{values.median():.0f}"),
     lowest_tenth=("ratio", lambda values: f"{values.quantile(0.1):.0f}"),
     below_10=("ratio", lambda values: int((values < 10).sum())),
-    floored=("floored", lambda values: f"{values.mean():.0%}"),
-    set_size=("random_size", lambda values: f"{values.mean():.2f}"),
-    set_norm=("random_norm", lambda values: f"{values.median():.2f}"),
-    set_frequency=("random_frequency", lambda values: f"{values.median():.2f}"),
+    own_harm=("own", lambda values: f"{values.median():.1e}"),
+    random_harm=("random", lambda values: f"{values.median():.1e}"),
+    floor_decides=("floored", lambda values: f"{values.mean():.0%}"),
+    set_norm=("random_norm", lambda values: f"{values.min():.2f} to {values.max():.2f}"),
+    set_frequency=("random_frequency", lambda values: f"{values.min():.2f} to {values.max():.2f}"),
 )
 
 # %% [markdown]
 # CAUSES
 
 # %% tags=["hide-input"]
-checks[checks["ratio"] < 10].groupby(["model", "features"], sort=False).agg(
-    groups=("ratio", "size"), ratios=("ratio", lambda values: " ".join(f"{value:.1f}" for value in values))
-).head(30)
+single[single["ratio"] < 10].groupby(["model", "seed"], sort=False).agg(
+    groups=("ratio", "size"),
+    features=("features", joined),
+    ratios=("ratio", lambda values: " ".join(f"{value:.1f}" for value in values)),
+)
 
 # %% [markdown]
-# FAILED
+# These are the leftovers of groups that are not exact: a second component of a feature whose main group holds the rest, or
+# one that serves two features.
 #
 # *And the others?* For each group that was removed: the harm to its own feature, and the harm to whichever other
 # feature it hit worst.
@@ -315,16 +418,27 @@ checks[checks["ratio"] < 10].groupby(["model", "features"], sort=False).agg(
 pictures.harms(single[["model", "seed", "cluster", "own", "worst"]])
 
 # %% [markdown]
-# HARMS
+# Nearly all groups lie far below the diagonal: the worst-hit other feature suffers a tenth to a hundredth of what the own
+# one does. What lies on it are components of groups that were not exact.
 #
-# The converse: remove everything **but** a group and the large mechanism. Does its feature survive? 0 is the error with
-# the large mechanism alone, 1 the error of the whole model.
+# The converse: remove everything **but** a group and the large mechanism. *Does its feature survive?* 0 is the error with
+# the large mechanism alone, 1 the error of the whole model. And a control that removal alone lacks: groups that are
+# **wrong**, because in each of them the component of the last input matrix (of the decoder) was exchanged for that
+# of the next group.
 
 # %% tags=["hide-input"]
-single.groupby("model", sort=False)["survival"].describe()[["25%", "50%", "75%"]].round(2).rename(columns={"50%": "median"})
+both = checks[~checks["large"]]
+table = both.groupby(["model", "grouping"], sort=False).agg(
+    ratio=("ratio", "median"), survival=("survival", "median")
+)
+table.round({"ratio": 0, "survival": 2}).unstack()
 
 # %% [markdown]
-# SURVIVAL
+# Found groups keep their features alive: .84 to .97 of the way. And the control says something about the test that the source
+# asked for. Groups that are wrong by construction *also* harm their own feature 4 to 96 times more than random sets do,
+# since each still holds one component that the feature cannot do without. **Removing a group does not show that its
+# members belong together; keeping it alone does**, at once where a feature has one component in each of two matrices, and
+# less where the other blocks carry most of the work.
 #
 # ## Where the source's description does not fit together
 #
@@ -344,6 +458,7 @@ single.groupby("model", sort=False)["survival"].describe()[["25%", "50%", "75%"]
 #
 # ## Enter the measurements
 
+
 # %% tags=["hide-input"]
 def over_seeds(values) -> tuple[float, float, float]:
     """Mean and 95 % t interval over seeds."""
@@ -361,7 +476,13 @@ for label, name in MLPS.items():
     claim = name.lower()
     mine = exact[(exact["model"] == f"MLP, {label}") & (exact["method"] == "spectral, adaptive k")]
     common = {"n": SAMPLES, "seeds": seeds, "data": spd.TARGETS[name]}
-    ledger.record(f"spd-{claim}", "exact groups", count(mine["exact"]), **common)
+    ledger.record(
+        f"spd-{claim}",
+        "exact pairs" if label == "2 blocks" else "exact triplets",
+        count(mine["own"]),
+        **common,
+    )
+    ledger.record(f"spd-{claim}", "output mechanism", count(mine["large"]), **common)
     whole = int((mine["exact"] == mine["of"]).sum())
     ledger.record(f"spd-{claim}", "seeds with every group", (whole,) * 3, **common)
     rows = quality[quality["model"] == label]
@@ -369,20 +490,17 @@ for label, name in MLPS.items():
         these = rows[rows["matrix"] == matrix]
         ledger.record(f"spd-quality-{claim}", f"{matrix}, MMCS", over_seeds(these["mmcs"]), **common)
         ledger.record(f"spd-quality-{claim}", f"{matrix}, ML2R", over_seeds(these["ml2r"]), **common)
-    ledger.record(f"spd-quality-{claim}", "importances too high", count(rows.groupby("seed")["surplus"].sum()), **common)
-    apart = {
-        s: group[~group["fails"]]["least"].median() - group[group["fails"]]["least"].median()
-        for s, group in rows_absent[rows_absent["model"] == label].groupby("seed")
-        if group["fails"].any()
-    }
-    if len(apart) > 1:
-        common["seeds"] = list(apart)
-        ledger.record("ours-spd-absent", label, over_seeds(list(apart.values())), **common)
+    ledger.record(
+        f"spd-quality-{claim}", "importances too high", count(rows.groupby("seed")["surplus"].sum()), **common
+    )
 common = {"n": CHECKED, "seeds": seeds, "data": spd.TARGETS["MLP-2"]}
-ledger.record("spd-causal", "all models", over_seeds(checks.groupby("seed")["ratio"].median()), **common)
+ledger.record("spd-causal", "all models", over_seeds(single.groupby("seed")["ratio"].median()), **common)
 for label, name in MODELS.items():
-    medians = checks[checks["model"] == label].groupby("seed")["ratio"].median()
-    ledger.record("spd-causal", label, over_seeds(medians), n=CHECKED, seeds=seeds, data=spd.TARGETS[name])
+    common = {"n": CHECKED, "seeds": seeds, "data": spd.TARGETS[name]}
+    medians = single[single["model"] == label].groupby("seed")["ratio"].median()
+    ledger.record("spd-causal", label, over_seeds(medians), **common)
+    lives = both[both["model"] == label].groupby(["seed", "grouping"])["survival"].median().unstack()
+    ledger.record("ours-spd-survival", label, over_seeds(lives["found"] - lives["one exchanged"]), **common)
 print(ledger.save())
 
 # %% [markdown]
