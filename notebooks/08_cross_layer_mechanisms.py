@@ -41,7 +41,6 @@ quick = False  # two seeds, fewer samples, for a look
 # %% tags=["hide-input"]
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from splinelab import charts, claims, mechanisms, spd, zoo
 from splinelab.charts import mechanisms as pictures

@@ -275,6 +275,10 @@ def test_few_candidates():
     assert matched_sets([0, 1, 2], np.arange(5), ones, ones, sets=4, seed=0).tolist() == [[3, 4]] * 4
     assert matched_sets([0, 1], [0, 1], ones, ones, sets=4, seed=0).shape == (0, 0)
     assert matched_sets([0], [0, 1], ones, np.zeros(5), sets=2, seed=0).tolist() == [[1], [1]]
+    # Of ten candidates the better half stands in, so that always-on components are left alone.
+    frequency = np.array([0.05] * 6 + [1.0] * 5)
+    drawn = matched_sets([0], np.arange(11), np.ones(11), frequency, sets=500, seed=0)
+    assert set(drawn.ravel().tolist()) == {1, 2, 3, 4, 5}
 
 
 # --- a decomposition

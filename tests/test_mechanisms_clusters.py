@@ -213,7 +213,10 @@ def test_planted_mechanisms_of_2_to_50_are_found(method, noise, seed):
     assert partition(found.labels_) == partition(truth) and found.n_clusters_ == len(SIZES)
 
 
-@pytest.mark.parametrize("method", OURS + PAPERS, ids=CALLED)
+APART = [PaperSpectral(reading=reading, sets_apart=True) for reading in ("algorithm", "parts")]
+
+
+@pytest.mark.parametrize("method", OURS + PAPERS + APART, ids=[*CALLED, "apart-algorithm", "apart-parts"])
 def test_always_on_dead_and_copied_components(method):
     values, truth = planted([2, 3, 4, 6], seed=3)
     samples = len(values)
@@ -232,7 +235,7 @@ def test_always_on_dead_and_copied_components(method):
     assert labels[17:19].tolist() == [-1, -1] and (np.delete(labels, [17, 18]) >= 0).all()
     assert len(set(labels[[0, 19, 20]])) == 1
     assert partition(labels[:15]) == partition(truth)
-    if method in OURS:
+    if method in OURS or method.sets_apart:
         found = clone(method).fit(profiles)
         assert set(labels[15:17]) == {found.always_on_}
         assert (labels == found.always_on_).sum() == 2
