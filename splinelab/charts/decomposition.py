@@ -114,7 +114,8 @@ def importance_maps(table: pd.DataFrame, title: str = "") -> alt.TopLevelMixin:
     for matrix in order(table, "matrix"):
         rows = table[table["matrix"] == matrix]
         count = rows["component"].nunique()
-        size = max(3, min(30, 240 // max(count, table["feature"].nunique())))
+        room = 640 // table["matrix"].nunique()
+        size = max(2, min(30, room // max(count, table["feature"].nunique())))
         panels.append(
             alt.Chart(rows)
             .mark_rect()
