@@ -50,7 +50,7 @@ if "google.colab" in sys.modules:
     os.chdir("/content/splinelab/notebooks")
 
 # %% tags=["parameters", "hide-cell"]
-seed = 0  # of the model that is looked at closely
+seed = 0  # of the model that is looked at closely (the zoo has 0 to 4), and of the live one
 quick = False  # two seeds, fewer samples, for a look
 
 # %% tags=["hide-input"]
@@ -67,6 +67,7 @@ charts.use()
 committed = seed == 0 and not quick
 ledger = claims.Notebook("09_residual_mlp_circuits", committed=committed)
 seeds = range(2) if quick else range(5)
+close = seed if seed in seeds else 0
 SAMPLES = 5_000 if quick else 20_000
 MLPS = {"2 blocks": "MLP-2", "3 blocks": "MLP-3"}
 MODELS = {
@@ -224,12 +225,12 @@ def importance_table(one: spd.Decomposition, x: torch.Tensor) -> pd.DataFrame:
 
 
 formation.importance_maps(
-    importance_table(found["MLP, 2 blocks", seed], spd.one_hot(100)), "2 blocks, each feature alone at +.75"
+    importance_table(found["MLP, 2 blocks", close], spd.one_hot(100)), "2 blocks, each feature alone at +.75"
 )
 
 # %% tags=["hide-input"]
 formation.importance_maps(
-    importance_table(found["MLP, 2 blocks", seed], -spd.one_hot(100)), "2 blocks, each feature alone at −.75"
+    importance_table(found["MLP, 2 blocks", close], -spd.one_hot(100)), "2 blocks, each feature alone at −.75"
 )
 
 # %% [markdown]
@@ -238,7 +239,7 @@ formation.importance_maps(
 
 # %% tags=["hide-input"]
 formation.importance_maps(
-    importance_table(found["MLP, 3 blocks", seed], spd.one_hot(102)), "3 blocks, each feature alone at +.75"
+    importance_table(found["MLP, 3 blocks", close], spd.one_hot(102)), "3 blocks, each feature alone at +.75"
 )
 
 # %% [markdown]
@@ -251,7 +252,7 @@ formation.importance_maps(
 # passes on from the feature to its own output, in the model, and in the one component that answers to the feature.
 
 # %% tags=["hide-input"]
-neurons = spd.neuron_contributions(found["MLP, 2 blocks", seed])
+neurons = spd.neuron_contributions(found["MLP, 2 blocks", close])
 large = neurons[neurons["target"].abs().add(neurons["component"].abs()) > 0.004]
 pictures.contributions(large.assign(block="block " + large["block"].astype(str)).round(4))
 
