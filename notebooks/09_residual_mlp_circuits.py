@@ -449,8 +449,8 @@ single[single["ratio"] < 10].groupby(["model", "seed"], sort=False).agg(
 pictures.harms(single[["model", "seed", "cluster", "own", "worst"]])
 
 # %% [markdown]
-# Nearly all groups lie far below the diagonal: the worst-hit other feature suffers a tenth to a hundredth of what the own
-# one does. What lies on it are components of groups that were not exact.
+# Nearly all groups lie far below the diagonal: in three of four the worst-hit other feature suffers less than a
+# twentieth of what the own one does. The ten that lie on it or above are leftovers of groups that were not exact.
 #
 # The converse: remove everything **but** a group and the large mechanism. *Does its feature survive?* 0 is the error with
 # the large mechanism alone, 1 the error of the whole model. And a control that removal alone lacks: groups that are
@@ -465,7 +465,7 @@ table = both.groupby(["model", "grouping"], sort=False).agg(
 table.round({"ratio": 0, "survival": 2}).unstack()
 
 # %% [markdown]
-# Found groups keep their features alive: .84 to .97 of the way. And the control says something about the test that the source
+# Found groups keep their features alive: .83 to .97 of the way. And the control says something about the test that the source
 # asked for. Groups that are wrong by construction *also* harm their own feature 4, 25, 52 and 96 times more than random sets do,
 # since each still holds one component that the feature cannot do without. **Removing a group does not show that its
 # members belong together; keeping it alone does**, at once where a feature has one component in each of two matrices, and
