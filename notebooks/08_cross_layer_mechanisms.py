@@ -574,5 +574,5 @@ ledger.table()
 # 1. In the ring picture, set k to 10 and raise the threshold from 0. At which value do the groups become right, and does
 #    `choose_threshold` agree?
 # 2. Shift one profile by one sample (`np.roll`). What happens to its correlations, and why is that a fair null?
-# 3. Group the components of your own decomposition: `mechanisms.SpectralMechanisms().fit(mechanisms.profiles_of(found,
-#    batches))`. How many groups span more than one layer (`mechanisms.layer_span`)?
+# 3. Group the components of your own decomposition: `mechanisms.profiles_of`, then `SpectralMechanisms().fit`. How many
+#    groups span more than one layer (`mechanisms.layer_span`)?

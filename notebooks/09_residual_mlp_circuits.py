@@ -582,5 +582,5 @@ ledger.table()
 #    feature look like as a function of the input?
 # 2. Match the random sets in number only (`norms` and `frequency` all 1). How do the ratios change, and which comparison
 #    is the fair one?
-# 3. Train a three-block model with more steps (`spd.TARGETS["MLP-3"].replace(steps=30_000)`). Does every block come to
+# 3. Train a three-block model with more steps (its recipe, `.replace(steps=30_000)`). Does every block come to
 #    work on every feature?
