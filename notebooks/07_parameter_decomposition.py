@@ -57,7 +57,6 @@ quick = False  # a tenth of the steps, for a look
 # %% tags=["hide-input"]
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from splinelab import charts, claims, spd, zoo
 from splinelab.charts import decomposition as pictures
@@ -206,13 +205,6 @@ scores = pd.concat(
 scores["off by"] = (scores["alive"] - scores["expected"]).abs()
 
 
-def over_seeds(values) -> tuple[float, float, float]:
-    """Mean and 95 % t interval over seeds."""
-    values = np.asarray(values, float)
-    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return values.mean(), values.mean() - half, values.mean() + half
-
-
 def words(values) -> str:
     return f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}"
 
@@ -306,7 +298,7 @@ theirs.drop(columns="expected").set_index("layer").round(3)
 # | where $V_c$ start | random directions | inputs of the layer, far apart from one another | twice as many features found by the first stage |
 # | penalty | $\sum_c \lvert g_c \rvert^p$, $p$ = 1 or 2 | $g^2 / (g^2 + \gamma^2)$, $\gamma$ falling from 1 to .1, and a frequency term; later $p = 1$ | shares features out between components |
 # | stages | one | three: find, press, relax; between them idle components go and halves are joined | surplus components survive the penalty alone |
-# | starts | one | three, the lowest loss stays | a start in five or so ends in a poorer optimum |
+# | starts | one | three, the lowest loss stays | now and then a start ends in a poorer optimum |
 # | the identity | 20 components | 2, its rank, at next to no penalty | see below |
 # | steps | 40,000 at batch 4,096, lr 1e-3 | 4,500 or 5,500 at batch 1,024, lr 2e-3 | cost |
 # | the model itself | 10,000 steps; batch 8,192 for 40 features | 5,000; batch 2,048 | cost |
@@ -323,7 +315,7 @@ for label, name in MODELS.items():
     rows = scores[scores["model"] == label]
     for layer in ("linear1", "linear2"):
         for key, score in (("mmcs", "MMCS"), ("ml2r", "ML2R")):
-            measured = over_seeds(rows.loc[rows["layer"] == layer, key])
+            measured = claims.mean_over_seeds(rows.loc[rows["layer"] == layer, key])
             ledger.record(
                 f"spd-quality-{name.lower()}",
                 f"{parts[layer]}, {score}",

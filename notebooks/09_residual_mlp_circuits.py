@@ -57,7 +57,6 @@ quick = False  # two seeds, fewer samples, for a look
 import numpy as np
 import pandas as pd
 import torch
-from scipy import stats
 
 from splinelab import charts, claims, mechanisms, nets, spd, zoo
 from splinelab.charts import decomposition as formation
@@ -449,8 +448,8 @@ single[single["ratio"] < 10].groupby(["model", "seed"], sort=False).agg(
 pictures.harms(single[["model", "seed", "cluster", "own", "worst"]])
 
 # %% [markdown]
-# Nearly all groups lie far below the diagonal: in three of four the worst-hit other feature suffers less than a
-# twentieth of what the own one does. The ten that lie on it or above are leftovers of groups that were not exact.
+# Nearly all groups lie far below the diagonal: mostly the worst-hit other feature suffers less than a tenth of
+# what the own one does. Those that lie on it or above are leftovers of groups that were not exact.
 #
 # The converse: remove everything **but** a group and the large mechanism. *Does its feature survive?* 0 is the error with
 # the large mechanism alone, 1 the error of the whole model. And a control that removal alone lacks: groups that are
@@ -491,18 +490,6 @@ table.round({"ratio": 0, "survival": 2}).unstack()
 
 
 # %% tags=["hide-input"]
-def over_seeds(values) -> tuple[float, float, float]:
-    """Mean and 95 % t interval over seeds."""
-    values = np.asarray(values, float)
-    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return values.mean(), values.mean() - half, values.mean() + half
-
-
-def count(values) -> tuple[float, float, float]:
-    """The median of a count, and its smallest and largest value over seeds."""
-    return float(np.median(values)), float(min(values)), float(max(values))
-
-
 for label, name in MLPS.items():
     claim = name.lower()
     mine = exact[(exact["model"] == f"MLP, {label}") & (exact["method"] == "spectral, adaptive k")]
@@ -510,28 +497,39 @@ for label, name in MLPS.items():
     ledger.record(
         f"spd-{claim}",
         "exact pairs" if label == "2 blocks" else "exact triplets",
-        count(mine["own"]),
+        claims.count_over_seeds(mine["own"]),
         **common,
     )
-    ledger.record(f"spd-{claim}", "output mechanism", count(mine["large"]), **common)
+    ledger.record(f"spd-{claim}", "output mechanism", claims.count_over_seeds(mine["large"]), **common)
     whole = int((mine["exact"] == mine["of"]).sum())
     ledger.record(f"spd-{claim}", "seeds with every group", (whole,) * 3, **common)
     rows = quality[quality["model"] == label]
     for matrix in rows.loc[rows["mmcs"].notna(), "matrix"].unique():
         these = rows[rows["matrix"] == matrix]
-        ledger.record(f"spd-quality-{claim}", f"{matrix}, MMCS", over_seeds(these["mmcs"]), **common)
-        ledger.record(f"spd-quality-{claim}", f"{matrix}, ML2R", over_seeds(these["ml2r"]), **common)
+        ledger.record(
+            f"spd-quality-{claim}", f"{matrix}, MMCS", claims.mean_over_seeds(these["mmcs"]), **common
+        )
+        ledger.record(
+            f"spd-quality-{claim}", f"{matrix}, ML2R", claims.mean_over_seeds(these["ml2r"]), **common
+        )
     ledger.record(
-        f"spd-quality-{claim}", "importances too high", count(rows.groupby("seed")["surplus"].sum()), **common
+        f"spd-quality-{claim}",
+        "importances too high",
+        claims.count_over_seeds(rows.groupby("seed")["surplus"].sum()),
+        **common,
     )
 common = {"n": CHECKED, "seeds": seeds, "data": spd.TARGETS["MLP-2"]}
-ledger.record("spd-causal", "all models", over_seeds(single.groupby("seed")["ratio"].median()), **common)
+ledger.record(
+    "spd-causal", "all models", claims.mean_over_seeds(single.groupby("seed")["ratio"].median()), **common
+)
 for label, name in MODELS.items():
     common = {"n": CHECKED, "seeds": seeds, "data": spd.TARGETS[name]}
     medians = single[single["model"] == label].groupby("seed")["ratio"].median()
-    ledger.record("spd-causal", label, over_seeds(medians), **common)
+    ledger.record("spd-causal", label, claims.mean_over_seeds(medians), **common)
     lives = both[both["model"] == label].groupby(["seed", "grouping"])["survival"].median().unstack()
-    ledger.record("ours-spd-survival", label, over_seeds(lives["found"] - lives["one exchanged"]), **common)
+    ledger.record(
+        "ours-spd-survival", label, claims.mean_over_seeds(lives["found"] - lives["one exchanged"]), **common
+    )
 print(ledger.save())
 
 # %% [markdown]

@@ -216,3 +216,13 @@ def test_scoreboard_prints_every_claim(capsys):
     plain = capsys.readouterr().out
     assert all(row["id"] in plain and row["verdict"] in plain for row in rows)
     assert claims.scoreboard_markdown().count("\n") == len(rows) + 1
+
+
+def test_intervals_over_seeds_against_scipy():
+    values = np.array([0.4, 0.9, 0.7, 0.65])
+    value, low, high = claims.mean_over_seeds(values)
+    expected = stats.t.interval(0.95, 3, loc=values.mean(), scale=stats.sem(values))
+    assert value == pytest.approx(values.mean()) and (low, high) == pytest.approx(expected)
+    assert claims.count_over_seeds([3, 1, 2, 2]) == (2, 1, 3)
+    with pytest.raises(ClaimError, match="at least 2"):
+        claims.mean_over_seeds([0.5])
