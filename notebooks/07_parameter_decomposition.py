@@ -250,7 +250,7 @@ pictures.quality_points(pd.DataFrame(points))
 
 # %% [markdown]
 # The paper gives one mean per model, which is drawn in both rows. Its directions are perfect to three digits; ours fall
-# short in the third. Its sizes are off by 1 %, ours by half of that or less.
+# short in the third. Its sizes are off by about 1 %, ours by less.
 #
 # *What does a decomposition of 40 features look like?*
 
