@@ -263,6 +263,18 @@ def shoelace(path: str) -> tuple[float, np.ndarray]:
     return abs(cross.sum()) / 2, ((points + following) * cross[:, None]).sum(axis=0) / (3 * cross.sum())
 
 
+def point_at(browser, x: float, y: float) -> None:
+    """Move the pointer to a place in the window."""
+    actions = ActionBuilder(browser)
+    actions.pointer_action.move_to_location(round(x), round(y))
+    actions.perform()
+
+
+def words(live) -> dict[str, str]:
+    """What the explorer says of the polygon under the pointer."""
+    return dict(re.findall(r"(units on · code|area|class in its middle): (.+)", live.text))
+
+
 def test_slice_explorer_tells_what_was_computed(browser, site):
     """The slider shows each layer's polygons; a hovered polygon's words are those of its row in the table."""
     open_page(browser, f"{site}/notebooks/05_polytope_interpolation.html")
@@ -276,24 +288,23 @@ def test_slice_explorer_tells_what_was_computed(browser, site):
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", live)
     slider.send_keys(Keys.HOME)
     for title in titles:
+        WebDriverWait(browser, 60).until(lambda _, title=title: title in live.text)
         settle(browser, live)
         here = regions[regions["layer"] == re.match(r"from (\S+):", title)[1]]
         drawn = polygons()
-        assert title in live.text
         assert len(drawn) == len(here) == int(re.search(r"(\d+) polygons", title)[1])
         shapes = [shoelace(path.get_attribute("d")) for path in drawn]
         largest = sorted(range(len(drawn)), key=lambda index: -shapes[index][0])[:3]
         scale = None
         for index in largest:
             area, centre = shapes[index]
+            before = words(live)
             # Vega redraws the polygons when one is hovered over: look for the path anew.
             box = browser.execute_script("return arguments[0].getScreenCTM()", polygons()[index])
-            x, y = box["a"] * centre[0] + box["e"], box["d"] * centre[1] + box["f"]
-            actions = ActionBuilder(browser)
-            actions.pointer_action.move_to_location(round(x), round(y))
-            actions.perform()
+            point_at(browser, box["a"] * centre[0] + box["e"], box["d"] * centre[1] + box["f"])
+            WebDriverWait(browser, 60).until(lambda _, before=before: words(live) not in ({}, before))
             settle(browser, live)
-            told = dict(re.findall(r"(units on · code|area|class in its middle): (.+)", live.text))
+            told = words(live)
             # Pooling alone may part two regions: a code can stand in two rows.
             same = np.isclose(here["area"], float(told["area"]), rtol=0.01)
             row = here[same & (here["code"] == told["units on · code"])]
@@ -303,6 +314,7 @@ def test_slice_explorer_tells_what_was_computed(browser, site):
             assert fill == digits[told["class in its middle"]]
             scale = scale or row["area"].item() / area
             assert row["area"].item() / area == pytest.approx(scale, rel=0.03)
+        point_at(browser, 1, 1)  # away, so that no polygon of the next layer appears under the pointer
         slider.send_keys(Keys.ARROW_RIGHT)
     assert len(titles) - 1 == int(slider.get_attribute("max"))
 
