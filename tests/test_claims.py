@@ -201,6 +201,7 @@ def test_every_claim_of_the_source_is_measured():
     for name in ("polytope-8c", "spd-97-or-100"):
         assert rows.pop(name)["verdict"] == "not tested"
     models = ("tms-5-2-id", "tms-40-10", "mlp-2", "mlp-3")
+    assert {"spd-quality-tms-5-2", "spd-quality-tms-40-10-id"} <= set(rows)
     assert {f"spd-{part}{model}" for part in ("", "quality-") for model in models} <= set(rows)
     assert {f"polytope-{number}" for number in range(1, 12)} <= {name.rstrip("abcdef") for name in rows}
     for row in rows.values():

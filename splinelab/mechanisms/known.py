@@ -27,21 +27,22 @@ def known_mechanisms(decomposition: Decomposition, recipe: TargetRecipe) -> Know
     of all components of the matrices that serve all of them: the identity, or the output matrices.
 
     A component belongs to the feature whose one-hot input (.75, and −.75 where inputs have both signs) makes
-    it most important, if above .1.
+    it most important, if above .1; where several make it 1, to the one with the larger mean over the signs.
     """
     signs = (1, -1) if recipe.low < 0 else (1,)
     found = [decomposition.importances(sign * one_hot(recipe.features)) for sign in signs]
     blocks, truth = [], []
     expected: dict[int, dict[str, int]] = {feature: {} for feature in range(recipe.features)}
     for name in decomposition.layers:
-        block = np.maximum.reduce([one[name].cpu().numpy() for one in found])
+        responses = np.stack([one[name].cpu().numpy() for one in found])
+        block = responses.max(axis=0)
         blocks.append(block)
         if recipe.serves_all(name):
             truth.append(np.full(block.shape[1], recipe.features))
             rank = min(decomposition.linear(name).weight.shape)
             expected.setdefault(recipe.features, {})[name] = rank
         else:
-            truth.append(owners(block))
+            truth.append(owners(block, ties=responses.mean(axis=0)))
             for feature in range(recipe.features):
                 expected[feature][name] = 1
     return Known(np.concatenate(truth), expected, np.concatenate(blocks, axis=1))

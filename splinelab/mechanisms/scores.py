@@ -40,19 +40,27 @@ class Recovery:
         return f"Recovery({self.exact} of {self.of} exact, {self.surplus} surplus components)"
 
 
-def owners(responses, *, threshold: float = 0.1) -> np.ndarray:
+def owners(responses, *, ties=None, threshold: float = 0.1) -> np.ndarray:
     """The feature that each component responds to most, N whole numbers; −1 if none exceeds `threshold`.
 
-    `responses`: features × N, the importance of each component where only that feature is on. Of equal
-    features the first.
+    `responses`: features × N, the importance of each component where only that feature is on. Importances
+    end at 1, so that features may tie: then the one with the larger value in `ties` (features × N), and
+    without it, or where those are equal too, the first.
 
     >>> owners([[0.9, 0.0, 0.05], [0.2, 0.8, 0.0]])
     array([ 0,  1, -1])
+    >>> owners([[1.0], [1.0]], ties=[[0.5], [0.6]])
+    array([1])
     """
     found = np.asarray(responses, np.float64)
     if found.ndim != 2 or len(found) == 0:
         raise InputError(f"responses have shape {found.shape}: expected features × components")
-    return np.where(found.max(axis=0) > threshold, found.argmax(axis=0), -1)
+    second = np.zeros_like(found) if ties is None else np.asarray(ties, np.float64)
+    if second.shape != found.shape:
+        raise InputError(f"ties have shape {second.shape}: expected that of the responses, {found.shape}")
+    largest = found.max(axis=0)
+    best = np.where(found == largest, second, -np.inf).argmax(axis=0)
+    return np.where(largest > threshold, best, -1)
 
 
 def exact_groups(labels, truth, layers, expected: Mapping[int, Mapping[str, int]]) -> Recovery:

@@ -169,9 +169,12 @@ class Decomposition(nn.Module):
             self.layers[name].keep(chosen)
 
     def take(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Take over a ``state_dict``, whose matrices may hold fewer components."""
-        for index, matrix in enumerate(self._matrices):
-            matrix.keep(torch.arange(len(state[f"_matrices.{index}.U"]), device=matrix.U.device))
+        """Take over a ``state_dict``, whose matrices may hold other numbers of components."""
+        for name, parameter in list(self._matrices.named_parameters(prefix="_matrices")):
+            owner, _, leaf = name.rpartition(".")
+            if parameter.shape != state[name].shape:
+                blank = torch.empty_like(state[name], device=parameter.device)
+                setattr(self.get_submodule(owner), leaf, nn.Parameter(blank))
         self.load_state_dict(state)
 
     @contextmanager

@@ -15,6 +15,7 @@ from splinelab.spd.components import Decomposition, Matrix, matching
 from splinelab.spd.inputs import generator_for
 from splinelab.spd.objective import loss_terms
 from splinelab.spd.pruning import join, survivors
+from splinelab.spd.reassignment import reassign
 from splinelab.spd.recipe import TERMS, SPDRecipe, Stage
 from splinelab.training.run import Run, check_seed, resolve_device
 
@@ -33,12 +34,15 @@ class SPDFit:
     history: columns of equal length, ready for ``pandas.DataFrame``: ``step, stage, loss``, one column per
         loss term, and ``alive:LAYER`` for each layer.
     losses: the loss at the end of each start, on the same samples; the lowest is this decomposition's.
+    reassigned: for each stage that reassigned, how many components were ``new``, and the loss ``before`` and
+        ``after`` the stage; it stands if ``after`` is lower.
     seconds: time spent, over all starts and interrupted parts.
     """
 
     decomposition: Decomposition
     history: dict[str, list]
     losses: tuple[float, ...]
+    reassigned: tuple[dict[str, float], ...]
     seconds: float
 
 
@@ -93,17 +97,18 @@ def decompose(
         identity = {"recipe": recipe.to_dict(), "seed": seed, "start": start, "net": _digest(net)}
         path = checkpoint if checkpoint is None or start == 0 else f"{os.fspath(checkpoint)}.{start}"
         run.go(identity, path, checkpoint_every, progress)
+        run.judge()
         runs.append(run)
     losses = tuple(run.final_loss() for run in runs)
     best = runs[losses.index(min(losses))]
     seconds = sum(run.seconds for run in runs)
-    return SPDFit(best.decomposition.cpu().eval(), best.history, losses, seconds)
+    return SPDFit(best.decomposition.cpu().eval(), best.history, losses, tuple(best.reassigned), seconds)
 
 
 class _Run(Run):
     """A decomposition, its stages and its optimiser."""
 
-    KEPT = ("stage", "stage_start")
+    KEPT = ("stage", "stage_start", "reassigned")
 
     def __init__(
         self, decomposition: Decomposition, recipe: SPDRecipe, seed: int, device: torch.device, watch
@@ -112,6 +117,8 @@ class _Run(Run):
         self.decomposition, self.recipe, self.seed, self.device = decomposition, recipe, seed, device
         self.decomposition.to(device)
         self.watch, self.stage, self.stage_start = watch, 0, 0
+        self.before: Decomposition | None = None  # as it was before a stage that reassigns
+        self.reassigned: list[dict[str, float]] = []
         self.dtype = next(iter(decomposition.layers.values())).U.dtype
         self.judged = recipe.inputs.sample(_JUDGED, generator_for("cpu", seed, 2)).to(device, self.dtype)
         self._every = max(1, recipe.steps // recipe.evaluations)
@@ -138,12 +145,28 @@ class _Run(Run):
         return loss.detach()
 
     def _start(self) -> None:
-        """Prune and join, and a fresh optimiser."""
+        """Prune, join and reassign, and a fresh optimiser."""
+        self.judge()
+        if self.now.reassign:
+            self.before = copy.deepcopy(self.decomposition)
         if self.now.prune is not None:
             self.decomposition.keep(survivors(self.decomposition, self.judged, self.now.prune))
         if self.now.join is not None:
             join(self.decomposition, self.judged, self.now.join)
+        if self.now.reassign:
+            new = reassign(self.decomposition, self.recipe.inputs, self.judged)
+            self.reassigned.append({"new": sum(new.values())})
         self._optimise()
+
+    def judge(self) -> None:
+        """Undo the stage that ended if it reassigned and the loss is not lower for it."""
+        if self.before is not None:
+            after, loss_after = self.decomposition, self.final_loss()
+            self.decomposition, self.before = self.before, None
+            loss_before = self.final_loss()
+            if loss_after < loss_before:
+                self.decomposition = after
+            self.reassigned[-1] |= {"before": loss_before, "after": loss_after}
 
     def _optimise(self) -> None:
         """The stage's settings, and a fresh optimiser."""
@@ -196,9 +219,15 @@ class _Run(Run):
         return {
             "decomposition": self.decomposition.state_dict(),
             "optimiser": self.optimiser.state_dict(),
+            "before": None if self.before is None else self.before.state_dict(),
         }
 
     def restore(self, state: Mapping) -> None:
+        if state["before"] is not None:
+            self.before = copy.deepcopy(self.decomposition)
+            self.before.take(state["before"])
+            for matrix in self.before.layers.values():
+                matrix.even = self.recipe.stages[self.stage - 1].even
         self.decomposition.take(state["decomposition"])
         self._optimise()
         self.optimiser.load_state_dict(state["optimiser"])

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 __all__ = ["LEAK", "ScalarGate", "VectorGate", "lower_leaky", "upper_leaky"]
 
 LEAK = 0.01
+_RIDGE = 1e-6  # relative to the mean square of a hidden unit
 
 
 def lower_leaky(x: torch.Tensor) -> torch.Tensor:
@@ -75,7 +76,26 @@ class VectorGate(nn.Module):
         self.out_bias = nn.Parameter(torch.zeros(components))
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        return F.linear(F.gelu(F.linear(inputs, self.into, self.into_bias)), self.out, self.out_bias)
+        return F.linear(self._hidden(inputs), self.out, self.out_bias)
+
+    def _hidden(self, inputs: torch.Tensor) -> torch.Tensor:
+        return F.gelu(F.linear(inputs, self.into, self.into_bias))
+
+    @torch.no_grad()
+    def add(self, inputs: torch.Tensor, wanted: torch.Tensor, *, instead_of: torch.Tensor) -> None:
+        """New components, as near to ``wanted`` (samples × new) on ``inputs`` as the hidden units allow.
+
+        Found by least squares with a slight ridge. The old components lose ``instead_of`` (new × old) times
+        the new ones' values.
+        """
+        units = self._hidden(inputs).double()
+        units = torch.cat([units, torch.ones_like(units[:, :1])], 1)
+        gram = units.T @ units
+        gram.diagonal().add_(_RIDGE * gram.diagonal().mean())
+        weights = torch.linalg.solve(gram, units.T @ wanted.double()).T.to(self.out)
+        old = torch.cat([self.out, self.out_bias[:, None]], 1) - instead_of.T @ weights
+        both = torch.cat([old, weights])
+        self.out, self.out_bias = nn.Parameter(both[:, :-1].clone()), nn.Parameter(both[:, -1].clone())
 
     @torch.no_grad()
     def keep(self, kept: torch.Tensor) -> None:

@@ -59,6 +59,8 @@ class Stage(Values):
     prune: drop before the first step, in each matrix, every component that is not alive (importance above .1
         on some sample), or whose mean importance is below this share of the median over those that are (one
         share for all, or one for each of ``matrices``); None keeps all.
+    reassign: before the first step hand out components anew in the matrices with a local loss, one to each
+        input feature (``splinelab.spd.reassignment``); the stage is undone where it does not lower the loss.
     join: then, also before the first step, join pairs of components of one matrix whose importances have at
         least this correlation and which together are nearly of rank one; None joins none.
     """
@@ -81,6 +83,7 @@ class Stage(Values):
     still_rows: float = 0.0
     prune: float | tuple[float, ...] | None = None
     join: float | None = None
+    reassign: bool = False
 
     def __post_init__(self) -> None:
         check(positive_whole(self.steps), "steps", self.steps, "a positive whole number")
@@ -97,7 +100,8 @@ class Stage(Values):
         object.__setattr__(self, "sharpness", tuple(ends))
         for key in ("lr_end", "weight_decay", "frequency", *TERMS[1:]):
             check(not_negative(getattr(self, key)), key, getattr(self, key), "zero or a positive number")
-        check(isinstance(self.even, bool), "even", self.even, "true or false")
+        for key in ("even", "reassign"):
+            check(isinstance(getattr(self, key), bool), key, getattr(self, key), "true or false")
         share = self.still_rows
         check(number(share) and 0 <= share <= 1, "still_rows", share, "a number in [0, 1]")
         for key in ("importance", "prune"):
@@ -159,6 +163,9 @@ class SPDRecipe(Values):
         needs = any(stage.local for stage in self.stages)
         check(self.delta or not needs, "delta", self.delta, "true where a stage has a local loss")
         check(self.gate in GATES, "gate", self.gate, f"one of {', '.join(GATES)}")
+        check(not self.stages[0].reassign, "reassign", True, "false in the first stage: nothing is found yet")
+        needs = any(stage.reassign for stage in self.stages)
+        check(self.gate == "vector" or not needs, "gate", self.gate, "vector where a stage reassigns")
         check(self.start in STARTS, "start", self.start, f"one of {', '.join(STARTS)}")
         for key in ("batch", "evaluations", "starts"):
             check(positive_whole(getattr(self, key)), key, getattr(self, key), "a positive whole number")

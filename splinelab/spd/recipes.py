@@ -31,7 +31,7 @@ PAPER: dict[str, SPDRecipe] = {
 # What our recipes add to the published method, one by one: a gate on the layer's whole input, Δ, components
 # that start at inputs, an annealed penalty with a frequency term, and between stages pruning and joining. A
 # first stage finds the components, a second presses until each feature has one, a last one presses less, so
-# that they take their full size.
+# that they take their full size. The two-block MLP's components are then handed out anew, twice.
 
 
 def _small(layers: tuple[Matrices, ...]) -> SPDRecipe:
@@ -53,12 +53,16 @@ def _small(layers: tuple[Matrices, ...]) -> SPDRecipe:
 # γ stops at .1: much smaller, and a component that is fully on feels no pull to let go.
 _FIRST = {"lr": 2e-3, "lr_end": 0.1, "penalty": "smooth-l0", "sharpness": (1.0, 0.1), "frequency": 0.5}
 _FIVE = tuple(Matrices(layer, 20, 32, 1e-3) for layer in _PLAIN)
+_FORTY = tuple(Matrices(layer, 80, 100, 6e-5) for layer in _PLAIN)
 
 
-def _mlp(matrices: tuple[Matrices, ...], first: dict, last: dict, features: int, starts: int) -> SPDRecipe:
+def _mlp(
+    matrices: tuple[Matrices, ...], first: dict, last: dict, features: int, reassigned: int
+) -> SPDRecipe:
     """For residual MLPs, after a pilot's recipe: p falls from 2, then an even gate, p near 1 and a prune.
 
-    ``first`` and ``last``: what the stages that find and that refine have of their own.
+    ``first`` and ``last``: what the stages that find and that refine have of their own. ``reassigned``: how
+    often components are handed out anew after that.
     """
     inputs = len(matrices) - 1
     common = {"faithfulness": 0.0, "still_rows": 0.25}
@@ -70,6 +74,7 @@ def _mlp(matrices: tuple[Matrices, ...], first: dict, last: dict, features: int,
         "even": True,
         "prune": (0.3,) * inputs + (0.01,),
     }
+    again = {**common, **later, **last, "prune": None, "reassign": True}
     return SPDRecipe(
         inputs=SparseFeatures(features, 0.01, low=-1.0, nonzero=True, zero_rows=1 / 16),
         matrices=matrices,
@@ -78,9 +83,9 @@ def _mlp(matrices: tuple[Matrices, ...], first: dict, last: dict, features: int,
             Stage(2000, lr=4e-3, lr_end=0.3, sharpness=(2.0, 1.54), local=0.1, **{**common, **first}),
             Stage(1000, lr=2e-3, lr_end=0.7, sharpness=(1.11, 1.07), **common, **later),
             Stage(1500, lr=1.4e-3, sharpness=(1.07, 1.0), **{**common, **later, **last}),
+            *[Stage(1000, lr=1.4e-3, sharpness=(1.07, 1.0), **again)] * reassigned,
         ),
         start="inputs",
-        starts=starts,
     )
 
 
@@ -99,11 +104,22 @@ OURS: dict[str, SPDRecipe] = {
     "TMS-5-2-ID": _small((*_FIVE, Matrices("hidden.0", 2, 32, 1e-8))),
     "TMS-40-10": SPDRecipe(
         inputs=SparseFeatures(40, 0.05),
-        matrices=tuple(Matrices(layer, 80, 100, 6e-5) for layer in _PLAIN),
+        matrices=_FORTY,
         stages=(
             Stage(3000, **_FIRST, importance=0.5),
             Stage(1500, lr=2e-3, frequency=1.0, prune=0.3, join=0.7),
             Stage(1000, lr=1e-3, importance=0.5, prune=0.3, join=0.7),
+        ),
+        start="inputs",
+        starts=3,
+    ),
+    "TMS-40-10-ID": SPDRecipe(
+        inputs=SparseFeatures(40, 0.05, zero_rows=1 / 16),
+        matrices=(*_FORTY, Matrices("hidden.0", 10, 64, 1e-8)),
+        stages=(
+            Stage(3000, **_FIRST, importance=0.5, still_rows=0.25),
+            Stage(1500, lr=2e-3, frequency=1.0, prune=(0.3, 0.3, 0.0), join=0.7, still_rows=0.25),
+            Stage(1000, lr=1e-3, importance=0.5, prune=(0.3, 0.3, 0.0), join=0.7, still_rows=0.25),
         ),
         start="inputs",
         starts=3,
@@ -113,7 +129,7 @@ OURS: dict[str, SPDRecipe] = {
         first={},
         last={"prune": (0.55, 0.55, 0.01)},
         features=100,
-        starts=2,
+        reassigned=2,
     ),
     # Each block does less for each feature than one of two does: less pressure, most of all at the end.
     "MLP-3": _mlp(
@@ -121,6 +137,6 @@ OURS: dict[str, SPDRecipe] = {
         first={"even": True},
         last={"importance": (0.05, 0.05, 0.05, 1 / 11)},
         features=102,
-        starts=1,
+        reassigned=0,
     ),
 }

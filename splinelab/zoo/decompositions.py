@@ -72,6 +72,7 @@ def decompose(
         "metrics": {
             "target_loss": loss,
             "losses": list(found.losses),
+            "reassigned": list(found.reassigned),
             "rounded_error": rounded_error(kept, target.fresh_samples()),
             "layers": scores.astype(object).where(scores.notna(), None).to_dict("list"),
         },
