@@ -31,8 +31,8 @@ class SPDFit:
     """A finished decomposition.
 
     decomposition: in eval mode, on the CPU; it holds a frozen copy of the net.
-    history: columns of equal length, ready for ``pandas.DataFrame``: ``step, stage, loss``, one column per
-        loss term, and ``alive:LAYER`` for each layer.
+    history: of all stages, undone ones too; columns of equal length, ready for ``pandas.DataFrame``: ``step,
+        stage, loss``, one column per loss term, and ``alive:LAYER`` for each layer.
     losses: the loss at the end of each start, on the same samples; the lowest is this decomposition's.
     reassigned: for each stage that reassigned, how many components were ``new``, and the loss ``before`` and
         ``after`` the stage; it stands if ``after`` is lower.
@@ -154,6 +154,7 @@ class _Run(Run):
         if self.now.join is not None:
             join(self.decomposition, self.judged, self.now.join)
         if self.now.reassign:
+            self._optimise()  # the stage's own gates are to be asked
             new = reassign(self.decomposition, self.recipe.inputs, self.judged)
             self.reassigned.append({"new": sum(new.values())})
         self._optimise()

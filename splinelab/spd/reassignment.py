@@ -23,11 +23,11 @@ _THERE = 0.1  # values from which a feature counts as there when a gate is fitte
 def reassign(decomposition: Decomposition, inputs: SparseFeatures, x: torch.Tensor) -> dict[str, int]:
     """One component per feature in each matrix with a local loss, in place; how many are new in each.
 
-    A feature claims the component that answers to it alone (importance above .3 at .75, or −.75 if that
-    drives the matrix's neurons more) and is nearest in direction; where several claim one, the nearest has
-    it. Components that none claims go. A feature without one gets one with V_c along the layer's input a,
-    and U_c = W V_c; its gate is fitted to samples ``x`` by least squares, and what answered in its place is
-    turned down by as much.
+    A feature is put in alone, at .75 of its largest value or minus that, whichever drives the matrix's
+    neurons more. It claims the component with the largest importance × |cosine| of V_c and the layer's input
+    a, if that importance is at least .3; where several claim one, the largest product has it. Components that
+    none claims go. A feature without one gets one with V_c along a, and U_c = W V_c; its gate is fitted to
+    samples ``x`` by least squares, and what answered in its place is turned down by as much.
     """
     one = one_hot(inputs.features, inputs.high * 0.75).to(x)
     alone = [decomposition.target(one)[1]]
