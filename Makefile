@@ -12,13 +12,14 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 book: .venv/installed-book  ## run every chapter and build the book into _build/html
 	$(BIN)/python book/build.py
 
+# The package's tests take one thread, since torch's threads wait for each other when chapters need the core.
 test: .venv/installed-test  ## run the whole test suite, chapters and built pages included
 	$(BIN)/ruff check .
 	@mkdir -p _build
 	@echo "The chapters run beside the other tests; what they print follows at the end."
 	@$(BIN)/python -m pytest --nbval notebooks > _build/test-chapters.log 2>&1 & chapters=$$!; \
 	trap 'kill $$chapters' INT TERM; \
-	$(BIN)/python -m pytest tests splinelab; package=$$?; \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests splinelab; package=$$?; \
 	wait $$chapters; status=$$?; cat _build/test-chapters.log; \
 	exit $$((package | status))
 

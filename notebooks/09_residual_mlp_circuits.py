@@ -271,8 +271,7 @@ formation.importance_maps(
 )
 
 # %% [markdown]
-# At +.75 the second block's map has no cell out of place, and empty columns for the components that answer at −.75 only. At
-# −.75 it has some twenty strangers: a
+# At +.75 the second block's map has no cell out of place. At −.75 it has some twenty strangers: a
 # feature that is off in the output still passes through the block, and it takes other features' components to say how.
 
 # %% tags=["hide-input"]

@@ -161,16 +161,21 @@ def quality_points(table: pd.DataFrame) -> alt.TopLevelMixin:
         .mark_point(filled=True, size=60, opacity=0.8)
         .encode(
             x=alt.X("value:Q", title=score, scale=alt.Scale(zero=False, padding=12)),
-            y=alt.Y("model:N", title=None, sort=order(table, "model")),
+            # The models' names once, and the legend above: side by side the panels fit the page.
+            y=alt.Y("model:N", title=None, sort=order(table, "model"), axis=alt.Axis(labels=not number)),
             color=alt.Color(
-                "who:N", title=None, sort=order(table, "who"), scale=alt.Scale(range=[BLUE, VERMILION])
+                "who:N",
+                title=None,
+                sort=order(table, "who"),
+                scale=alt.Scale(range=[BLUE, VERMILION]),
+                legend=alt.Legend(orient="top"),
             ),
             shape=alt.Shape("who:N", sort=order(table, "who"), legend=None),
             yOffset=alt.YOffset("who:N", sort=order(table, "who")),
             tooltip=["model:N", "who:N", "score:N", alt.Tooltip("value:Q", format=".4f")],
         )
-        .properties(width=240, height=alt.Step(13))
-        for score in order(table, "score")
+        .properties(width=220, height=alt.Step(13))
+        for number, score in enumerate(order(table, "score"))
     ]
     return describe(
         alt.hconcat(*panels),
