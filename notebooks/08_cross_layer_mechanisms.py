@@ -380,8 +380,8 @@ scores.groupby(["method", "model"], sort=False)["exact"].agg(
 # What matters is what is done before. With k = 10 as printed, the source's method finds nothing in the small model, where
 # ten neighbours are nearly all there are, and up to 13 groups fewer than the others elsewhere. The largest-part reading
 # fails wherever the graph falls into many parts, because all other parts are handed out to the clusters of one. With k = 2
-# and always-on components apart, its other two readings are level with the rest, but for two groups in three blocks: **what looked like a weakness of
-# spectral clustering is one of its preparation**. What no method finds lies in the decompositions;
+# and always-on components apart, its other two readings are level with the rest, but for two groups in three blocks: **what
+# looked like a weakness of spectral clustering is one of its preparation**. What no method finds lies in the decompositions;
 # [chapter 9](09_residual_mlp_circuits) looks at those.
 #
 # ## What the source leaves open, tried out

@@ -346,8 +346,8 @@ mlp_exact.groupby(["method", "model"], sort=False)["exact"].agg(joined).unstack(
 
 # %% [markdown]
 # In two blocks all of them, on every seed, against the source's 97 pairs and the large group. (Exact does not mean two components:
-# on seed 0 three of the groups hold a third, which answers to the same feature. Counted as the source does, as clusters of
-# size two, there are 97 pairs on seed 0 and 100 on the others.) In three blocks it is between 96 and
+# on seed 0 the second block has three more than features, see above, and the groups of these features hold a third. The source
+# counts clusters of size two.) In three blocks it is between 96 and
 # 101 of 103, and on no seed all of them, against "more than 80" triplets. The methods agree to within a group, so what is missing is
 # missing in the decompositions.
 

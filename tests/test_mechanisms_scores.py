@@ -87,10 +87,8 @@ def test_owners_and_argmax_agreement():
     responses = np.array([[0.9, 0.1, 0.0, 0.5, 0.05], [0.2, 0.8, 0.7, 0.5, 0.02]])
     assert owners(responses).tolist() == [0, 1, 1, 0, -1]
     assert owners(responses, threshold=0.75).tolist() == [0, 1, -1, -1, -1]
-    ties = [
-        [0.0, 1.0, 1.0, 0.4, 0.0],
-        [1.0, 0.0, 0.0, 0.6, 1.0],
-    ]  # decide where responses are equal, only there
+    # Ties decide where responses are equal, only there.
+    ties = [[0.0, 1.0, 1.0, 0.4, 0.0], [1.0, 0.0, 0.0, 0.6, 1.0]]
     assert owners(responses, ties=ties).tolist() == [0, 1, 1, 1, -1]
     with pytest.raises(InputError, match=r"ties have shape \(5,\).*\(2, 5\)"):
         owners(responses, ties=np.zeros(5))

@@ -61,7 +61,7 @@ def samples(count=200):
 def test_a_decomposition_that_is_right_stays():
     decomposition = planted(torch.eye(4).tolist(), torch.eye(4).tolist())
     before = {name: value.clone() for name, value in decomposition.state_dict().items()}
-    assert reassign(decomposition, INPUTS, samples()) == {"0": 0}
+    assert reassign(decomposition, INPUTS, samples()) == 0
     for name, value in decomposition.state_dict().items():
         assert torch.equal(value, before[name])
     assert decomposition.layers["0"].gate.added is None
@@ -76,7 +76,7 @@ def test_shared_split_and_idle_components():
     decomposition = planted(rows, V)
     matrix, weight = decomposition.layers["0"], decomposition.linear("0").weight
     x = samples()
-    assert reassign(decomposition, INPUTS, x) == {"0": 2}  # features 0 and 3
+    assert reassign(decomposition, INPUTS, x) == 2  # features 0 and 3
     assert matrix.V.tolist() == [V[0], V[1], [1, 0, 0, 0], [0, 0, 0, 1]]
     assert torch.equal(matrix.U[:2], torch.ones(2, 3).double())
     assert torch.equal(matrix.U[2:], weight[:, [0, 3]].T)
@@ -88,16 +88,16 @@ def test_shared_split_and_idle_components():
 def test_the_sign_that_drives_neurons_more_counts():
     """With weights below 0 a feature drives the neurons where it is negative: there this gate says 0."""
     right = planted(torch.eye(4).tolist(), torch.eye(4).tolist(), weight=-torch.ones(3, 4))
-    assert reassign(right, INPUTS, samples()) == {"0": 4}
+    assert reassign(right, INPUTS, samples()) == 4
     positive = SparseFeatures(4, 0.2)  # features that are never negative are not asked there
     right = planted(torch.eye(4).tolist(), torch.eye(4).tolist(), weight=-torch.ones(3, 4))
-    assert reassign(right, positive, samples().abs()) == {"0": 0}
+    assert reassign(right, positive, samples().abs()) == 0
 
 
 def test_matrices_without_a_local_loss_are_left_alone():
     decomposition = planted([[0.0] * 4] * 4, torch.eye(4).tolist())
     decomposition.layers["0"].local = 0.0
-    assert reassign(decomposition, INPUTS, samples()) == {}
+    assert reassign(decomposition, INPUTS, samples()) == 0
     assert len(decomposition.layers["0"]) == 4
 
 

@@ -54,9 +54,8 @@ def rounded(values):
 @pytest.mark.parametrize(("name", "seed"), SHIPPED)
 def test_they_follow_the_recipe_that_they_are_named_after(name, seed):
     card = zoo.decomposition_card(name, seed)
-    recipe = spd.SPDRecipe.from_dict(
-        card["recipe"]
-    ).to_dict()  # fields newer than the card have their default
+    # Fields that are newer than the card have their default.
+    recipe = spd.SPDRecipe.from_dict(card["recipe"]).to_dict()
     assert rounded(recipe) == rounded(decompositions.RECIPES[name].to_dict())
     assert card["target"] == target_of(name).to_dict()
 

@@ -168,6 +168,11 @@ class Decomposition(nn.Module):
         for name, chosen in kept.items():
             self.layers[name].keep(chosen)
 
+    def set_even(self, even: bool) -> None:
+        """Whether all gates see an input and its negative as one."""
+        for matrix in self._matrices:
+            matrix.even = even
+
     def take(self, state: Mapping[str, torch.Tensor]) -> None:
         """Take over a ``state_dict``, whose matrices may hold other numbers of components."""
         for name, parameter in list(self._matrices.named_parameters(prefix="_matrices")):

@@ -154,9 +154,9 @@ class _Run(Run):
         if self.now.join is not None:
             join(self.decomposition, self.judged, self.now.join)
         if self.now.reassign:
-            self._optimise()  # the stage's own gates are to be asked
+            self.decomposition.set_even(self.now.even)  # the stage's own gates are to be asked
             new = reassign(self.decomposition, self.recipe.inputs, self.judged)
-            self.reassigned.append({"new": sum(new.values())})
+            self.reassigned.append({"new": new})
         self._optimise()
 
     def judge(self) -> None:
@@ -171,8 +171,7 @@ class _Run(Run):
 
     def _optimise(self) -> None:
         """The stage's settings, and a fresh optimiser."""
-        for matrix in self.decomposition.layers.values():
-            matrix.even = self.now.even
+        self.decomposition.set_even(self.now.even)
         weights = [weight for weight in self.decomposition.parameters() if weight.requires_grad]
         decay = self.now.weight_decay
         self.optimiser = torch.optim.AdamW(weights, lr=self.now.lr, weight_decay=decay, fused=True)
@@ -227,8 +226,7 @@ class _Run(Run):
         if state["before"] is not None:
             self.before = copy.deepcopy(self.decomposition)
             self.before.take(state["before"])
-            for matrix in self.before.layers.values():
-                matrix.even = self.recipe.stages[self.stage - 1].even
+            self.before.set_even(self.recipe.stages[self.stage - 1].even)
         self.decomposition.take(state["decomposition"])
         self._optimise()
         self.optimiser.load_state_dict(state["optimiser"])

@@ -20,8 +20,8 @@ _THERE = 0.1  # values from which a feature counts as there when a gate is fitte
 
 
 @torch.no_grad()
-def reassign(decomposition: Decomposition, inputs: SparseFeatures, x: torch.Tensor) -> dict[str, int]:
-    """One component per feature in each matrix with a local loss, in place; how many are new in each.
+def reassign(decomposition: Decomposition, inputs: SparseFeatures, x: torch.Tensor) -> int:
+    """One component per feature in each matrix with a local loss, in place; how many are new.
 
     A feature is put in alone, at .75 of its largest value or minus that, whichever drives the matrix's
     neurons more. It claims the component with the largest importance × |cosine| of V_c and the layer's input
@@ -34,7 +34,7 @@ def reassign(decomposition: Decomposition, inputs: SparseFeatures, x: torch.Tens
     if inputs.low < 0:
         alone.append(decomposition.target(-one)[1])
     seen = decomposition.target(x)[1]
-    new = {}
+    new = 0
     for name, matrix in decomposition.layers.items():
         if not matrix.local:
             continue
@@ -44,7 +44,7 @@ def reassign(decomposition: Decomposition, inputs: SparseFeatures, x: torch.Tens
         a = a[stronger, torch.arange(len(one), device=x.device)]
         claimed = _claims(matrix, a)
         without = sorted(set(range(len(one))) - set(claimed.values()))
-        new[name] = len(without)
+        new += len(without)
         kept = torch.tensor(sorted(claimed), dtype=torch.long, device=x.device)
         matrix.keep(kept)
         if without:

@@ -53,7 +53,22 @@ def _small(layers: tuple[Matrices, ...]) -> SPDRecipe:
 # γ stops at .1: much smaller, and a component that is fully on feels no pull to let go.
 _FIRST = {"lr": 2e-3, "lr_end": 0.1, "penalty": "smooth-l0", "sharpness": (1.0, 0.1), "frequency": 0.5}
 _FIVE = tuple(Matrices(layer, 20, 32, 1e-3) for layer in _PLAIN)
-_FORTY = tuple(Matrices(layer, 80, 100, 6e-5) for layer in _PLAIN)
+
+
+def _large(*identity: Matrices) -> SPDRecipe:
+    still = {"still_rows": 0.25} if identity else {}
+    after = {"prune": (0.3, 0.3, 0.0) if identity else 0.3, "join": 0.7, **still}
+    return SPDRecipe(
+        inputs=SparseFeatures(40, 0.05, zero_rows=1 / 16 if identity else 0.0),
+        matrices=(*(Matrices(layer, 80, 100, 6e-5) for layer in _PLAIN), *identity),
+        stages=(
+            Stage(3000, **_FIRST, importance=0.5, **still),
+            Stage(1500, lr=2e-3, frequency=1.0, **after),
+            Stage(1000, lr=1e-3, importance=0.5, **after),
+        ),
+        start="inputs",
+        starts=3,
+    )
 
 
 def _mlp(
@@ -103,28 +118,8 @@ def _blocks(importance: float, local: tuple[float, ...], neurons: int, output: f
 OURS: dict[str, SPDRecipe] = {
     "TMS-5-2": _small(_FIVE),
     "TMS-5-2-ID": _small((*_FIVE, Matrices("hidden.0", 2, 32, 1e-8))),
-    "TMS-40-10": SPDRecipe(
-        inputs=SparseFeatures(40, 0.05),
-        matrices=_FORTY,
-        stages=(
-            Stage(3000, **_FIRST, importance=0.5),
-            Stage(1500, lr=2e-3, frequency=1.0, prune=0.3, join=0.7),
-            Stage(1000, lr=1e-3, importance=0.5, prune=0.3, join=0.7),
-        ),
-        start="inputs",
-        starts=3,
-    ),
-    "TMS-40-10-ID": SPDRecipe(
-        inputs=SparseFeatures(40, 0.05, zero_rows=1 / 16),
-        matrices=(*_FORTY, Matrices("hidden.0", 10, 64, 1e-8)),
-        stages=(
-            Stage(3000, **_FIRST, importance=0.5, still_rows=0.25),
-            Stage(1500, lr=2e-3, frequency=1.0, prune=(0.3, 0.3, 0.0), join=0.7, still_rows=0.25),
-            Stage(1000, lr=1e-3, importance=0.5, prune=(0.3, 0.3, 0.0), join=0.7, still_rows=0.25),
-        ),
-        start="inputs",
-        starts=3,
-    ),
+    "TMS-40-10": _large(),
+    "TMS-40-10-ID": _large(Matrices("hidden.0", 10, 64, 1e-8)),
     "MLP-2": _mlp(
         _blocks(3.5e-5, (0.024, 0.016), 25, 2e-8),
         first={},

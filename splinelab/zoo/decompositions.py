@@ -104,8 +104,7 @@ def decomposition(name: str, seed: int = 0, *, folder: str | os.PathLike | None 
         target = target.replace(width=state["net.embedding"].shape[1])
     found = attach(target.build(0), recipe.replace(start="random"), 0)
     found.take(state)
-    for matrix in found.layers.values():
-        matrix.even = recipe.stages[-1].even
+    found.set_even(recipe.stages[-1].even)
     return found.eval()
 
 
