@@ -144,21 +144,8 @@ pictures.losses(pd.DataFrame(fit.history))
 #
 # *Does each component answer to one feature?* Switch on one feature at a time, at .75, and read the importances.
 
-
 # %% tags=["hide-input"]
-def importance_table(found: spd.Decomposition, features: int) -> pd.DataFrame:
-    """Importances on one-hot inputs, each matrix's components in the order of the feature they answer to."""
-    rows = []
-    for name, values in found.importances(spd.one_hot(features)).items():
-        for c in values.argmax(0).argsort(stable=True).tolist():
-            rows += [
-                {"matrix": name, "feature": f, "component": str(c), "importance": float(values[f, c])}
-                for f in range(features)
-            ]
-    return pd.DataFrame(rows)
-
-
-pictures.importance_maps(importance_table(fit.decomposition, 5))
+pictures.importance_maps(spd.importance_table(fit.decomposition, 5))
 
 # %% [markdown]
 # In the encoder, yes: one dark cell in each row and column, and zeros elsewhere. In the decoder every feature
@@ -262,8 +249,7 @@ pictures.quality_points(pd.DataFrame(points))
 # *What does a decomposition of 40 features look like?*
 
 # %% tags=["hide-input"]
-sparse = importance_table(found["TMS 40-10", 0], 40)
-pictures.importance_maps(sparse[sparse["importance"] > 0.01])
+pictures.importance_maps(spd.importance_table(found["TMS 40-10", 0], 40, least=0.01))
 
 # %% [markdown]
 # A permutation matrix in both panels: on lone features, 40 components for 40 features and almost nothing beside them,

@@ -69,4 +69,4 @@ def test_quality_points_have_a_panel_for_each_score():
         ]
     )
     spec = drawn(decomposition.quality_points(table))
-    assert [panel["encoding"]["x"]["title"] for panel in spec["hconcat"]] == ["MMCS", "ML2R"]
+    assert [panel["encoding"]["x"]["title"] for panel in spec["vconcat"]] == ["MMCS", "ML2R"]

@@ -4,6 +4,7 @@ import itertools
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -23,7 +24,9 @@ from splinelab.spd import (
     dense_errors,
     exact_features,
     identity_errors,
+    importance_table,
     neuron_contributions,
+    one_hot,
     rounded_error,
 )
 
@@ -223,3 +226,25 @@ def test_neuron_contributions_of_exact_components_are_the_model_s():
     halved = neuron_contributions(shell)
     second = halved["block"] == 2
     np.testing.assert_allclose(halved["component"][second], 0.5 * halved["target"][second], atol=1e-7)
+
+
+def test_importance_table_numbers_components_by_their_features():
+    inputs = SparseFeatures(5, 0.5)
+    recipe = SPDRecipe(inputs=inputs, matrices=(Matrices("*", 7, 4, 1.0),), stages=(Stage(1),))
+    found = attach(ResidualMLP(5, 12, 3, 1, seed=0), recipe, 0)
+    with torch.no_grad():  # gates as they start are near 0 for everything
+        for parameter in found.parameters():
+            parameter.copy_(
+                torch.randn(parameter.shape, generator=torch.Generator().manual_seed(parameter.numel()))
+            )
+    table = importance_table(found, 5, -0.75)
+    for name, at_minus in found.importances(-one_hot(5)).items():
+        at_plus = found.importances(one_hot(5))[name]
+        answers = sorted(range(7), key=lambda c: (max(range(5), key=lambda f: at_plus[f, c].item()), c))
+        rows = table[table["matrix"] == name]
+        assert len(rows) == 35
+        for row in rows.itertuples():
+            assert row.importance == at_minus[row.feature, answers[row.component]].item()
+    few = importance_table(found, 5, -0.75, least=0.3)
+    pd.testing.assert_frame_equal(few, table[table["importance"] >= 0.3].reset_index(drop=True))
+    assert 0 < len(few) < len(table)

@@ -161,8 +161,7 @@ def quality_points(table: pd.DataFrame) -> alt.TopLevelMixin:
         .mark_point(filled=True, size=60, opacity=0.8)
         .encode(
             x=alt.X("value:Q", title=score, scale=alt.Scale(zero=False, padding=12)),
-            # The models' names once, and the legend above: side by side the panels fit the page.
-            y=alt.Y("model:N", title=None, sort=order(table, "model"), axis=alt.Axis(labels=not number)),
+            y=alt.Y("model:N", title=None, sort=order(table, "model")),
             color=alt.Color(
                 "who:N",
                 title=None,
@@ -174,11 +173,11 @@ def quality_points(table: pd.DataFrame) -> alt.TopLevelMixin:
             yOffset=alt.YOffset("who:N", sort=order(table, "who")),
             tooltip=["model:N", "who:N", "score:N", alt.Tooltip("value:Q", format=".4f")],
         )
-        .properties(width=220, height=alt.Step(13))
-        for number, score in enumerate(order(table, "score"))
+        .properties(width=210, height=alt.Step(11))
+        for score in order(table, "score")
     ]
     return describe(
-        alt.hconcat(*panels),
+        alt.vconcat(*panels),  # one above the other, with their names, they fit a phone
         "Mean max cosine similarity and mean L2 ratio of each decomposition, one point per seed, beside the "
         "published means.",
     )

@@ -77,7 +77,7 @@ def _by_layer(table: pd.DataFrame, group: str, colours: dict, title: str, domain
         )
         rows.append(
             alt.layer(line, bars, points)
-            .properties(width=58 * len(layers) if table["training"].nunique() > 1 else 300, height=170)
+            .properties(width=58 * len(layers) if table["training"].nunique() > 1 else 260, height=170)
             .facet(
                 column=alt.Column(
                     "training:N",

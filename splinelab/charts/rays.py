@@ -138,7 +138,7 @@ def profiles(
     unit = alt.Chart().mark_rule(strokeDash=[3, 3], color=GREY).encode(x=alt.XDatum(1.0))
     chart = (
         alt.layer(lines, unit, data=table)
-        .properties(width=190 if columns > 2 else 270, height=130)
+        .properties(width=160 if columns > 2 else 270, height=130)
         .facet(facet=alt.Facet("panel:N", title=None, sort=order(table, "panel")), columns=columns)
         .resolve_scale(y="independent")
         .resolve_axis(x="independent")  # columns of unequal width would stand beside a common axis

@@ -174,7 +174,7 @@ def rejection(curves: pd.DataFrame, dots: pd.DataFrame) -> alt.TopLevelMixin:
     points = base.transform_filter("datum.method == 'HDBSCAN'").mark_point(filled=True, size=55)
     chart = (
         alt.layer(lines, points.encode(color=_spaces(None)))
-        .properties(width=92, height=90)
+        .properties(width=76, height=90)
         .facet(
             column=alt.Column("layer:N", title=None, sort=order(table, "layer")),
             row=alt.Row("space:N", title=None, sort=order(table, "space")),
@@ -255,7 +255,7 @@ def top_images(table: pd.DataFrame) -> alt.TopLevelMixin:
             ),
             tooltip=["layer:N", "directions:N", "images:Q", *_per_cent("share")],
         )
-        .properties(width=195, height=170)
+        .properties(width=180, height=170)
         .facet(column=alt.Column("layer:N", title=None, sort=order(table, "layer")))
     )
     return describe(

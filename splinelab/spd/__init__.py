@@ -6,7 +6,7 @@ from splinelab.spd.decompose import SPDFit, attach, decompose
 from splinelab.spd.importance import lower_leaky, upper_leaky
 from splinelab.spd.inputs import SparseFeatures, one_hot
 from splinelab.spd.objective import loss_terms
-from splinelab.spd.quality import quality
+from splinelab.spd.quality import importance_table, quality
 from splinelab.spd.recipe import Matrices, SPDRecipe, Stage
 from splinelab.spd.recipes import OURS, PAPER
 from splinelab.spd.reduction import Reduction, reduced
@@ -44,6 +44,7 @@ __all__ = [
     "dense_errors",
     "exact_features",
     "identity_errors",
+    "importance_table",
     "loss_terms",
     "lower_leaky",
     "neuron_contributions",

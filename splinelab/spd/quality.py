@@ -1,7 +1,8 @@
-"""The scores of a toy model's decomposition, matrix by matrix."""
+"""What a toy model's decomposition is like, matrix by matrix: its scores, and who answers to whom."""
 
 import math
 
+import numpy as np
 import pandas as pd
 
 from splinelab.spd.components import Decomposition
@@ -9,7 +10,7 @@ from splinelab.spd.inputs import one_hot
 from splinelab.spd.scores import column_scores, dense_errors, identity_errors
 from splinelab.spd.targets import TargetRecipe
 
-__all__ = ["quality"]
+__all__ = ["importance_table", "quality"]
 
 
 def quality(decomposition: Decomposition, recipe: TargetRecipe, *, samples: int = 20_000) -> pd.DataFrame:
@@ -36,6 +37,28 @@ def quality(decomposition: Decomposition, recipe: TargetRecipe, *, samples: int 
         errors = dense_errors(values, expected) if shared else identity_errors(values)
         rows.append((name, int(alive[name].sum()), expected, mmcs, ml2r, *errors))
     return pd.DataFrame(rows, columns=["layer", "alive", "expected", "mmcs", "ml2r", "missing", "surplus"])
+
+
+def importance_table(
+    decomposition: Decomposition, features: int, value: float = 0.75, *, least: float = 0.0
+) -> pd.DataFrame:
+    """Importances where one feature alone is on, at ``value``.
+
+    Columns `matrix`, `feature`, `component`, `importance`.
+    Components are numbered in the order of the features that they answer to most at +.75, whatever ``value``
+    is, so that tables of two signs can be compared. Importances below ``least`` are left out.
+    """
+    order = {
+        name: importances.argmax(0).argsort(stable=True)
+        for name, importances in decomposition.importances(one_hot(features)).items()
+    }
+    rows = []
+    for name, importances in decomposition.importances(one_hot(features, value)).items():
+        values = importances[:, order[name]].cpu().numpy()
+        for component, feature in np.ndindex(*values.T.shape):
+            if values[feature, component] >= least:
+                rows.append((name, feature, component, float(values[feature, component])))
+    return pd.DataFrame(rows, columns=["matrix", "feature", "component", "importance"])
 
 
 def _columns(matrix, weight, net, name, alive):
