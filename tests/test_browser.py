@@ -129,6 +129,17 @@ def pictures(browser) -> list[str]:
     return browser.execute_script(script)
 
 
+BROKEN_HEADS = """
+return [...document.querySelectorAll('.bd-article thead th')].filter(head => {
+    if (!/^[a-zA-Z]+$/.test(head.innerText.trim())) return false;
+    const walker = document.createTreeWalker(head, NodeFilter.SHOW_TEXT), word = document.createRange();
+    while (!walker.nextNode().data.trim()) {}
+    word.selectNodeContents(walker.currentNode);
+    return word.getClientRects().length > 1;
+}).map(head => head.innerText);
+"""
+
+
 @pytest.mark.parametrize(("mode", "size"), [("light", DESKTOP), ("dark", DESKTOP), ("phone", PHONE)])
 @pytest.mark.parametrize("page", PAGES)
 def test_page_is_whole(browser, site, page, mode, size):
@@ -156,6 +167,8 @@ def test_page_is_whole(browser, site, page, mode, size):
     assert figures or page not in ["book/index", *CHAPTERS]
     # the page itself does not scroll sideways
     assert browser.execute_script("return document.documentElement.scrollWidth") <= size[0]
+    # and no column is so narrow that the one word at its head is broken
+    assert browser.execute_script(BROKEN_HEADS) == []
     # light is light, dark is dark, and text in pictures is legible on it
     assert browser.execute_script("return document.documentElement.dataset.theme") == scheme
     ground = brightness(browser, "getComputedStyle(document.body).backgroundColor")
