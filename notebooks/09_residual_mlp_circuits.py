@@ -536,8 +536,7 @@ for label, name in MLPS.items():
         claims.count_over_seeds(mine["own"]),
         **common,
     )
-    if label == "2 blocks":
-        ledger.record(f"spd-{claim}", "clusters of size two", claims.count_over_seeds(mine["slim"]), **common)
+    ledger.record(f"spd-{claim}", "one component per block", claims.count_over_seeds(mine["slim"]), **common)
     ledger.record(f"spd-{claim}", "output mechanism", claims.count_over_seeds(mine["large"]), **common)
     whole = int((mine["exact"] == mine["of"]).sum())
     ledger.record(f"spd-{claim}", "seeds with every group", (whole,) * 3, **common)

@@ -457,6 +457,7 @@ def test_reduction_has_the_same_outputs(blocks):
         1000,
         small.embedding.shape[1],
     )
+    assert torch.equal(small.embedding, small.embedding.tril())
     x = 2 * torch.rand(300, 100, generator=torch.Generator().manual_seed(0)) - 1
     x = x * (torch.rand(300, 100, generator=torch.Generator().manual_seed(1)) < 0.02)
     assert (small(x) - net(x)).abs().max() < 1e-6 * max(1, net(x).abs().max().item())

@@ -92,6 +92,16 @@ def test_made_twice_it_has_the_same_bits(tmp_path, monkeypatch):
     ]
 
 
+def test_a_residual_mlp_comes_back_bit_by_bit(tmp_path, monkeypatch):
+    tiny(monkeypatch, "MLP-3")
+    zoo.decompose("MLP-3", 7, folder=tmp_path, progress=False)
+    found = zoo.decomposition("MLP-3", 7, folder=tmp_path).net.state_dict()
+    expected = spd.reduced(spd.train_target(decompositions.TARGETS["MLP-3"], 7)[0]).net.state_dict()
+    assert found["embedding"].shape == (102, 136) and found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert torch.equal(found[name], value)
+
+
 def test_an_interrupted_run_leaves_its_resume_point_and_goes_on(tmp_path, monkeypatch):
     tiny(monkeypatch)
     whole = zoo.decompose("TMS-5-2", 3, folder=tmp_path / "whole", progress=False)

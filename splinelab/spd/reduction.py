@@ -25,7 +25,7 @@ def reduced(net: ResidualMLP) -> Reduction:
     products with it only. The last block's W_out is read by W_Eᵀ alone, so its columns count through their
     projection on the rows of W_E. The QR factors of [W_E; W_out of all blocks but the last] therefore give a
     stream of at most features + (blocks − 1) × neurons dimensions with the same outputs, in exact arithmetic.
-    Computed in float64 and rounded to the net's dtype.
+    W_E becomes the factor R and is lower triangular. Computed in float64 and rounded to the net's dtype.
 
     >>> small = reduced(ResidualMLP(100, 1000, 25, 2, seed=0))
     >>> small.net.embedding.shape
@@ -36,7 +36,7 @@ def reduced(net: ResidualMLP) -> Reduction:
     features, neurons = len(net.embedding), net.blocks[0].mlp_in.out_features
     small = ResidualMLP(features, basis.shape[1], neurons, len(net.blocks), seed=0)
     small = small.to(net.embedding.dtype).train(net.training)
-    small.embedding.copy_(net.embedding.double() @ basis)
+    small.embedding.copy_((net.embedding.double() @ basis).tril())  # above it there is rounding only
     for block, old in zip(small.blocks, net.blocks, strict=True):
         block.mlp_in.weight.copy_(old.mlp_in.weight.double() @ basis)
         block.mlp_out.weight.copy_(basis.T @ old.mlp_out.weight.double())

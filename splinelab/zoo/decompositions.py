@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from splinelab.errors import ZooError, closest
 from splinelab.nets import ResidualMLP, Superposition
 from splinelab.spd import (
@@ -27,6 +29,7 @@ __all__ = ["decompose", "decomposed", "decomposition", "decomposition_card", "to
 
 #: Whose recipes the zoo's decompositions follow: ours, and the published one as a baseline.
 RECIPES: dict[str, SPDRecipe] = {**OURS, "TMS-5-2-published": PAPER["TMS-5-2"]}
+_EMBEDDING = "net.embedding"
 
 
 def toy_model(name: str, seed: int = 0) -> Superposition | ResidualMLP:
@@ -81,7 +84,7 @@ def decompose(
         "history": {key: [_plain(value) for value in column] for key, column in found.history.items()},
         "parameters": sum(value.numel() for value in kept.state_dict().values()),
     }
-    path = save(folder, name, seed, kept.state_dict(), about)
+    path = save(folder, name, seed, _packed(kept.state_dict()), about)
     for left in resume.parent.glob(f"{resume.name}*"):
         left.unlink()
     if resume.parent.is_dir() and not any(resume.parent.iterdir()):
@@ -98,10 +101,10 @@ def decomposition(name: str, seed: int = 0, *, folder: str | os.PathLike | None 
     Decomposition(Superposition; components linear1: 40, linear2: 40)
     """
     card = decomposition_card(name, seed, folder=folder)
-    state = read(name, seed, folder, _again(name, seed))
     target, recipe = TargetRecipe.from_dict(card["target"]), SPDRecipe.from_dict(card["recipe"])
-    if "net.embedding" in state:
-        target = target.replace(width=state["net.embedding"].shape[1])
+    state = _unpacked(read(name, seed, folder, _again(name, seed)), target.features)
+    if _EMBEDDING in state:
+        target = target.replace(width=state[_EMBEDDING].shape[1])
     found = attach(target.build(0), recipe.replace(start="random"), 0)
     found.take(state)
     found.set_even(recipe.stages[-1].even)
@@ -123,6 +126,22 @@ def decomposed() -> dict[str, list[int]]:
     [0, 1, 2, 3, 4]
     """
     return {name: sorted(int(path.stem.rpartition("-")[2]) for path in _cards(name)) for name in RECIPES}
+
+
+def _packed(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The state with the lower triangle of a reduced residual MLP's embedding, all that it has, in a row."""
+    if _EMBEDDING not in state:
+        return state
+    whole = state[_EMBEDDING]
+    return {**state, _EMBEDDING: whole[tuple(torch.tril_indices(*whole.shape))]}
+
+
+def _unpacked(state: dict[str, torch.Tensor], features: int) -> dict[str, torch.Tensor]:
+    if _EMBEDDING not in state:
+        return state
+    whole = torch.zeros(features, state["net.blocks.0.mlp_in.weight"].shape[1])
+    whole[tuple(torch.tril_indices(*whole.shape))] = state[_EMBEDDING]
+    return {**state, _EMBEDDING: whole}
 
 
 def _cards(name: str) -> list[Path]:
