@@ -82,8 +82,8 @@ def record(
         samples of the batch; or the model is scripted or compiled. The message names operation, module and
         the entry of `ignore` that leaves it out.
     InputError
-        No layer was found, values are not finite, the inputs are empty, of a wrong kind or ambiguous, `ignore`
-        names nothing, or the layers differ between batches.
+        No layer was found, values are not finite, the inputs are empty, ambiguous or of a wrong kind,
+        `ignore` names nothing, or the layers differ between batches.
     VerificationError
         The plain model gives another output.
 

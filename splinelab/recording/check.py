@@ -40,13 +40,15 @@ class Check:
         except Exception as error:
             raise InputError(
                 f"The model runs on a batch of {self.size} samples and fails on one of {len(self.rows)} of "
-                f"them: {error}. Codes must not depend on the size of the batch; is the first axis the samples?"
+                f"them: {error}. Codes must not depend on the size of the batch: is the first axis the "
+                "samples?"
             ) from error
         tolerance = max(again.tolerance, 1e-6)
         if (error := _difference(plain, watched)) > tolerance:
             raise VerificationError(
-                f"On the same {len(self.rows)} samples the model's output differs by {error:.1e} of its largest "
-                "value from one call to the next: it draws random numbers, or keeps a state between calls."
+                f"On the same {len(self.rows)} samples the model's output differs by {error:.1e} of its "
+                "largest value from one call to the next: it draws random numbers, or keeps a state between "
+                "calls."
             )
         if again.layers != recorder.layers:
             self._refuse(f"its layers are {again.layers} instead of {recorder.layers}")

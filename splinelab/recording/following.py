@@ -2,7 +2,8 @@
 
 Dependence is followed by storage, so that no view, alias or write into a buffer can hide it: whatever a call
 writes or returns depends on the samples if one of its operands does. What is known beyond that is a `Note` on
-the tensor itself; it is void once the numbers have changed, and a tensor without one is an ordinary activation.
+the tensor itself; it is void once the numbers have changed, and a tensor without one is an ordinary
+activation.
 """
 
 from collections.abc import Iterator, Mapping

@@ -159,8 +159,8 @@ class Reader:
         if unknown:
             raise InputError(
                 f"A batch is a dict with {', '.join(map(repr, raw))}, and the model's forward takes "
-                f"{self.forward.words}, not {unknown[0]!r}: say which items it gets with input={unknown[0]!r}, "
-                "or input=('…', '…') for several."
+                f"{self.forward.words}, not {unknown[0]!r}: say which items it gets with "
+                f"input={unknown[0]!r}, or input=('…', '…') for several."
             )
         return self._named(dict(raw))
 
@@ -281,7 +281,7 @@ def _check_list(inputs) -> None:
     if any(_is_array(item) and item.ndim == 1 for item in inputs):
         shape = next(tuple(item.shape) for item in inputs if _is_array(item) and item.ndim == 1)
         raise InputError(
-            f"The inputs are a {type(inputs).__name__} of {len(inputs)} tensors or arrays, the first vector of "
-            f"shape {shape}. A list is read as batches, each with the samples first: for a list of samples "
-            "pass torch.stack(samples), for batches of single numbers batch[:, None]."
+            f"The inputs are a {type(inputs).__name__} of {len(inputs)} tensors or arrays, the first vector "
+            f"of shape {shape}. A list is read as batches, each with the samples first: for a list of "
+            "samples pass torch.stack(samples), for batches of single numbers batch[:, None]."
         )

@@ -7,24 +7,25 @@ import torch
 from splinelab.errors import UnsupportedOperationError
 from splinelab.recording import operations as table
 from splinelab.recording.following import Following, Kind, Multiple, tensors
+from splinelab.recording.operations import names_of as _names
 from splinelab.recording.rules import argument
 
 __all__ = ["curved", "judged", "tiny"]
 
 TINY = 1e-3  # up to here a lower bound on a statistic guards a division, and is no activation
 
-REDUCTIONS = frozenset(
+REDUCTIONS = _names(
     "mean sum nanmean nansum avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d "
-    "adaptive_avg_pool3d".split()
+    "adaptive_avg_pool3d"
 )
-LOOKUPS = frozenset("getitem index_select gather take take_along_dim embedding embedding_bag".split())
-SAME = frozenset("detach clone data alias contiguous positive requires_grad to".split())
-NEGATIONS = frozenset(("neg", "negative"))
-SCALINGS = frozenset("mul multiply imul rmul div divide truediv itruediv idiv true_divide".split())
-MULTIPLICATIONS = frozenset("mul multiply imul rmul".split())
-INVERTED = frozenset(("rdiv", "rtruediv"))  # 1 / x
-NOT_NEGATIVE = frozenset("relu relu6 abs absolute hardsigmoid".split())
-POSITIVE_PARTS = frozenset("clamp clip clamp_min maximum fmax max threshold".split())
+LOOKUPS = _names("getitem index_select gather take take_along_dim embedding embedding_bag")
+SAME = _names("detach clone data alias contiguous positive requires_grad to")
+NEGATIONS = _names("neg negative")
+MULTIPLICATIONS = _names("mul multiply imul rmul")
+SCALINGS = MULTIPLICATIONS | _names("div divide truediv itruediv idiv true_divide")
+INVERTED = _names("rdiv rtruediv")  # 1 / x
+NOT_NEGATIVE = _names("relu relu6 abs absolute hardsigmoid")
+POSITIVE_PARTS = _names("clamp clip clamp_min maximum fmax max threshold")
 
 
 def judged(op: str, args, kwargs, operands: list, following: Following) -> tuple[Kind, Multiple | None, str]:

@@ -252,8 +252,8 @@ class Recorder(NamedCalls):
         for item in operands:
             if not _real(item):
                 raise InputError(
-                    f"The inputs reach {op} as {item.dtype}, and it takes floats: convert them as in training, "
-                    f"for images usually `images / 255`. It is called in {self.names.where}."
+                    f"The inputs reach {op} as {item.dtype}, and it takes floats: convert them as in "
+                    f"training, for images usually `images / 255`. It is called in {self.names.where}."
                 )
 
 
