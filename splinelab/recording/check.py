@@ -2,8 +2,11 @@
 
 import numpy as np
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from splinelab.errors import InputError, SplinelabError, UnsupportedOperationError, VerificationError
+from splinelab.recording import operations as table
+from splinelab.recording.following import tensors
 from splinelab.recording.inputs import Batch
 from splinelab.recording.outputs import first_output
 from splinelab.recording.recorder import Recorder
@@ -32,12 +35,15 @@ class Check:
         `UnsupportedOperationError`: codes or outputs depend on the other samples of the batch.
         """
         again = _Margins(model, recorder)
+        unseen = _Unseen(again)
         try:
             plain = self._rows(self.batch.run, model)
-            watched = self._rows(again.run, self.batch)
+            watched = self._rows(unseen.run, self.batch)
         except SplinelabError:
             raise
         except Exception as error:
+            if unseen.refusal is not None:  # TorchScript wraps what passes through it
+                raise unseen.refusal from None
             raise InputError(
                 f"The model runs on a batch of {self.size} samples and fails on one of {len(self.rows)} of "
                 f"them: {error}. Codes must not depend on the size of the batch: is the first axis the "
@@ -84,6 +90,14 @@ class _Margins(Recorder):
         super().__init__(model, activations=False, pools=like.pools, ignore=like.ignore)
         self.margins: dict[str, np.ndarray] = {}
         self.tolerance = 0.0
+        self.seeing = False  # whether a call that this recorder sees is under way
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        self.seeing = True
+        try:
+            return super().__torch_function__(func, types, args, kwargs)
+        finally:
+            self.seeing = False
 
     def _read(self, op, kinks):
         count = len(self.parts)
@@ -107,6 +121,32 @@ class _Margins(Recorder):
             if name in self.margins and ((mine != theirs) & (self.margins[name] > tolerance)).any():
                 found.append(name)
         return found
+
+
+class _Unseen(TorchDispatchMode):
+    """Refuses what a function mode cannot see: operations of scripted functions and of extensions."""
+
+    def __init__(self, recorder: _Margins):
+        super().__init__()
+        self.recorder = recorder
+        self.refusal: UnsupportedOperationError | None = None
+
+    def run(self, batch: Batch):
+        """The model's output, recorded, with every operation in sight."""
+        with self:
+            return self.recorder.run(batch)
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        recorder, op = self.recorder, table.op_name(func)
+        hidden = not recorder.seeing and op not in table.STRUCTURE
+        if hidden and any(item in recorder.following for item in tensors((args, kwargs or {}))):
+            self.refusal = UnsupportedOperationError(
+                f"{op} runs in {recorder.names.where} where no function of torch can be seen, as in a "
+                "torch.jit.script function or an extension, which hide what bends. Call the Python function "
+                "that it was made from."
+            )
+            raise self.refusal
+        return func(*args, **(kwargs or {}))
 
 
 def _difference(one: np.ndarray, two: np.ndarray) -> float:

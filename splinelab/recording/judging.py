@@ -150,7 +150,7 @@ def _power(op: str, args, kwargs, kinds: set[Kind], following: Following) -> Kin
 
 def _squared(kind: Kind) -> Kind:
     # A squared ReLU bends where its ReLU does, and is coded there.
-    return {Kind.ACTIVATION: Kind.CURVED, Kind.RECTIFIED: Kind.ACTIVATION}.get(kind, kind)
+    return Kind.CURVED if kind is Kind.ACTIVATION else kind
 
 
 def _check_denominator(op: str, args, kwargs, following: Following) -> None:
