@@ -18,7 +18,7 @@ from splinelab.errors import InputError, UnsupportedOperationError
 from splinelab.polytopes.freezing import FREEZE, opened
 from splinelab.polytopes.operations import READS_VALUES, leaves, mapped
 from splinelab.polytopes.trace import KeepPrecision, exact_copy
-from splinelab.recording.rules import op_name
+from splinelab.recording.operations import op_name
 
 __all__ = ["Frozen", "frozen"]
 

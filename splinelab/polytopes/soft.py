@@ -22,7 +22,8 @@ from splinelab.polytopes.rest import Rest
 from splinelab.polytopes.segments import segment
 from splinelab.polytopes.trace import exact_copy
 from splinelab.recording.names import NamedCalls
-from splinelab.recording.rules import ACTIVATIONS, RULES, argument, op_name
+from splinelab.recording.operations import SMOOTH, op_name
+from splinelab.recording.rules import RULES, argument
 
 __all__ = ["SoftDensity", "sampled_soft_density", "soft_code", "soft_density", "steepness", "total_variation"]
 
@@ -189,7 +190,7 @@ class _Gates(NamedCalls):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         op = op_name(func)
-        if op in RULES or op in ACTIVATIONS - ATTENTION:
+        if op in RULES or op in SMOOTH - ATTENTION:
             self._read(op, args, kwargs)
         return func(*args, **kwargs)
 

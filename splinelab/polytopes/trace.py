@@ -18,9 +18,10 @@ from splinelab.errors import InputError, UnsupportedOperationError, Verification
 from splinelab.polytopes import operations
 from splinelab.polytopes.mesh import Mesh
 from splinelab.polytopes.tolerances import EXACT
-from splinelab.recording.inputs import place
+from splinelab.recording.place import place
 from splinelab.recording.names import NamedCalls
-from splinelab.recording.rules import POOLS, RULES, argument, op_name
+from splinelab.recording.operations import POOLS, op_name
+from splinelab.recording.rules import RULES, argument
 
 __all__ = ["KeepPrecision", "evaluate", "exact_copy", "home", "run", "verify"]
 

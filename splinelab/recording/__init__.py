@@ -8,7 +8,10 @@ import torch
 from splinelab.codes import SplineCodes
 from splinelab.errors import InputError
 from splinelab.recording.arrays import Rows, check_finite
-from splinelab.recording.inputs import batches, evaluation, expected_samples, place
+from splinelab.recording.check import Check
+from splinelab.recording.inputs import Reader, expected_samples
+from splinelab.recording.outputs import first_output
+from splinelab.recording.place import evaluation, place
 from splinelab.recording.recorder import Recorder
 from splinelab.recording.result import Activations, Recording
 
@@ -19,6 +22,7 @@ def record(
     model: torch.nn.Module,
     inputs,
     *,
+    input: int | str | tuple | None = None,
     batch_size: int = 512,
     device: str | torch.device | None = None,
     activations: bool = True,
@@ -30,8 +34,12 @@ def record(
     ReLU, leaky, parametric and (in evaluation) randomised ReLU, abs, ReLU6, hard tanh, hard sigmoid,
     threshold, shrinkage, clamp and elementwise maximum are caught as modules, functions and methods, in
     place or not. A bit is 1 where the value *before* the operation is above the threshold; an operation
-    with two thresholds gives two blocks of bits. Attention and normalisation pass without a code. A
-    `torch.jit.script`ed function that is called from plain Python code cannot be seen.
+    with two thresholds gives two blocks of bits. Which operand of a maximum is the threshold follows from
+    what depends on the samples; of two activations the first is the value.
+
+    Every other operation is looked up in `splinelab.recording.operations`: linear ones, attention and
+    normalisation pass without a code, and what the table does not know is refused. A few samples of the first
+    batch are compared with the plain model, and with themselves in another batch size.
 
     Parameters
     ----------
@@ -39,9 +47,15 @@ def record(
         Runs in evaluation mode without gradients; its parameters, buffers, hooks and training flags, and
         torch's random state, are afterwards as they were.
     inputs
-        A tensor or array with the samples first, a data set with `.images`, a torch Dataset, a DataLoader
-        or another iterable of batches, in whose order the samples are kept. Floats are cast to the
-        model's floating-point type.
+        A tensor or array with the samples first; a dict of such arrays, passed to the model's forward by
+        name; for a forward of several inputs a tuple of such arrays; splinelab's own data sets; a torch
+        Dataset, read through `__getitem__`; a DataLoader or another iterable of batches, in whose order the
+        samples are kept. Of a batch that is a tuple the first item is the input, the others labels; a batch
+        that is a dict is passed by name. Floats are cast to the model's floating-point type if it has one.
+    input
+        What of a batch the model takes, where that could be doubted: a position in the tuple (`input=1` for a
+        loader of (index, tokens)), a name in the dict, or a tuple of these for a model of several inputs. For
+        tensors and a forward with keyword-only arguments: the argument's name.
     batch_size : int
         Samples per forward pass, for inputs that are not yet batches.
     device
@@ -64,10 +78,14 @@ def record(
     Raises
     ------
     UnsupportedOperationError
-        An activation has no rule (GELU, softmax, …), or the model is scripted or compiled.
+        An operation has no rule (GELU, softmax, comparisons, …), draws random numbers or depends on the other
+        samples of the batch; or the model is scripted or compiled. The message names operation, module and
+        the entry of `ignore` that leaves it out.
     InputError
-        No layer was found, values are not finite, the inputs are empty or of a wrong kind, or the layers
-        differ between batches.
+        No layer was found, values are not finite, the inputs are empty, of a wrong kind or ambiguous, `ignore`
+        names nothing, or the layers differ between batches.
+    VerificationError
+        The plain model gives another output.
 
     Examples
     --------
@@ -81,19 +99,25 @@ def record(
     """
     model, device, dtype = place(model, device)
     ignore = (ignore,) if isinstance(ignore, str) else tuple(ignore)
-    expected = expected_samples(inputs)
+    reader, expected = Reader(model, input), expected_samples(inputs)
     recorder = Recorder(model, activations=activations, pools=pools, ignore=ignore, expected=expected)
     packed: list[np.ndarray] = []
     outputs = Rows(expected)
     with evaluation(model, device):
-        for batch in batches(inputs, batch_size, device, dtype):
-            recorder.begin(len(batch))
-            with torch.no_grad(), recorder:
-                output = model(batch)
+        for batch in reader.batches(inputs, batch_size, device, dtype):
+            check = None if packed else Check(batch)
+            output = recorder.run(batch)
+            recorder.check_ignore()
             if not recorder.layers:
                 raise InputError(_no_layers(ignore))
             packed.append(recorder.packed())
-            outputs.append(_checked_output(output, recorder))
+            output = first_output(output, len(batch))
+            check_finite(
+                output, "The model's output holds", recorder.seen, "Check the weights of its last layers."
+            )
+            outputs.append(output)
+            if check is not None:
+                check.compare(model, recorder, packed[0], outputs.array())
     codes = SplineCodes(np.concatenate(packed), recorder.layers)
     return Recording(codes, _gathered(recorder.pre), _gathered(recorder.post), outputs.array())
 
@@ -101,19 +125,6 @@ def record(
 def _gathered(kept: dict[str, Rows]) -> Activations:
     # Layer by layer, so that at most one layer lies in memory twice.
     return Activations({name: kept.pop(name).array() for name in list(kept)})
-
-
-def _checked_output(output, recorder: Recorder) -> torch.Tensor:
-    if isinstance(output, tuple | list) and output:
-        output = output[0]
-    if not torch.is_tensor(output) or output.ndim == 0 or len(output) != recorder.samples:
-        shape = f" of shape {tuple(output.shape)}" if torch.is_tensor(output) else ""
-        raise InputError(
-            f"The model must return a tensor with the {recorder.samples} samples first, or a tuple that "
-            f"begins with one; got {type(output).__name__}{shape}."
-        )
-    check_finite(output, "The model's output holds", recorder.seen, "Check the weights of its last layers.")
-    return output
 
 
 def _no_layers(ignore: tuple[str, ...]) -> str:

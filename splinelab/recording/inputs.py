@@ -1,118 +1,287 @@
-"""Inputs of many kinds as a stream of batches, and the model made ready to run once."""
+"""What a user hands to `record` as a stream of batches, each as the model takes it."""
 
-import copy
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+import inspect
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch.utils import data as torch_data
 
-from splinelab.errors import InputError, UnsupportedOperationError
+from splinelab.data.dataset import Dataset
+from splinelab.errors import InputError
 from splinelab.recording.arrays import check_finite
 
-__all__ = ["batches", "evaluation", "expected_samples", "place"]
+__all__ = ["KINDS", "Batch", "Reader", "expected_samples", "tensor_of"]
 
 KINDS = (
-    "a tensor or array with the samples first, a data set with .images, a torch Dataset, a DataLoader or "
-    "another iterable of batches (a batch may be a tuple whose first item is the input)"
+    "a tensor or array with the samples first, a dict of such arrays by the names that the model's forward "
+    "gives them, a torch Dataset, a DataLoader or another iterable of batches (a batch may be a tuple that "
+    "begins with the input)"
 )
 
 
-def batches(inputs, batch_size: int, device: torch.device | None, dtype: torch.dtype | None) -> Iterator:
-    """Yield input tensors on `device`, floating-point ones as `dtype`; the last batch may be smaller."""
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise InputError(f"batch_size must be a positive integer; got {batch_size!r}.")
-    seen = 0
-    for batch in _raw(inputs, batch_size):
-        if isinstance(batch, tuple | list) and batch:
-            batch = batch[0]
-        # A copy: an in-place first layer must not write into the caller's data.
-        tensor = _tensor(batch).to(device=device, copy=True)
-        if len(tensor) == 0:
-            raise InputError("A batch of the inputs is empty: expected at least one sample in each.")
-        if tensor.is_floating_point():
-            check_finite(tensor, "The inputs hold", seen, "Clean or leave out such samples.")
-            tensor = tensor.to(dtype=dtype)
-        seen += len(tensor)
-        yield tensor
-    if seen == 0:
-        raise InputError(f"The inputs are empty: expected at least one sample in {KINDS}.")
+@dataclass
+class Batch:
+    """One batch: the arguments of the model's forward, all tensors with the samples first."""
+
+    positional: list[torch.Tensor] = field(default_factory=list)
+    named: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def tensors(self) -> list[torch.Tensor]:
+        return [item for item in (*self.positional, *self.named.values()) if torch.is_tensor(item)]
+
+    def __len__(self) -> int:
+        return len(self.tensors[0])
+
+    def take(self, rows: torch.Tensor) -> "Batch":
+        """Copies of some samples."""
+        return self.mapped(lambda item: item[rows.to(item.device)])
+
+    def mapped(self, change) -> "Batch":
+        named = {key: change(item) if torch.is_tensor(item) else item for key, item in self.named.items()}
+        return Batch([change(item) for item in self.positional], named)
+
+    def own(self) -> "Batch":
+        """Copies: an in-place first layer must not write into what was given."""
+        return self.mapped(torch.clone)
+
+    def run(self, model: torch.nn.Module):
+        """The model's output for copies of the batch."""
+        own = self.own()
+        return model(*own.positional, **own.named)
+
+
+class Reader:
+    """Reads batches for a model: `input` says which items of a batch the model takes (see `record`)."""
+
+    def __init__(self, model: torch.nn.Module, input=None):
+        self.forward = _Forward(model)
+        self.wanted = input
+        for item in input if isinstance(input, tuple) else (input,):
+            if not (item is None or isinstance(item, int | str)) or isinstance(item, bool) or input == ():
+                raise InputError(
+                    "input names what of a batch the model takes: a position (1), a name ('input_ids') or a "
+                    f"tuple of these; got {input!r}."
+                )
+
+    def batches(self, inputs, batch_size: int, device, dtype) -> Iterator[Batch]:
+        """The batches on `device`, real numbers as `dtype` unless that is None; the last may be smaller."""
+        if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
+            raise InputError(f"batch_size must be a positive integer; got {batch_size!r}.")
+        seen = 0
+        for raw in self._raw(inputs, batch_size):
+            batch = self._batch(raw).mapped(lambda item: item.to(device=device))
+            sizes = {len(item) for item in batch.tensors}
+            if len(sizes) != 1:
+                shapes = [tuple(item.shape) for item in batch.tensors]
+                raise InputError(
+                    f"All inputs of a batch must hold the same samples; got the shapes {shapes}."
+                )
+            if len(batch) == 0:
+                raise InputError("A batch of the inputs is empty: expected at least one sample in each.")
+            for item in batch.tensors:
+                if item.is_floating_point() or item.is_complex():
+                    check_finite(item, "The inputs hold", seen, "Clean or leave out such samples.")
+            seen += len(batch)
+            yield batch.mapped(lambda item: item.to(dtype=dtype) if item.is_floating_point() else item)
+        if seen == 0:
+            raise InputError(f"The inputs are empty: expected at least one sample in {KINDS}.")
+
+    # From what was given to raw batches
+
+    def _raw(self, inputs, batch_size: int) -> Iterable:
+        if isinstance(inputs, Dataset) or (hasattr(inputs, "images") and not hasattr(inputs, "__getitem__")):
+            inputs = inputs.images
+        if isinstance(inputs, torch.Tensor | np.ndarray):
+            if inputs.ndim == 0:
+                raise InputError(f"The inputs are a single number; expected {KINDS}.")
+            return (inputs[first : first + batch_size] for first in range(0, len(inputs), batch_size))
+        if isinstance(inputs, Mapping) or self._columns(inputs):
+            return _sliced(inputs, batch_size)
+        if isinstance(inputs, Sequence | deque) and not isinstance(inputs, str | bytes):
+            _check_list(inputs)
+            return inputs
+        if isinstance(inputs, torch_data.Dataset) or _map_style(inputs):
+            return torch_data.DataLoader(inputs, batch_size=batch_size)
+        if hasattr(inputs, "__array__"):  # a table, say
+            return self._raw(np.asarray(inputs), batch_size)
+        if isinstance(inputs, str | bytes) or not isinstance(inputs, Iterable):
+            raise InputError(f"Cannot record on inputs of type {type(inputs).__name__}; expected {KINDS}.")
+        return inputs
+
+    def _columns(self, inputs) -> bool:
+        """Whether a tuple or list holds the several inputs of a model, each with all samples."""
+        if not isinstance(inputs, tuple | list) or len(inputs) < 2 or not all(map(_is_array, inputs)):
+            return False
+        several = isinstance(self.wanted, tuple) or self.forward.required == len(inputs)
+        return several and all(item.ndim for item in inputs)
+
+    # From a raw batch to the model's arguments
+
+    def _batch(self, raw) -> Batch:
+        if self.wanted is not None:
+            return self._chosen(raw)
+        if isinstance(raw, Mapping):
+            return self._by_names(raw)
+        if isinstance(raw, tuple | list) and raw:
+            raw = self._leading([*raw])
+        items = raw if isinstance(raw, list) else [raw]
+        if self.forward.keyword_only:
+            raise InputError(
+                f"The model's forward takes {self.forward.keyword_only[0]!r} by name only: pass "
+                f"input={self.forward.keyword_only[0]!r}, or a dict {{{self.forward.keyword_only[0]!r}: …}}."
+            )
+        return Batch([tensor_of(item) for item in items])
+
+    def _leading(self, items: list) -> list:
+        """The items of a tuple that are the input, where there is no doubt: (input, label, …)."""
+        if len(items) == 1:
+            return items
+        required = self.forward.required
+        if required > 1 and len(items) == required:
+            return items
+        first, second = items[:2]
+        index = _is_array(first) and first.ndim <= 1 and not _real(first)
+        more = self.forward.most > 1 and (len(items) > 2 or (_is_array(second) and second.ndim > 1))
+        if required > 1 or index or more:
+            shapes = ", ".join(map(_words, items))
+            raise InputError(
+                f"A batch holds several items ({shapes}) and the model's forward takes "
+                f"{self.forward.words}: say which it is with input=0, input=1, or input=(0, 1) for several."
+            )
+        return [first]
+
+    def _by_names(self, raw: Mapping) -> Batch:
+        unknown = [key for key in raw if not self.forward.takes(key)]
+        if unknown:
+            raise InputError(
+                f"A batch is a dict with {', '.join(map(repr, raw))}, and the model's forward takes "
+                f"{self.forward.words}, not {unknown[0]!r}: say which items it gets with input={unknown[0]!r}, "
+                "or input=('…', '…') for several."
+            )
+        return self._named(dict(raw))
+
+    def _named(self, items: dict) -> Batch:
+        named = {key: tensor_of(item) if _is_array(item) else item for key, item in items.items()}
+        batch = Batch(named=named)
+        if not batch.tensors:
+            raise InputError(f"A batch is a dict without any tensor: {', '.join(map(repr, items))}.")
+        return batch
+
+    def _chosen(self, raw) -> Batch:
+        wanted = self.wanted if isinstance(self.wanted, tuple) else (self.wanted,)
+        if not isinstance(raw, Mapping | tuple | list):  # a bare batch: a name says what it is called
+            if wanted == (0,):
+                return Batch([tensor_of(raw)])
+            if len(wanted) == 1 and isinstance(wanted[0], str) and self.forward.takes(wanted[0]):
+                return self._named({wanted[0]: raw})
+            raise InputError(f"input={self.wanted!r}, but a batch is one {_words(raw)}; leave input out.")
+        there = list(raw) if isinstance(raw, Mapping) else list(range(len(raw)))
+        for item in wanted:
+            known = item in there or (
+                isinstance(item, int) and not isinstance(raw, Mapping) and -len(raw) <= item < 0
+            )
+            if not known:
+                raise InputError(f"input={self.wanted!r}, but a batch holds {there}: there is no {item!r}.")
+        named = {item: raw[item] for item in wanted if isinstance(item, str) and self.forward.takes(item)}
+        rest = [raw[item] for item in wanted if item not in named]
+        if (by_name := len(rest) - self.forward.places) > 0 and len(self.forward.keyword_only) >= by_name:
+            named |= zip(self.forward.keyword_only, rest[-by_name:], strict=False)
+            rest = rest[:-by_name]
+        batch = self._named(named) if named else Batch()
+        return Batch([tensor_of(item) for item in rest], batch.named)
+
+
+class _Forward:
+    """What the forward of a model asks for."""
+
+    def __init__(self, model: torch.nn.Module):
+        try:
+            parameters = list(inspect.signature(model.forward).parameters.values())
+        except (TypeError, ValueError):  # written in C: nothing is known
+            parameters = []
+        places = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        needed = [p for p in parameters if p.default is p.empty]
+        self.names = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        self.any_name = any(p.kind is p.VAR_KEYWORD for p in parameters) or not parameters
+        self.keyword_only = [p.name for p in needed if p.kind is p.KEYWORD_ONLY]
+        self.required = sum(p in needed for p in places)
+        self.places = (
+            len(places) if parameters and not any(p.kind is p.VAR_POSITIONAL for p in parameters) else 99
+        )
+        # Flags and numbers are no inputs; what may be None may be a tensor.
+        self.most = self.required + sum(p.default is None for p in places)
+        self.words = ", ".join(str(p) for p in parameters) or "no argument"
+
+    def takes(self, name) -> bool:
+        return name in self.names or (self.any_name and isinstance(name, str))
 
 
 def expected_samples(inputs) -> int:
     """Number of samples where it is known beforehand, else 0."""
-    inputs = getattr(inputs, "images", inputs)
+    if isinstance(inputs, Dataset | torch_data.Dataset) and hasattr(inputs, "__len__"):
+        return len(inputs)
     return len(inputs) if isinstance(inputs, torch.Tensor | np.ndarray) and inputs.ndim else 0
 
 
-def _raw(inputs, batch_size: int) -> Iterable:
-    inputs = getattr(inputs, "images", inputs)
-    if isinstance(inputs, torch.Tensor | np.ndarray):
-        if inputs.ndim == 0:
-            raise InputError(f"The inputs are a single number; expected {KINDS}.")
-        return (inputs[first : first + batch_size] for first in range(0, len(inputs), batch_size))
-    if isinstance(inputs, torch_data.Dataset):
-        return torch_data.DataLoader(inputs, batch_size=batch_size)
-    if isinstance(inputs, str | bytes | Mapping) or not isinstance(inputs, Iterable):
-        raise InputError(f"Cannot record on inputs of type {type(inputs).__name__}; expected {KINDS}.")
-    return inputs
-
-
-def _tensor(batch) -> torch.Tensor:
-    if isinstance(batch, np.ndarray) and batch.dtype.kind in "iufb":
-        batch = torch.tensor(batch)
-    if not torch.is_tensor(batch) or batch.ndim == 0:
-        kind = f"array of {batch.dtype}" if isinstance(batch, np.ndarray) else type(batch).__name__
+def tensor_of(item) -> torch.Tensor:
+    """A batch as a tensor that shares no numbers with an array; InputError for what has no samples."""
+    if isinstance(item, np.ndarray) and item.dtype.kind in "iufcb":
+        native = item.astype(item.dtype.newbyteorder("="), copy=False)
+        if native.dtype == np.longdouble and native.dtype != np.float64:
+            native = native.astype(np.float64)
+        item = torch.tensor(np.ascontiguousarray(native))
+    if not torch.is_tensor(item) or item.ndim == 0:
+        kind = f"array of {item.dtype}" if isinstance(item, np.ndarray) else type(item).__name__
         raise InputError(f"A batch of the inputs is of type {kind}; expected {KINDS}.")
-    if batch.dtype in (torch.uint8, torch.bool):
+    return item.detach()
+
+
+def _is_array(item) -> bool:
+    return isinstance(item, torch.Tensor | np.ndarray)
+
+
+def _real(item) -> bool:
+    return item.is_floating_point() if torch.is_tensor(item) else item.dtype.kind in "fc"
+
+
+def _map_style(inputs) -> bool:
+    """A data set by its methods alone."""
+    methods = hasattr(inputs, "__getitem__") and hasattr(inputs, "__len__")
+    return methods and not hasattr(inputs, "__array__") and not isinstance(inputs, Sequence | deque)
+
+
+def _words(item) -> str:
+    if not _is_array(item):
+        return type(item).__name__
+    dtype = str(item.dtype).removeprefix("torch.")
+    return f"{dtype} of shape {tuple(item.shape)}"
+
+
+def _sliced(columns, batch_size: int) -> Iterator:
+    """Batches of a dict or tuple of arrays that hold all samples."""
+    items = list(columns.items()) if isinstance(columns, Mapping) else list(enumerate(columns))
+    arrays = {key: item for key, item in items if _is_array(item) and item.ndim}
+    lengths = {key: len(item) for key, item in arrays.items()}
+    if not lengths:
+        raise InputError(f"The inputs are a {type(columns).__name__} without any array; expected {KINDS}.")
+    if len(set(lengths.values())) > 1:
+        raise InputError(f"All inputs must hold the same samples; got these numbers of rows: {lengths}.")
+    for first in range(0, next(iter(lengths.values())), batch_size):
+        rows = slice(first, first + batch_size)
+        batch = {key: arrays[key][rows] if key in arrays else item for key, item in items}
+        yield batch if isinstance(columns, Mapping) else tuple(batch.values())
+
+
+def _check_list(inputs) -> None:
+    """A list of tensors is read as batches; one of vectors is more likely a list of samples."""
+    if any(_is_array(item) and item.ndim == 1 for item in inputs):
+        shape = next(tuple(item.shape) for item in inputs if _is_array(item) and item.ndim == 1)
         raise InputError(
-            f"The inputs are {batch.dtype}, a network takes floats: convert them as in training, for images "
-            "usually `images / 255`."
+            f"The inputs are a {type(inputs).__name__} of {len(inputs)} tensors or arrays, the first vector of "
+            f"shape {shape}. A list is read as batches, each with the samples first: for a list of samples "
+            "pass torch.stack(samples), for batches of single numbers batch[:, None]."
         )
-    return batch
-
-
-def place(model, device) -> tuple[torch.nn.Module, torch.device | None, torch.dtype | None]:
-    """Check the model; return it (or a copy on another device), its device and its floating-point type."""
-    if not isinstance(model, torch.nn.Module):
-        raise InputError(f"record takes a torch.nn.Module; got {type(model).__name__}.")
-    for path, module in model.named_modules():
-        where = f"Its module {path!r}" if path else "The model"
-        scripted = any(isinstance(value, torch.jit.ScriptFunction) for value in vars(module).values())
-        if isinstance(module, torch.jit.ScriptModule) or scripted:
-            raise UnsupportedOperationError(
-                f"{where} is scripted or traced by torch.jit, which hides its operations. Record the Python "
-                "module that it was made from."
-            )
-        if (
-            type(module).__name__ == "OptimizedModule"
-            or getattr(module, "_compiled_call_impl", None) is not None
-        ):
-            raise UnsupportedOperationError(
-                f"{where} is compiled, which hides its operations. Record the module before torch.compile."
-            )
-    tensors = [*model.parameters(), *model.buffers()]
-    home = tensors[0].device if tensors else None
-    if device is not None and tensors and torch.device(device) != home:
-        model = copy.deepcopy(model).to(device)
-    dtype = next((tensor.dtype for tensor in tensors if tensor.is_floating_point()), None)
-    return model, torch.device(device) if device is not None else home, dtype
-
-
-@contextmanager
-def evaluation(model: torch.nn.Module, device: torch.device | None):
-    """Evaluation mode, no gradients; training flags and torch's random state are as before afterwards.
-
-    The flags are set one by one: `model.eval()` may be overridden and do more.
-    """
-    flags = [(module, module.training) for module in model.modules()]
-    cuda = [device] if device is not None and device.type == "cuda" else []
-    try:
-        for module, _ in flags:
-            module.training = False
-        with torch.random.fork_rng(cuda):
-            yield
-    finally:
-        for module, training in flags:
-            module.training = training

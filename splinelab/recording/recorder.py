@@ -11,39 +11,28 @@ import numpy as np
 import torch
 
 from splinelab.codes import join_packed
-from splinelab.errors import InputError, UnsupportedOperationError
+from splinelab.errors import InputError, UnsupportedOperationError, closest
+from splinelab.recording import operations as table
 from splinelab.recording.arrays import Rows, check_finite, pack, pack_above
+from splinelab.recording.following import Following, Kind, tensors, version_of
+from splinelab.recording.judging import curved, judged, tiny
 from splinelab.recording.names import NamedCalls
-from splinelab.recording.rules import (
-    ACTIVATIONS,
-    MATHS,
-    OTHER_POOLS,
-    POOLS,
-    RULES,
-    argument,
-    op_name,
-    pool_bits,
-)
+from splinelab.recording.operations import op_name
+from splinelab.recording.rules import Kinks, kinks_of, pool_bits
 
 __all__ = ["Recorder"]
 
-WATCHED = frozenset(RULES) | ACTIVATIONS | MATHS | frozenset(POOLS) | OTHER_POOLS
-DROPOUTS = frozenset(
-    f"{kind}dropout{n}"
-    for kind in ("", "alpha_", "feature_", "feature_alpha_")
-    for n in ("", "1d", "2d", "3d")
-)
-
 
 class Recorder(NamedCalls):
-    """Reads the spline code of every call that a rule covers, batch by batch.
+    """Reads the spline code of every call that switches, batch by batch, and refuses what it does not know.
 
-    For each batch: `begin(samples)`, then `with recorder: model(batch)`, then `packed()`. The values before
-    and after each call gather in `pre` and `post`; `expected` is their number of samples, 0 if unknown.
+    For each batch: `run(batch)`, then `packed()`. The values before and after each call gather in `pre` and
+    `post`; `expected` is their number of samples, 0 if unknown.
     """
 
-    def __init__(self, model, *, activations: bool, pools: bool, ignore: tuple[str, ...], expected: int):
+    def __init__(self, model, *, activations: bool, pools: bool, ignore: tuple[str, ...], expected: int = 0):
         super().__init__(model)
+        self.model = model
         self.activations, self.pools, self.ignore = activations, pools, ignore
         self.layers: dict[str, int] = {}  # name → bits per sample, fixed by the first batch
         self.pre: defaultdict[str, Rows] = defaultdict(lambda: Rows(expected))
@@ -51,14 +40,26 @@ class Recorder(NamedCalls):
         self.seen = self.samples = 0
         self.parts: dict[str, np.ndarray] = {}  # this batch's packed bits by layer
         self.first = True
+        self.met: set[str] = set()  # entries of `ignore` that something answered to
 
-    def begin(self, samples: int) -> None:
-        """Expect a batch of `samples` samples."""
+    def run(self, batch):
+        """The model's output for a batch (`inputs.Batch`), its calls read on the way."""
         self.seen += self.samples
-        self.samples = samples
+        self.samples = len(batch)
         self.first = self.seen == 0
         self.parts = {}
+        self.following = Following()
         self.names.begin()
+        given = batch.own()
+        for tensor in given.tensors:
+            real = tensor.is_floating_point() or tensor.is_complex()
+            self.following.add(tensor, Kind.ACTIVATION if real else Kind.DISCRETE)
+        with self:
+            output = self.model(*given.positional, **given.named)
+        for item in tensors(output):
+            if item in self.following and self.following.note(item).kind is Kind.CURVED:
+                self._refuse(curved(self.following.note(item).made_by), self.following.note(item).made_by)
+        return output
 
     def packed(self) -> np.ndarray:
         """The batch's codes, samples × ⌈bits / 8⌉."""
@@ -71,61 +72,125 @@ class Recorder(NamedCalls):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         op = op_name(func)
+        operands = self._operands(args, kwargs)
+        ignored = self._ignored(op)
+        if not operands:
+            if op in table.RANDOM and not ignored:
+                self._refuse(f"{op} draws random numbers: codes would change from call to call.", op)
+            return func(*args, **kwargs)
+        if ignored or op not in table.KNOWN:
+            return self._unknown(op, func, args, kwargs, refused=not ignored)
+        if op in table.CONSTANTS or op in table.CHECKS:
+            return func(*args, **kwargs)
+        try:
+            kinks = self._kinks(op, args, kwargs)
+            kind, multiple, made_by = judged(op, args, kwargs, operands, self.following)
+        except UnsupportedOperationError as error:
+            self._refuse(str(error), op)
+        if op in table.WEIGHTED:
+            self._check_real(op, operands)
         layer = None
-        if op in WATCHED:
-            layer = self._read(op, args, kwargs)
-        elif op in DROPOUTS:
-            self._check_dropout(op, args, kwargs)
-        result = func(*args, **kwargs)
+        if kinks is not None:
+            layer = self._read(op, kinks)
+        elif op in table.POOLS or op in table.OTHER_POOLS:
+            self._pool(op, args, kwargs, kind)
+        result, written = self._call(func, args, kwargs)
+        self._check_leaving(op, kind, result)
+        for number, item in enumerate([*tensors(result), *written]):
+            self._follow(op, item, number, kind, multiple, made_by)
         if layer is not None:
             self.post[layer].append(result)
         return result
 
-    def _read(self, op: str, args, kwargs) -> str | None:
-        """Read one call before it happens; the layer's name if its result shall be kept as well."""
-        if op in ACTIVATIONS or op in MATHS:
-            self._check_unruled(op, argument(args, kwargs, 0, "input"))
+    def _operands(self, args, kwargs) -> list[torch.Tensor]:
+        """What a call is given that depends on the samples; not where it writes (`out`)."""
+        given = (args, {name: item for name, item in kwargs.items() if name != "out"}) if kwargs else args
+        return [item for item in tensors(given) if item in self.following]
+
+    def _call(self, func, args, kwargs) -> tuple[object, list[torch.Tensor]]:
+        """Make a call; its result, and its first argument if that was written to."""
+        first = args[0] if args and isinstance(args[0], torch.Tensor) else None
+        before = None if first is None else version_of(first)
+        result = func(*args, **kwargs)
+        return result, [first] if first is not None and version_of(first) != before else []
+
+    def _follow(self, op: str, item, number: int, kind: Kind, multiple, made_by: str) -> None:
+        if not (item.is_floating_point() or item.is_complex()):
+            winner = op in table.POOLS or op in table.OTHER_POOLS
+            kind, made_by = (Kind.WINNER, op) if winner and kind is not Kind.DISCRETE else (Kind.DISCRETE, "")
+        elif op in ("var_mean", "std_mean") and number == 1 and kind is Kind.STATISTIC:
+            kind = Kind.ACTIVATION
+        self.following.add(item, kind, multiple, made_by)
+
+    def _unknown(self, op: str, func, args, kwargs, *, refused: bool):
+        """A call that stands in no row of the table: free if it gives no tensor, and if it is ignored."""
+        result, written = self._call(func, args, kwargs)
+        made = [*tensors(result), *written]
+        if made and refused and any(self._moving(item) for item in self._operands(args, kwargs)):
+            self._refuse(
+                f"No rule gives a spline code for {op}: it stands in no row of the table of operations.", op
+            )
+        for item in made:
+            real = item.is_floating_point() or item.is_complex()
+            self.following.add(
+                item, Kind.ACTIVATION if real and not self._all_discrete(args, kwargs) else Kind.DISCRETE
+            )
+        return result
+
+    def _moving(self, item: torch.Tensor) -> bool:
+        return self.following.note(item).kind is not Kind.DISCRETE
+
+    def _all_discrete(self, args, kwargs) -> bool:
+        return not any(map(self._moving, self._operands(args, kwargs)))
+
+    # Reading a layer
+
+    def _kinks(self, op: str, args, kwargs) -> Kinks | None:
+        """Where a call bends, if that makes it a layer."""
+        if op not in table.SWITCHES:
             return None
-        if op in POOLS:
-            if self.pools and (name := self._name(op)):
-                bits = pool_bits(POOLS[op], args, kwargs).flatten(1)
-                self._keep_bits(name, pack(bits), bits.shape[1])
-            return None
-        try:
-            kinks = RULES[op](args, kwargs) if op in RULES else None
-        except UnsupportedOperationError as error:
-            if self._ignored(op, ""):
-                return None
-            raise UnsupportedOperationError(f"{error} {self._place(op)}") from None
+        kinks = kinks_of(op, args, kwargs, self.following)
         if kinks is None:
-            self._check_other_pool(op, args, kwargs)
             return None
         value = kinks.value
-        # Weights may be clipped and integers clamped: neither is an activation.
-        if (
-            not torch.is_tensor(value)
-            or isinstance(value, torch.nn.Parameter)
-            or not value.is_floating_point()
-        ):
+        if value.is_complex():
+            raise UnsupportedOperationError(f"No rule gives a spline code for {op} of complex numbers.")
+        guard = self.following.note(value).kind is Kind.STATISTIC and tiny(kinks.thresholds)
+        return None if guard else kinks
+
+    def _read(self, op: str, kinks: Kinks) -> str | None:
+        """Read one call before it happens; the layer's name if its result shall be kept as well."""
+        name = self.names.name(op)
+        if self._ignored(name):
             return None
-        if not kinks.thresholds or not (name := self._name(op)):
-            return None
+        value, thresholds = kinks.value, kinks.thresholds
+        if any(torch.is_tensor(threshold) for threshold in thresholds):
+            value = value.expand(torch.broadcast_shapes(value.shape, *map(_shape, thresholds)))
         if value.ndim == 0 or value.shape[0] != self.samples:
             raise InputError(
                 f"The first axis must be the samples, so that each gets its code: {op} got shape "
                 f"{tuple(value.shape)} for a batch of {self.samples}. {self._place(op)}"
             )
         check_finite(value, f"Layer {name!r} received", self.seen, "Check the inputs and the weights.")
-        if any(torch.is_tensor(threshold) for threshold in kinks.thresholds):
-            value = value.expand(torch.broadcast_shapes(value.shape, *map(_shape, kinks.thresholds)))
         units = value[0].numel()
-        parts = [_pack_above(value, threshold) for threshold in kinks.thresholds]
+        parts = [_pack_above(value, threshold) for threshold in thresholds]
         packed = parts[0] if len(parts) == 1 else join_packed(parts, [units] * len(parts))
         self._keep_bits(name, packed, units * len(parts))
         if not self.activations:
             return None
         self.pre[name].append(value)
         return name
+
+    def _pool(self, op: str, args, kwargs, kind: Kind) -> None:
+        if not self.pools or kind is Kind.DISCRETE:
+            return
+        if op in table.POOLS:
+            name = self.names.name(op)
+            if not self._ignored(name):
+                bits = pool_bits(table.POOLS[op], args, kwargs).flatten(1)
+                self._keep_bits(name, pack(bits), bits.shape[1])
+        elif not (op in ("max", "min") and len(args) + len(kwargs) == 1):
+            self._refuse(f"No rule codes the pooling {op}.", op)
 
     def _keep_bits(self, name: str, packed: np.ndarray, bits: int) -> None:
         if self.first:
@@ -144,15 +209,25 @@ class Recorder(NamedCalls):
 
     # Names, and what to leave out
 
-    def _name(self, op: str) -> str | None:
-        """Unique name of this call, or None when the caller asked to ignore it."""
-        name = self.names.name(op)
-        return None if self._ignored(op, name) else name
-
-    def _ignored(self, op: str, name: str) -> bool:
+    def _ignored(self, name: str) -> bool:
+        """Whether the caller asked to leave out an operation, a layer, or the module that is running."""
+        if not self.ignore:
+            return False
         path = self.names.path
-        above = (path == entry or path.startswith(f"{entry}.") for entry in self.ignore)
-        return op in self.ignore or name in self.ignore or any(above)
+        found = [item for item in self.ignore if item in (name, path) or path.startswith(f"{item}.")]
+        self.met.update(found)
+        return bool(found)
+
+    def check_ignore(self) -> None:
+        """Raise `InputError` for an entry of `ignore` that names nothing at all."""
+        known = {*self.met, *self.names.paths.values(), *table.KNOWN}
+        for entry in self.ignore:
+            if entry not in known:
+                names = [*self.layers, *filter(None, self.names.paths.values())]
+                raise InputError(
+                    f"ignore names {entry!r}, which is no operation, layer or module here: "
+                    f"{closest(entry, names)}the layers are {list(self.layers)}."
+                )
 
     def _place(self, op: str) -> str:
         path = self.names.path
@@ -161,29 +236,29 @@ class Recorder(NamedCalls):
 
     # What is refused
 
-    def _check_unruled(self, op: str, value) -> None:
-        if isinstance(value, torch.nn.Parameter) or self._ignored(op, ""):
-            return
-        per_sample = torch.is_tensor(value) and value.ndim > 0 and value.shape[0] == self.samples
-        if op in MATHS and not (per_sample and value.is_floating_point()):
-            return
-        raise UnsupportedOperationError(
-            f"No rule gives a spline code for {op}: splinelab knows no thresholds at which it bends. "
-            f"{self._place(op)}"
-        )
+    def _refuse(self, why: str, op: str) -> None:
+        raise UnsupportedOperationError(f"{why} {self._place(op)}") from None
 
-    def _check_other_pool(self, op: str, args, kwargs) -> None:
-        reduces_all = op in ("max", "min") and len(args) + len(kwargs) == 1
-        if self.pools and op in OTHER_POOLS and not reduces_all and not self._ignored(op, ""):
-            raise UnsupportedOperationError(f"No rule codes the pooling {op}. {self._place(op)}")
+    def _check_leaving(self, op: str, kind: Kind, result) -> None:
+        """Real numbers may neither leave torch nor become integers: both would decide by their values."""
+        if kind is Kind.DISCRETE:
+            return
+        if op in table.READS and not torch.is_tensor(result):
+            self._refuse(f"{op} takes values out of torch, where they may decide what the model does.", op)
+        if op in table.CASTS and torch.is_tensor(result) and not _real(result):
+            self._refuse(f"{op} makes integers of activations, and jumps where they change.", op)
 
-    def _check_dropout(self, op: str, args, kwargs) -> None:
-        p, training = argument(args, kwargs, 1, "p", 0.5), argument(args, kwargs, 2, "training", True)
-        if training and p > 0 and not self._ignored(op, ""):
-            raise UnsupportedOperationError(
-                f"{op} is called with training=True although the model is in evaluation mode: codes would be "
-                f"random. Pass training=self.training to it. {self._place(op)}"
-            )
+    def _check_real(self, op: str, operands: list[torch.Tensor]) -> None:
+        for item in operands:
+            if not _real(item):
+                raise InputError(
+                    f"The inputs reach {op} as {item.dtype}, and it takes floats: convert them as in training, "
+                    f"for images usually `images / 255`. It is called in {self.names.where}."
+                )
+
+
+def _real(tensor: torch.Tensor) -> bool:
+    return tensor.is_floating_point() or tensor.is_complex()
 
 
 def _shape(threshold) -> tuple[int, ...]:

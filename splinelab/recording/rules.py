@@ -1,11 +1,8 @@
-"""Which operation bends, and where: the registry from torch functions to rules.
+"""Where the operations bend that switch: from a call's arguments to its thresholds.
 
-Functions are keyed by their plain name, so that `F.relu`, `torch.relu_`, `Tensor.relu_` and
-`torch.ops.aten.relu` share the rule `relu`.
-
-A rule reads a call's arguments *before* the call and returns its `Kinks`: the value that is compared and
-the thresholds where the operation's slope changes. The spline code has one bit per value and threshold,
-1 where the value is above it.
+A rule reads a call's arguments *before* the call and returns its `Kinks`: the value that is compared and the
+thresholds where the operation's slope changes. The spline code has one bit per value and threshold, 1 where
+the value is above it.
 """
 
 from collections.abc import Callable
@@ -15,18 +12,9 @@ import torch
 import torch.nn.functional as F
 
 from splinelab.errors import UnsupportedOperationError
+from splinelab.recording.following import Following, Kind
 
-__all__ = [
-    "ACTIVATIONS",
-    "MATHS",
-    "OTHER_POOLS",
-    "POOLS",
-    "RULES",
-    "Kinks",
-    "argument",
-    "op_name",
-    "pool_bits",
-]
+__all__ = ["RULES", "Kinks", "argument", "kinks_of", "pool_arguments", "pool_bits"]
 
 
 @dataclass(frozen=True)
@@ -35,11 +23,6 @@ class Kinks:
 
     value: torch.Tensor
     thresholds: tuple
-
-
-def op_name(func) -> str:
-    """Plain name of a torch function: `relu` for `relu_`, `relu.default` and `torch.relu`."""
-    return getattr(func, "__name__", "").removeprefix("aten::").split(".")[0].strip("_")
 
 
 def argument(args, kwargs, position: int, name: str, default=None):
@@ -72,18 +55,8 @@ def _shrink(args, kwargs):
     return Kinks(argument(args, kwargs, 0, "input"), (-width, width))
 
 
-def _rrelu(args, kwargs):
-    if argument(args, kwargs, 3, "training", False):
-        raise UnsupportedOperationError("rrelu with training=True draws its slopes at random.")
-    return Kinks(argument(args, kwargs, 0, "input"), (0,))
-
-
 def _larger(args, kwargs):
-    """maximum(a, b) bends where a = b. The code is 1 where the larger tensor is above the other."""
-    a, b = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "other")
-    if b.numel() > a.numel():  # maximum(zero, x) codes x as maximum(x, zero) does
-        a, b = b, a
-    return Kinks(a, (b,))
+    return Kinks(argument(args, kwargs, 0, "input"), (argument(args, kwargs, 1, "other"),))
 
 
 def _max(args, kwargs):
@@ -92,8 +65,7 @@ def _max(args, kwargs):
 
 
 RULES: dict[str, Callable] = {
-    **dict.fromkeys(("relu", "leaky_relu", "prelu", "abs", "absolute"), _fixed(0)),
-    "rrelu": _rrelu,
+    **dict.fromkeys(("relu", "leaky_relu", "prelu", "abs", "absolute", "rrelu"), _fixed(0)),
     "relu6": _fixed(0, 6),
     "hardsigmoid": _fixed(-3, 3),
     "hardtanh": _from_arguments(("min_val", -1.0), ("max_val", 1.0)),
@@ -108,31 +80,52 @@ RULES: dict[str, Callable] = {
 }
 
 
-def _names(text: str) -> frozenset[str]:
-    return frozenset(text.split())
+def kinks_of(op: str, args, kwargs, following: Following) -> Kinks | None:
+    """The kinks of a call; None for one that does not bend where the samples decide.
+
+    Whether an operand is the value or the threshold follows from what it is: a constant is a threshold, be it
+    the first operand or the second. Where both depend on the samples, the bit is 1 where the first is above
+    the second; but if both are multiples of one tensor (`maximum(0.1 * x, x)`), where that tensor is above 0.
+    """
+    kinks = RULES[op](args, kwargs)
+    if kinks is None or not torch.is_tensor(kinks.value):
+        return None
+    thresholds = tuple(item for item in kinks.thresholds if not _out_of_reach(item, kinks.value))
+    moving = [item for item in thresholds if _moves(item, following)]
+    value = kinks.value
+    fixed = not _moves(value, following)
+    if not thresholds or (fixed and not moving):
+        return None
+    if not moving:
+        return Kinks(value, thresholds)
+    if len(thresholds) > 1:
+        raise UnsupportedOperationError(
+            f"{op} has bounds that depend on the samples: no rule gives a spline code for that. Write it as "
+            "torch.maximum and torch.minimum."
+        )
+    if fixed:
+        return Kinks(moving[0], (value,))
+    one, two = following.multiple(value), following.multiple(moving[0])
+    if one.root is two.root:
+        return Kinks(one.root, (0,)) if one.factor != two.factor else None
+    return Kinks(value, thresholds)
 
 
-# Activations and recurrent cells with no kinks to code: always refused.
-ACTIVATIONS = _names(
-    "gelu silu mish tanh sigmoid special_expit logsigmoid log_sigmoid softplus softsign tanhshrink "
-    "elu celu selu glu hardswish "
-    "softmax softmin log_softmax gumbel_softmax special_softmax special_log_softmax "
-    "lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell transformer_encoder_layer_fwd"
-)
+def _moves(item, following: Following) -> bool:
+    """Whether a small change of the samples changes a tensor: masks, and zero times anything, stay."""
+    if item not in following or following.note(item).kind is Kind.DISCRETE:
+        return False
+    return following.multiple(item).factor != 0
 
-# Arithmetic from which activations are built by hand (x * (x > 0), x * erf(x), …). It is refused on
-# floating-point values that have the sample axis; on anything else it computes masks or positions.
-MATHS = _names(
-    "exp exp2 expm1 erf special_erf sin cos sinc atan arctan sign sgn heaviside "
-    "gt lt ge le greater less greater_equal less_equal"
-)
 
-# Max-pooling, by the number of pooled dimensions; and pooling that has no rule.
-POOLS = {f"max_pool{n}d{suffix}": n for n in (1, 2, 3) for suffix in ("", "_with_indices")}
-OTHER_POOLS = frozenset(
-    [f"{kind}_max_pool{n}d{suffix}" for kind in ("adaptive", "fractional") for n in (1, 2, 3)
-     for suffix in ("", "_with_indices")] + ["amax", "amin", "max", "min"]
-)  # fmt: skip
+def _out_of_reach(threshold, value: torch.Tensor) -> bool:
+    """Whether no finite value is beyond a threshold, such as `finfo.min` in an attention mask."""
+    if torch.is_tensor(threshold):
+        if threshold.numel() != 1 or threshold.device.type == "meta":
+            return False
+    elif not isinstance(threshold, int | float):
+        return False
+    return value.is_floating_point() and abs(float(threshold)) >= torch.finfo(value.dtype).max
 
 
 def pool_bits(n: int, args, kwargs) -> torch.Tensor:

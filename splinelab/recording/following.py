@@ -1,0 +1,104 @@
+"""Which tensors of a forward pass depend on the samples, and what is known of their values.
+
+Dependence is followed by storage, so that no view, alias or write into a buffer can hide it: whatever a call
+writes or returns depends on the samples if one of its operands does. What is known beyond that is a `Note` on
+the tensor itself; it is void once the numbers have changed, and a tensor without one is an ordinary activation.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+import torch
+from torch.multiprocessing.reductions import StorageWeakRef
+
+__all__ = ["Following", "Kind", "Multiple", "Note", "tensors"]
+
+
+class Kind(Enum):
+    """What is known of a tensor that depends on the samples."""
+
+    DISCRETE = "made of integers alone: token masks, counts, positions"
+    ACTIVATION = "real numbers that weights have seen"
+    RECTIFIED = "what a ReLU or another activation without negative values gave"
+    CURVED = "a power of activations that has not become part of a statistic"
+    STATISTIC = "a norm or a variance: one number for a whole vector, not negative"
+    WINNER = "where a maximum was"
+
+
+@dataclass(frozen=True)
+class Multiple:
+    """Of which tensor this one is `factor` times, as that was at `version`."""
+
+    root: torch.Tensor
+    version: int
+    factor: float
+
+
+@dataclass(frozen=True)
+class Note:
+    kind: Kind
+    multiple: Multiple | None = None
+    made_by: str = ""  # the operation, of CURVED and WINNER: the one to name where they are misused
+    version: int = 0
+
+
+def tensors(thing) -> Iterator[torch.Tensor]:
+    """All tensors in nested tuples, lists and mappings, model outputs included."""
+    if isinstance(thing, torch.Tensor):
+        yield thing
+    elif isinstance(thing, tuple | list):
+        for item in thing:
+            yield from tensors(item)
+    elif isinstance(thing, Mapping):
+        for item in thing.values():
+            yield from tensors(item)
+
+
+class Following:
+    """The tensors that depend on the samples: `tensor in following`."""
+
+    def __init__(self):
+        # A weak reference holds no numbers, but keeps a storage's address from being given to another one.
+        self._storages: dict[int, StorageWeakRef] = {}
+
+    def __contains__(self, tensor) -> bool:
+        return isinstance(tensor, torch.Tensor) and _address(tensor) in self._storages
+
+    def add(self, tensor: torch.Tensor, kind: Kind, multiple: Multiple | None = None, made_by: str = ""):
+        """Say that a tensor, and so whatever shares its numbers, depends on the samples."""
+        address = _address(tensor)
+        if address not in self._storages and address != id(tensor):
+            self._storages[address] = StorageWeakRef(tensor.untyped_storage())
+        else:
+            self._storages.setdefault(address, tensor)
+        tensor._splinelab = Note(kind, multiple, made_by, version_of(tensor))
+
+    def note(self, tensor: torch.Tensor) -> Note:
+        """What is known of a followed tensor."""
+        note = getattr(tensor, "_splinelab", None)
+        if note is not None and note.version == version_of(tensor):
+            return note
+        return ORDINARY if tensor.is_floating_point() or tensor.is_complex() else WHOLE
+
+    def multiple(self, tensor: torch.Tensor) -> Multiple:
+        """The tensor as a multiple: of itself, if of nothing else."""
+        found = self.note(tensor).multiple
+        if found is not None and version_of(found.root) == found.version:
+            return found
+        return Multiple(tensor, version_of(tensor), 1.0)
+
+
+ORDINARY, WHOLE = Note(Kind.ACTIVATION), Note(Kind.DISCRETE)
+
+
+def version_of(tensor: torch.Tensor) -> int:
+    """How often the numbers have been written to."""
+    return 0 if tensor.is_inference() else tensor._version
+
+
+def _address(tensor: torch.Tensor) -> int:
+    try:
+        return tensor.untyped_storage()._cdata
+    except (NotImplementedError, RuntimeError):  # sparse tensors and wrappers have none
+        return id(tensor)

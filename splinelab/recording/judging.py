@@ -1,0 +1,224 @@
+"""Whether a call may pass without a code, and what its result is known to be: the conditions of the table."""
+
+import math
+
+import torch
+
+from splinelab.errors import UnsupportedOperationError
+from splinelab.recording import operations as table
+from splinelab.recording.following import Following, Kind, Multiple, tensors
+from splinelab.recording.rules import argument
+
+__all__ = ["curved", "judged", "tiny"]
+
+TINY = 1e-3  # up to here a lower bound on a statistic guards a division, and is no activation
+
+REDUCTIONS = frozenset(
+    "mean sum nanmean nansum avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d "
+    "adaptive_avg_pool3d".split()
+)
+LOOKUPS = frozenset("getitem index_select gather take take_along_dim embedding embedding_bag".split())
+SAME = frozenset("detach clone data alias contiguous positive requires_grad to".split())
+NEGATIONS = frozenset(("neg", "negative"))
+SCALINGS = frozenset("mul multiply imul rmul div divide truediv itruediv idiv true_divide".split())
+MULTIPLICATIONS = frozenset("mul multiply imul rmul".split())
+INVERTED = frozenset(("rdiv", "rtruediv"))  # 1 / x
+NOT_NEGATIVE = frozenset("relu relu6 abs absolute hardsigmoid".split())
+POSITIVE_PARTS = frozenset("clamp clip clamp_min maximum fmax max threshold".split())
+
+
+def judged(op: str, args, kwargs, operands: list, following: Following) -> tuple[Kind, Multiple | None, str]:
+    """What the result of a call is known to be, `operands` those of its tensors that depend on the samples:
+    its kind, what it is a multiple of, and for `CURVED` which operation made it so.
+
+    Raises `UnsupportedOperationError` for a call that the table refuses; the caller adds the place.
+    """
+    real = [item for item in operands if following.note(item).kind is not Kind.DISCRETE]
+    if not real:
+        return _of_integers(op, args, kwargs, operands), None, ""
+    kinds = {following.note(item).kind for item in real}
+    _check_call(op, args, kwargs, real, kinds, following)
+    kind = _kind(op, args, kwargs, real, kinds, following)
+    made_by = _maker(real, Kind.CURVED, following) or op if kind is Kind.CURVED else ""
+    return kind, _multiple(op, args, kwargs, real, following), made_by
+
+
+def _check_call(op: str, args, kwargs, real: list, kinds: set[Kind], following: Following) -> None:
+    """Refuse a call by its row in the table, or under the row's condition."""
+    if Kind.WINNER in kinds and not op.startswith("max_unpool"):
+        maker = _maker(real, Kind.WINNER, following)
+        raise UnsupportedOperationError(
+            f"{op} uses where a maximum was (of {maker}): no rule gives a spline code for that."
+        )
+    if op in table.SMOOTH or op in table.RANDOM:
+        raise UnsupportedOperationError(no_rule(op))
+    if op == "rrelu" and argument(args, kwargs, 3, "training", False):
+        raise UnsupportedOperationError("rrelu with training=True draws its slopes at random.")
+    if (
+        "dropout" in op
+        and argument(args, kwargs, 2, "training", True)
+        and argument(args, kwargs, 1, "p", 0.5)
+    ):
+        raise UnsupportedOperationError(
+            f"{op} is called with training=True although the model is in evaluation mode: codes would be "
+            "random. Pass training=self.training to it."
+        )
+    if op == "scaled_dot_product_attention" and argument(args, kwargs, 4, "dropout_p", 0.0):
+        raise UnsupportedOperationError(f"{op} drops attention at random: pass dropout_p=0 in evaluation.")
+    if op == "batch_norm" and argument(args, kwargs, 5, "training", False):
+        raise UnsupportedOperationError(
+            "batch_norm uses the statistics of the batch, so that a code would depend on the other samples: "
+            "record a model with running statistics, in evaluation mode."
+        )
+    if op == "grid_sample" and argument(args, kwargs, 1, "grid") in following:
+        raise UnsupportedOperationError("grid_sample at places that depend on the samples has no rule.")
+    if op in table.DIVISIONS:
+        _check_denominator(op, args, kwargs, following)
+    if Kind.CURVED in kinds and not _takes_curved(op, kinds, len(real)):
+        raise UnsupportedOperationError(curved(_maker(real, Kind.CURVED, following)))
+
+
+def _kind(op: str, args, kwargs, real: list, kinds: set[Kind], following: Following) -> Kind:
+    if op in table.SWITCHES or op in table.POOLS or op in table.OTHER_POOLS:
+        return _after_activation(op, args, kwargs, kinds)
+    if op in table.CURVES:
+        return _power(op, args, kwargs, kinds, following)
+    if op in table.STATISTICS or (
+        op in REDUCTIONS and kinds <= {Kind.CURVED, Kind.RECTIFIED, Kind.STATISTIC}
+    ):
+        return Kind.STATISTIC
+    if op in MULTIPLICATIONS and len(real) == 2 and real[0] is real[1]:
+        return _squared(kinds.pop())
+    if len(kinds) == 1 and _keeps_kind(op, args, kwargs, kinds, following):
+        return next(iter(kinds))
+    return Kind.ACTIVATION
+
+
+def curved(maker: str) -> str:
+    """Why a power of activations is refused."""
+    return (
+        f"No rule gives a spline code for {maker} of activations: splinelab knows no thresholds at which it "
+        "bends. (Inside a norm or a variance, and of what a ReLU gave, it passes.)"
+    )
+
+
+def no_rule(op: str) -> str:
+    """Why an operation of the table is refused."""
+    return f"No rule gives a spline code for {op}: splinelab knows no thresholds at which it bends."
+
+
+def tiny(thresholds) -> bool:
+    """Whether all thresholds are small positive numbers, as guards against a division by zero are."""
+    return all(0 < _largest(item) <= TINY for item in thresholds)
+
+
+def _of_integers(op: str, args, kwargs, operands: list) -> Kind:
+    """A function of integers alone stays one until it meets weights."""
+    others = [item for item in tensors((args, kwargs)) if not any(item is mine for mine in operands)]
+    weights = any(isinstance(item, torch.nn.Parameter) for item in others)
+    found = op in LOOKUPS and any(item.is_floating_point() for item in others)
+    mixed = op in table.PRODUCTS - MULTIPLICATIONS or op in ("linear", "convolution") or op.startswith("conv")
+    return Kind.ACTIVATION if weights or found or (mixed and others) else Kind.DISCRETE
+
+
+def _after_activation(op: str, args, kwargs, kinds: set[Kind]) -> Kind:
+    if op in NOT_NEGATIVE or kinds == {Kind.RECTIFIED}:
+        return Kind.RECTIFIED
+    if op in POSITIVE_PARTS:
+        if kinds == {Kind.STATISTIC}:
+            return Kind.STATISTIC
+        bound = argument(args, kwargs, 1, "min", kwargs.get("other"))
+        if bound is not None and not (torch.is_tensor(bound) and bound.ndim) and float(bound) >= 0:
+            return Kind.RECTIFIED
+    return Kind.ACTIVATION
+
+
+def _power(op: str, args, kwargs, kinds: set[Kind], following: Following) -> Kind:
+    exponent = argument(args, kwargs, 1, "exponent")
+    fixed = {"square": 2.0, "sqrt": 0.5, "rsqrt": -0.5, "reciprocal": -1.0}.get(op, exponent)
+    if op == "rpow" or fixed in following or (torch.is_tensor(fixed) and fixed.numel() != 1):
+        raise UnsupportedOperationError(no_rule(op))
+    fixed = float(fixed)
+    kind = kinds.pop() if len(kinds) == 1 else Kind.ACTIVATION
+    if fixed == 1 or kind is Kind.STATISTIC:
+        return kind
+    if fixed > 1 and fixed == int(fixed) and kind in (Kind.ACTIVATION, Kind.RECTIFIED):
+        return _squared(kind)
+    raise UnsupportedOperationError(no_rule(op))
+
+
+def _squared(kind: Kind) -> Kind:
+    # A squared ReLU bends where its ReLU does, and is coded there.
+    return {Kind.ACTIVATION: Kind.CURVED, Kind.RECTIFIED: Kind.ACTIVATION}.get(kind, kind)
+
+
+def _check_denominator(op: str, args, kwargs, following: Following) -> None:
+    if argument(args, kwargs, 2, "rounding_mode") is not None and op != "addcdiv":
+        raise UnsupportedOperationError(no_rule(f"{op} with a rounding_mode"))
+    position, name = (0, "input") if op in INVERTED else (2, "tensor2") if op == "addcdiv" else (1, "other")
+    below = argument(args, kwargs, position, name)
+    if below in following and following.note(below).kind not in (Kind.STATISTIC, Kind.DISCRETE):
+        raise UnsupportedOperationError(
+            f"{op} divides by activations that are no norm or variance: no rule gives a spline code for that."
+        )
+
+
+def _takes_curved(op: str, kinds: set[Kind], count: int) -> bool:
+    if op in table.STRUCTURE or op in table.CASTS or op in REDUCTIONS or op in table.STATISTICS:
+        return True
+    if op in table.SUMS:
+        return kinds == {Kind.CURVED}
+    return (op in SCALINGS or op in NEGATIONS) and count == 1
+
+
+def _keeps_kind(op: str, args, kwargs, kinds: set[Kind], following: Following) -> bool:
+    """Whether a result is of its operands' one kind."""
+    if op in table.STRUCTURE or op in table.CASTS or op in ("cat", "concat", "stack"):
+        return True
+    if op in SCALINGS or op in table.SUMS or op in INVERTED:
+        if kinds <= {Kind.RECTIFIED, Kind.STATISTIC}:  # not negative as long as nothing negative joins
+            others = [item for item in (*args, *kwargs.values()) if item not in following]
+            return "sub" not in op and all(_smallest(item) >= 0 for item in others)
+        return True
+    return False
+
+
+def _multiple(op: str, args, kwargs, real: list, following: Following) -> Multiple | None:
+    """What the result is a multiple of, where one operand alone depends on the samples."""
+    if len(real) != 1:
+        return None
+    mine = following.multiple(real[0])
+    if op in SAME or (op in table.STRUCTURE and mine.factor == 0):
+        factor = 1.0
+    elif op in NEGATIONS:
+        factor = -1.0
+    elif op in SCALINGS:
+        others = [item for item in (*args, *kwargs.values()) if item is not real[0]]
+        factor = _number(others[0]) if len(others) == 1 else None
+        if factor is not None and op not in MULTIPLICATIONS:
+            factor = 1 / factor if factor else None
+    else:
+        return None
+    return None if factor is None else Multiple(mine.root, mine.version, mine.factor * factor)
+
+
+def _number(thing) -> float | None:
+    if torch.is_tensor(thing):
+        return float(thing) if thing.numel() == 1 else None
+    return float(thing) if isinstance(thing, int | float) else None
+
+
+def _largest(thing) -> float:
+    return float(thing.max()) if torch.is_tensor(thing) else float(thing)
+
+
+def _smallest(thing) -> float:
+    if torch.is_tensor(thing):
+        return float(thing.min()) if thing.numel() and not thing.is_complex() else -math.inf
+    return float(thing) if isinstance(thing, int | float) else 0.0
+
+
+def _maker(real: list, kind: Kind, following: Following) -> str:
+    """The operation that made the operand of that kind; "" where none is."""
+    notes = [following.note(item) for item in real]
+    return next((note.made_by for note in notes if note.kind is kind), "")

@@ -1,0 +1,67 @@
+"""The model made ready to run once, and left as it was."""
+
+from contextlib import contextmanager
+
+import torch
+
+from splinelab.errors import InputError, UnsupportedOperationError
+from splinelab.recording.copies import copied
+
+__all__ = ["evaluation", "floating_type", "place"]
+
+
+def place(model, device) -> tuple[torch.nn.Module, torch.device | None, torch.dtype | None]:
+    """Check the model; return it (or a copy on another device), its device and its floating-point type."""
+    if not isinstance(model, torch.nn.Module):
+        raise InputError(f"record takes a torch.nn.Module; got {type(model).__name__}.")
+    for path, module in model.named_modules():
+        where = f"Its module {path!r}" if path else "The model"
+        scripted = any(isinstance(value, torch.jit.ScriptFunction) for value in vars(module).values())
+        if isinstance(module, torch.jit.ScriptModule) or scripted:
+            raise UnsupportedOperationError(
+                f"{where} is scripted or traced by torch.jit, which hides its operations. Record the Python "
+                "module that it was made from."
+            )
+        if (
+            type(module).__name__ == "OptimizedModule"
+            or getattr(module, "_compiled_call_impl", None) is not None
+        ):
+            raise UnsupportedOperationError(
+                f"{where} is compiled, which hides its operations. Record the module before torch.compile."
+            )
+    tensors = [*model.parameters(), *model.buffers()]
+    if any(isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin) for tensor in tensors):
+        raise InputError(
+            "The model has lazy layers without a shape yet: run it once on a batch before it is used here."
+        )
+    home = tensors[0].device if tensors else None
+    if device is not None and tensors and torch.device(device) != home:
+        model = copied(model).to(device)
+    return model, torch.device(device) if device is not None else home, floating_type(model)
+
+
+def floating_type(model: torch.nn.Module) -> torch.dtype | None:
+    """The floating-point type of all parameters (buffers, where it has none); None where they differ."""
+    for tensors in (model.parameters(), model.buffers()):
+        types = {tensor.dtype for tensor in tensors if tensor.is_floating_point()}
+        if types:
+            return types.pop() if len(types) == 1 else None
+    return None
+
+
+@contextmanager
+def evaluation(model: torch.nn.Module, device: torch.device | None):
+    """Evaluation mode, no gradients; training flags and torch's random state are as before afterwards.
+
+    The flags are set one by one: `model.eval()` may be overridden and do more.
+    """
+    flags = [(module, module.training) for module in model.modules()]
+    cuda = [device] if device is not None and device.type == "cuda" else []
+    try:
+        for module, _ in flags:
+            module.training = False
+        with torch.random.fork_rng(cuda), torch.no_grad():
+            yield
+    finally:
+        for module, training in flags:
+            module.training = training
