@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch.utils import data as torch_data
 
+from splinelab._arguments import as_device
 from splinelab.errors import InputError, UnsupportedOperationError
 from splinelab.recording.arrays import check_finite
 
@@ -92,12 +93,13 @@ def place(model, device) -> tuple[torch.nn.Module, torch.device | None, torch.dt
             raise UnsupportedOperationError(
                 f"{where} is compiled, which hides its operations. Record the module before torch.compile."
             )
+    device = None if device is None else as_device(device)
     tensors = [*model.parameters(), *model.buffers()]
     home = tensors[0].device if tensors else None
-    if device is not None and tensors and torch.device(device) != home:
+    if device is not None and tensors and device != home:
         model = copy.deepcopy(model).to(device)
     dtype = next((tensor.dtype for tensor in tensors if tensor.is_floating_point()), None)
-    return model, torch.device(device) if device is not None else home, dtype
+    return model, device if device is not None else home, dtype
 
 
 @contextmanager

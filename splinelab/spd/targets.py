@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from splinelab._arguments import as_seed
 from splinelab._schema import (
     Count,
     NotNegative,
@@ -22,7 +23,6 @@ from splinelab._schema import (
 from splinelab.errors import InputError, RecipeError, TrainingError, closest
 from splinelab.nets import ResidualMLP, Superposition
 from splinelab.spd.inputs import SparseFeatures, generator_for
-from splinelab.training.run import check_seed
 
 __all__ = ["TARGETS", "Target", "TargetRecipe", "target_recipe", "train_target", "truth"]
 
@@ -133,7 +133,7 @@ def train_target(recipe: TargetRecipe | str, seed: int) -> Target:
     Raises ``TrainingError`` where the loss is not finite at the end.
     """
     recipe = target_recipe(recipe) if isinstance(recipe, str) else recipe
-    check_seed(seed)
+    seed = as_seed(seed)
     net = recipe.build(seed)
     superposition = isinstance(net, Superposition)
     forward = net.tied if superposition else net.in_features
