@@ -9,6 +9,7 @@ so that the distances agree bit for bit.
 import numpy as np
 import torch
 
+from splinelab._arguments import as_device
 from splinelab.distances.operands import CODE_METRICS, check_metric, packed_bits, unpack, vectors
 from splinelab.errors import InputError
 
@@ -163,6 +164,8 @@ def kernel(a, b, metric, backend, device):
     backend = backend or "torch"
     if backend not in BACKENDS:
         raise InputError(f"unknown backend {backend!r}: expected one of {', '.join(BACKENDS)}")
+    if backend == "torch":
+        device = as_device(device)
     if metric in CODE_METRICS:
         return CodeKernel(a, b, metric, backend, device)
     if backend == "numkong":
