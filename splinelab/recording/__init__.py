@@ -107,9 +107,10 @@ def record(
         for batch in reader.batches(inputs, batch_size, device, dtype):
             check = None if packed else Check(batch)
             output = recorder.run(batch)
-            recorder.check_ignore()
-            if not recorder.layers:
-                raise InputError(_no_layers(ignore))
+            if check is not None:
+                recorder.check_ignore()
+                if not recorder.layers:
+                    raise InputError(_no_layers(ignore))
             packed.append(recorder.packed())
             output = first_output(output, len(batch))
             check_finite(

@@ -20,6 +20,7 @@ REDUCTIONS = _names(
 )
 LOOKUPS = _names("getitem index_select gather take take_along_dim embedding embedding_bag")
 SAME = _names("detach clone data alias contiguous positive requires_grad to")
+WIPES = _names("zero fill")
 NEGATIONS = _names("neg negative")
 MULTIPLICATIONS = _names("mul multiply imul rmul")
 SCALINGS = MULTIPLICATIONS | _names("div divide truediv itruediv idiv true_divide")
@@ -189,6 +190,8 @@ def _multiple(op: str, args, kwargs, real: list, following: Following) -> Multip
     if len(real) != 1:
         return None
     mine = following.multiple(real[0])
+    if op in WIPES and not any(item in following for item in (*args[1:], *kwargs.values())):
+        return Multiple(None, 0, 0.0)
     if op in SAME or (op in table.STRUCTURE and mine.factor == 0):
         factor = 1.0
     elif op in NEGATIONS:
@@ -200,7 +203,9 @@ def _multiple(op: str, args, kwargs, real: list, following: Following) -> Multip
             factor = 1 / factor if factor else None
     else:
         return None
-    return None if factor is None else Multiple(mine.root, mine.version, mine.factor * factor)
+    if factor is None or mine.root is None:
+        return None if factor is None else mine
+    return Multiple(mine.root, mine.version, mine.factor * factor)
 
 
 def _number(thing) -> float | None:
