@@ -98,6 +98,7 @@ class Reader:
         if isinstance(inputs, torch.Tensor | np.ndarray):
             if inputs.ndim == 0:
                 raise InputError(f"The inputs are a single number; expected {KINDS}.")
+            _check_dense(inputs)
             return (inputs[first : first + batch_size] for first in range(0, len(inputs), batch_size))
         if isinstance(inputs, Mapping) or self._columns(inputs):
             return _sliced(inputs, batch_size)
@@ -131,8 +132,8 @@ class Reader:
         items = raw if isinstance(raw, list) else [raw]
         if self.forward.required > len(items):
             raise InputError(
-                f"The model's forward takes {self.forward.words}, and the inputs are one {_words(items[0])}: pass "
-                "a tuple or a dict of all of them, each with the samples first."
+                f"The model's forward takes {self.forward.words}, and the inputs are one {_words(items[0])}: "
+                "pass a tuple or a dict of all of them, each with the samples first."
             )
         if self.forward.keyword_only:
             raise InputError(
@@ -215,12 +216,16 @@ def tensor_of(item) -> torch.Tensor:
         if native.dtype == np.longdouble and native.dtype != np.float64:
             native = native.astype(np.float64)
         item = torch.tensor(np.ascontiguousarray(native))
-    if torch.is_tensor(item) and item.layout is not torch.strided:
-        raise InputError(f"A batch of the inputs is a {item.layout} tensor: pass x.to_dense().")
+    _check_dense(item)
     if not torch.is_tensor(item) or item.ndim == 0:
         kind = f"array of {item.dtype}" if isinstance(item, np.ndarray) else type(item).__name__
         raise InputError(f"A batch of the inputs is of type {kind}; expected {KINDS}.")
     return item.detach()
+
+
+def _check_dense(item) -> None:
+    if torch.is_tensor(item) and item.layout is not torch.strided:
+        raise InputError(f"The inputs are a {item.layout} tensor, and codes need a dense one: x.to_dense().")
 
 
 def _is_array(item) -> bool:

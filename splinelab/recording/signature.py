@@ -11,7 +11,8 @@ class Signature:
     """The arguments of a model's forward.
 
     names: those that may be given by name. places: how many by position. required: how many of these must be.
-    most: how many by position may be tensors. keyword_only: what must be given, and by name. words: all of it.
+    most: how many by position may be tensors. keyword_only: what must be given, and by name.
+    words: all of it.
     """
 
     def __init__(self, model: torch.nn.Module):
@@ -25,9 +26,8 @@ class Signature:
         self.any_name = any(p.kind is p.VAR_KEYWORD for p in parameters) or not parameters
         self.keyword_only = [p.name for p in needed if p.kind is p.KEYWORD_ONLY]
         self.required = sum(p in needed for p in places)
-        self.places = (
-            len(places) if parameters and not any(p.kind is p.VAR_POSITIONAL for p in parameters) else 99
-        )
+        unbounded = not parameters or any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        self.places = 99 if unbounded else len(places)
         # Flags and numbers are no inputs; what may be None may be a tensor.
         self.most = self.required + sum(p.default is None for p in places)
         self.words = ", ".join(str(p) for p in parameters) or "no argument"
