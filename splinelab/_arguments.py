@@ -1,56 +1,68 @@
-"""What many functions take: a seed, a device, a count. Each is checked before any work."""
+"""Arguments that many functions share, checked in one way: whole numbers, seeds, numbers, devices."""
 
+import math
 import operator
-from typing import Any
 
+import numpy as np
 import torch
 
 from splinelab.errors import InputError
 
-__all__ = ["as_count", "as_device", "as_seed"]
+__all__ = ["check_device", "check_number", "check_seed", "check_whole"]
 
 
-def as_seed(seed: Any, name: str = "seed") -> int:
-    """A seed as a plain whole number from zero, if NumPy's; ``InputError`` for what is none."""
-    return _whole(seed, name, 0, "zero or more, below 2⁶³")
+def check_whole(name: str, value, low: int = 1, high: int | None = None, what: str = "") -> int:
+    """`value` as an int from `low` to `high` (None: no end); `what` says in words what `high` is.
 
+    Numpy's integers are whole numbers, booleans and floats are not. Raises InputError.
 
-def as_count(count: Any, name: str) -> int:
-    """A count as a plain whole number from one; ``InputError`` for what is none."""
-    return _whole(count, name, 1, "one or more")
-
-
-def _whole(value: Any, name: str, least: int, words: str) -> int:
-    try:
-        number = least - 1 if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        number = least - 1
-    if not least <= number < 2**63:
-        raise InputError(f"{name} is {value!r}; expected a whole number, {words}")
+    >>> check_whole("k", np.int64(3), 1, 5)
+    3
+    """
+    span = f"at least {low}" if high is None else f"{low} to {high}" + (f", {what}" if what else "")
+    # A tensor or an array of one element would pass as an index too.
+    number = None if isinstance(value, bool | np.bool_) or np.ndim(value) else _index(value)
+    if number is None:
+        raise InputError(
+            f"{name} is {value!r}: expected a whole number{', ' if high is None else ' from '}{span}"
+        )
+    if number < low or (high is not None and number > high):
+        raise InputError(f"{name} is {number}: expected {span}")
     return number
 
 
-def as_device(name: Any) -> torch.device:
-    """The device of that name; ``InputError`` where torch does not find it.
+def check_seed(seed, name: str = "seed") -> int:
+    """`seed` as an int that numpy, torch and scikit-learn all take: 0 to 2³² − 1. Raises InputError."""
+    return check_whole(name, seed, 0, 2**32 - 1)
 
-    >>> as_device("cpu")
-    device(type='cpu')
-    """
+
+def check_number(name: str, value, low: float = -math.inf, high: float = math.inf) -> float:
+    """`value` as a finite float from `low` to `high`. Raises InputError, for NaN and booleans too."""
+    real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if not (real and math.isfinite(value) and low <= value <= high):
+        ends = [f"at least {low:g}"] * (low > -math.inf) + [f"at most {high:g}"] * (high < math.inf)
+        raise InputError(f"{name} is {value!r}: expected {', '.join(['a finite number', *ends])}")
+    return float(value)
+
+
+def check_device(device) -> torch.device:
+    """`device` as a torch device that this machine has. Raises InputError for any other."""
     try:
-        device = torch.device(name)
-    except (RuntimeError, TypeError) as error:
-        raise InputError(f"device is {name!r}; expected 'cpu' or 'cuda'") from error
-    if device.type == "cpu":
-        return device
-    if device.type == "cuda" and not torch.cuda.is_available():
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+        reason = str(error).strip().splitlines()[0]
         raise InputError(
-            f"device {name!r} was asked for, but torch {torch.__version__} finds no CUDA device here; "
-            "use device='cpu', or install a CUDA build of torch"
-        )
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, NotImplementedError, AssertionError) as error:
-        raise InputError(
-            f"device {name!r} cannot be used here ({str(error).splitlines()[0]}); use device='cpu'"
+            f"device is {device!r}, which cannot be used here ({reason}): expected 'cpu', or a GPU that "
+            "torch finds (torch.cuda.is_available())"
         ) from error
-    return device
+    if found.type == "meta":
+        raise InputError("device is 'meta', which holds no values: expected 'cpu' or a GPU")
+    return found
+
+
+def _index(value) -> int | None:
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None

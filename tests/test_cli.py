@@ -35,7 +35,7 @@ def test_train_writes_weights_and_card(tmp_path, capsys, monkeypatch):
     ("arguments", "message"),
     [
         (["train", "ga_mse"], "did you mean 'GA-mse'"),
-        (["train", "N-mse", "--device", "gpu"], "expected 'cpu' or 'cuda'"),
+        (["train", "N-mse", "--device", "gpu"], "expected 'cpu', or a GPU"),
         (["train", "N-mse", "--seed", "-1"], "seed is -1"),
     ],
 )

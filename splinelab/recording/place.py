@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 import torch
 
-from splinelab._arguments import as_device
+from splinelab._arguments import check_device
 from splinelab.errors import InputError, UnsupportedOperationError
 from splinelab.recording.copies import copied
 
@@ -30,7 +30,7 @@ def place(model, device) -> tuple[torch.nn.Module, torch.device | None, torch.dt
             raise UnsupportedOperationError(
                 f"{where} is compiled, which hides its operations. Record the module before torch.compile."
             )
-    device = None if device is None else as_device(device)
+    device = None if device is None else check_device(device)
     tensors = [*model.parameters(), *model.buffers()]
     if any(isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin) for tensor in tensors):
         raise InputError(

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from splinelab._arguments import as_count, as_device, as_seed
+from splinelab._arguments import check_device, check_seed, check_whole
 from splinelab.spd.components import Decomposition, Matrix, matching
 from splinelab.spd.inputs import generator_for
 from splinelab.spd.objective import loss_terms
@@ -50,7 +50,7 @@ class SPDFit:
 def attach(net: nn.Module, recipe: SPDRecipe, seed: int) -> Decomposition:
     """A decomposition before its first step, on a copy of the net. Raises ``InputError`` where a pattern
     matches no linear layer, and for what is no seed."""
-    seed = as_seed(seed)
+    seed = check_seed(seed)
     net = copy.deepcopy(net).cpu().eval()
     found = matching(net, tuple(matrices.pattern for matrices in recipe.matrices))
     layers = {}
@@ -93,8 +93,8 @@ def decompose(
     loss or a weight that is not finite, the last step included, for a matrix in which nothing is alive when a
     stage prunes, and for a checkpoint that is unfit or cannot be written.
     """
-    seed, device = as_seed(seed), as_device(device)
-    checkpoint_every = as_count(checkpoint_every, "checkpoint_every")
+    seed, device = check_seed(seed), check_device(device)
+    checkpoint_every = check_whole("checkpoint_every", checkpoint_every)
     runs = []
     for start in range(recipe.starts):
         draw = seed if start == 0 else int(np.random.SeedSequence([seed, start]).generate_state(1)[0])

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from splinelab._arguments import as_seed
+from splinelab._arguments import check_seed
 from splinelab._schema import Number, Share, Values, Whole, check, schema
 from splinelab.errors import InputError, RecipeError
 
@@ -52,6 +52,6 @@ def one_hot(features: int, value: float = 0.75) -> torch.Tensor:
 
 def generator_for(device: torch.device | str, *seeds: int) -> torch.Generator:
     """A generator that a list of whole numbers (a seed, a step) decides: no state to keep between steps."""
-    seeds = tuple(as_seed(seed) for seed in seeds)
+    seeds = tuple(check_seed(seed) for seed in seeds)
     state = int(np.random.SeedSequence(seeds).generate_state(1, np.uint64)[0] >> np.uint64(1))
     return torch.Generator(device).manual_seed(state)

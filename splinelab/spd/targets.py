@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from splinelab._arguments import as_seed
+from splinelab._arguments import check_seed
 from splinelab._schema import (
     Count,
     NotNegative,
@@ -133,7 +133,7 @@ def train_target(recipe: TargetRecipe | str, seed: int) -> Target:
     Raises ``TrainingError`` where the loss is not finite at the end.
     """
     recipe = target_recipe(recipe) if isinstance(recipe, str) else recipe
-    seed = as_seed(seed)
+    seed = check_seed(seed)
     net = recipe.build(seed)
     superposition = isinstance(net, Superposition)
     forward = net.tied if superposition else net.in_features

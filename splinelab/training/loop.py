@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from splinelab._arguments import as_count, as_device, as_seed
+from splinelab._arguments import check_device, check_seed, check_whole
 from splinelab.errors import InputError
 from splinelab.training.building import build
 from splinelab.training.evaluation import judge
@@ -79,8 +79,8 @@ def fit(
     and images do not fit, and ``TrainingError`` for a loss or a weight that is not finite, the last step
     included, and for a checkpoint that is unfit or cannot be written.
     """
-    seed, device = as_seed(seed), as_device(device)
-    checkpoint_every = as_count(checkpoint_every, "checkpoint_every")
+    seed, device = check_seed(seed), check_device(device)
+    checkpoint_every = check_whole("checkpoint_every", checkpoint_every)
     data = training_data(recipe) if data is None else check_data(data)
     check_fit(recipe, data)
     probes = _checked(probes or {})

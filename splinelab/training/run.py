@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from splinelab._arguments import as_count
+from splinelab._arguments import check_whole
 from splinelab._files import check_writable
 from splinelab.errors import TrainingError
 from splinelab.training.checkpoint import load_checkpoint, save_checkpoint
@@ -51,7 +51,7 @@ class Run:
         Raises ``TrainingError`` for a loss or a weight that is not finite, for a checkpoint of another
         ``identity``, and, before the first step, for one that cannot be written.
         """
-        checkpoint_every = as_count(checkpoint_every, "checkpoint_every")
+        checkpoint_every = check_whole("checkpoint_every", checkpoint_every)
         if checkpoint is not None:
             _require_writable(checkpoint)
             if (state := load_checkpoint(checkpoint, identity)) is not None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from splinelab._arguments import as_device, as_seed
+from splinelab._arguments import check_device, check_seed
 from splinelab.errors import ZooError, closest
 from splinelab.nets import ResidualMLP, Superposition
 from splinelab.spd import (
@@ -63,8 +63,8 @@ def decompose(
     An interrupted run leaves a resume point in ``folder/.checkpoints`` and goes on from there. Raises
     ``ZooError``, before any training, for a folder that cannot be written to.
     """
-    recipe, target, seed = _recipe(name), _target(name), as_seed(seed)
-    as_device(device)
+    recipe, target, seed = _recipe(name), _target(name), check_seed(seed)
+    check_device(device)
     require_writable(folder, name, seed)
     net, loss = _trained(name, seed)
     resume = Path(folder) / ".checkpoints" / f"{name}-{seed}.ckpt"

@@ -11,7 +11,7 @@ from safetensors.torch import load as from_safetensors
 from safetensors.torch import save as to_safetensors
 from torch import nn
 
-from splinelab._arguments import as_seed
+from splinelab._arguments import check_seed
 from splinelab._files import check_writable, write_atomically
 from splinelab.errors import ZooError
 from splinelab.training import Recipe, build
@@ -56,7 +56,7 @@ def read_card(
     kind: type, name: str, seed: int, folder: str | os.PathLike | None, remedy: str
 ) -> dict[str, Any]:
     """The card of a net or a decomposition; ``remedy`` says in an error how to make it anew."""
-    seed = as_seed(seed)
+    seed = check_seed(seed)
     return verified(_paths(name, seed, folder, remedy)[1], kind, name, seed, remedy)
 
 

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from splinelab._arguments import as_device, as_seed
+from splinelab._arguments import check_device, check_seed
 from splinelab.data import Dataset
 from splinelab.errors import InputError
 from splinelab.training import Fit, TrainingData, evaluate, fit, training_data
@@ -30,8 +30,8 @@ def train(
     point in ``folder/.checkpoints`` and goes on from there, to the same bits. Raises ``ZooError``, before any
     training, for a folder that cannot be written to.
     """
-    found, seed = entry(name), as_seed(seed)
-    as_device(device)
+    found, seed = entry(name), check_seed(seed)
+    check_device(device)
     group = [item for item in entries().values() if item.recipe == found.recipe]
     owner = next(item for item in group if item.snapshot is None)
     for item in group:
