@@ -1,5 +1,7 @@
 """A recording held against the plain model on a few samples, and against itself in another batch size."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -17,69 +19,72 @@ __all__ = ["Check"]
 class Check:
     """Made of the first batch before it is recorded, asked when it has been.
 
-    Two samples (three, if the batch has two) run once through the plain model and once through a recorder of
-    their own. Between these two runs nothing but the watching differs; between the second and the recording
-    that is checked, the size of the batch does.
+    A few samples run once through a recorder of their own and once through the plain model, in two sizes of
+    batch that differ from each other and from the first batch's: 2 and 3, or what is near them.
     """
 
     def __init__(self, first: Batch):
-        count = 2 if len(first) != 2 else 3
-        self.rows = np.random.default_rng(0).choice(len(first), count, replace=len(first) < count)
-        self.batch = first.take(torch.from_numpy(self.rows))
         self.size = len(first)
+        small, large = [count for count in (2, 3, 4) if count != self.size][:2]
+        order = np.random.default_rng(0).permutation(self.size)
+        # In order, so that a reversed batch is not its own mirror image; repeated where there are too few.
+        self.watched, self.plain = (np.sort(np.resize(order, count)) for count in (small, large))
+        self.batches = [first.take(torch.from_numpy(rows)) for rows in (self.watched, self.plain)]
 
     def compare(self, model, recorder: Recorder, packed: np.ndarray, output: np.ndarray) -> None:
         """Raise unless the first batch's codes (packed) and output are those of the plain model.
 
-        `VerificationError`: watching changes the model, or it gives another output each time.
+        `VerificationError`: the model gives another output each time, or with somebody watching.
         `UnsupportedOperationError`: codes or outputs depend on the other samples of the batch.
         """
         again = _Margins(model, recorder)
         unseen = _Unseen(again)
         try:
-            plain = self._rows(self.batch.run, model)
-            watched = self._rows(unseen.run, self.batch)
+            watched = _output(lambda: unseen.run(self.batches[0]), len(self.watched))
+            plain = _output(lambda: self.batches[1].run(model), len(self.plain))
         except SplinelabError:
             raise
         except Exception as error:
             if unseen.refusal is not None:  # TorchScript wraps what passes through it
                 raise unseen.refusal from None
             raise InputError(
-                f"The model runs on a batch of {self.size} samples and fails on one of {len(self.rows)} of "
-                f"them: {error}. Codes must not depend on the size of the batch: is the first axis the "
-                "samples?"
+                f"The model runs on a batch of {self.size} samples and fails on one of {len(self.watched)} "
+                f"or {len(self.plain)} of them: {error}. Codes must not depend on the size of the batch: is "
+                "the first axis the samples?"
             ) from error
         tolerance = max(again.tolerance, 1e-6)
-        if (error := _difference(plain, watched)) > tolerance:
-            raise VerificationError(
-                f"On the same {len(self.rows)} samples the model's output differs by {error:.1e} of its "
-                "largest value from one call to the next: it draws random numbers, or keeps a state between "
-                "calls."
-            )
+        error = max(
+            _difference(watched, output[self.watched]),
+            _difference(plain, output[self.plain]),
+        )
         if again.layers != recorder.layers:
-            self._refuse(f"its layers are {again.layers} instead of {recorder.layers}")
-        if wrong := again.wrong(np.unpackbits(packed[self.rows], axis=1), tolerance):
-            self._refuse(f"the codes of the layers {wrong} differ by more than rounding")
-        if (error := _difference(watched, output[self.rows])) > tolerance and not self._random(model, again):
-            self._refuse(f"its output differs by {error:.1e} of the largest value")
-
-    def _rows(self, run, argument, seed: int = 0) -> np.ndarray:
-        """The output for the samples that are compared, with torch's random state from a seed."""
-        with torch.random.fork_rng([]):
-            torch.manual_seed(seed)
-            output = first_output(run(argument), len(self.rows))
-        return output.detach().reshape(len(self.rows), -1).float().cpu().numpy()
+            self._explain(
+                f"its layers are {again.layers} instead of {recorder.layers}", model, watched, tolerance
+            )
+        elif wrong := again.wrong(np.unpackbits(packed[self.watched], axis=1), tolerance):
+            what = f"the codes of the layers {wrong} differ by more than rounding"
+            self._explain(what, model, watched, tolerance)
+        elif error > tolerance and not self._random(model, again):
+            what = f"its output differs by {error:.1e} of the largest value"
+            self._explain(what, model, watched, tolerance)
 
     def _random(self, model, again: "_Margins") -> bool:
         """Whether what the caller ignored makes the output random, with all codes as they should be."""
-        runs = [self._rows(self.batch.run, model, seed) for seed in (0, 1)]
+        runs = [_output(lambda: self.batches[1].run(model), len(self.plain), seed) for seed in (0, 1)]
         return bool(again.ignore) and _difference(*runs) > 0
 
-    def _refuse(self, what: str) -> None:
+    def _explain(self, what: str, model, watched: np.ndarray, tolerance: float) -> None:
+        same = _output(lambda: self.batches[0].run(model), len(self.watched))
+        if (error := _difference(same, watched)) > tolerance:
+            raise VerificationError(
+                f"On the same {len(self.watched)} samples the model's output differs by {error:.1e} of its "
+                "largest value from one call to the next: it draws random numbers, or keeps a state between "
+                "calls."
+            )
         raise UnsupportedOperationError(
-            f"The model depends on the other samples of the batch: with {len(self.rows)} samples instead of "
-            f"{self.size} {what}. Statistics over the batch, or a branch on it, give no sample a code of its "
-            "own; take them out of the model."
+            f"The model depends on the other samples of the batch: with {len(self.watched)} or "
+            f"{len(self.plain)} samples instead of {self.size} {what}. Statistics over the batch, or a "
+            "branch on it, give no sample a code of its own; take them out of the model."
         )
 
 
@@ -147,6 +152,14 @@ class _Unseen(TorchDispatchMode):
             )
             raise self.refusal
         return func(*args, **(kwargs or {}))
+
+
+def _output(run: Callable, samples: int, seed: int = 0) -> np.ndarray:
+    """What a run returns, samples × outputs, with torch's random state from a seed."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        output = first_output(run(), samples)
+    return output.detach().reshape(samples, -1).float().cpu().numpy()
 
 
 def _difference(one: np.ndarray, two: np.ndarray) -> float:

@@ -75,7 +75,7 @@ class Recorder(NamedCalls):
         operands = self._operands(op, args, kwargs)
         ignored = self._ignored(op)
         if not operands:
-            if op in table.RANDOM and not ignored:
+            if op in table.RANDOM and not ignored and kwargs.get("generator") is None:
                 self._refuse(f"{op} draws random numbers: codes would change from call to call.", op)
             return func(*args, **kwargs)
         if ignored or op not in table.KNOWN:
