@@ -89,8 +89,10 @@ def _kind(op: str, args, kwargs, real: list, kinds: set[Kind], following: Follow
         op in REDUCTIONS and kinds <= {Kind.CURVED, Kind.RECTIFIED, Kind.STATISTIC}
     ):
         return Kind.STATISTIC
-    if op in MULTIPLICATIONS and len(real) == 2 and real[0] is real[1]:
-        return _squared(kinds.pop())
+    if op in MULTIPLICATIONS and len(real) == 2:
+        roots = [following.multiple(item).root for item in real]
+        if roots[0] is roots[1] is not None:
+            return _squared(Kind.ACTIVATION if len(kinds) > 1 else kinds.pop())
     if len(kinds) == 1 and _keeps_kind(op, args, kwargs, kinds, following):
         return next(iter(kinds))
     return Kind.ACTIVATION
@@ -197,7 +199,7 @@ def _multiple(op: str, args, kwargs, real: list, following: Following) -> Multip
     elif op in NEGATIONS:
         factor = -1.0
     elif op in SCALINGS:
-        others = [item for item in (*args, *kwargs.values()) if item is not real[0]]
+        others = [item for item in (*args, *kwargs.values()) if item not in following]
         factor = _number(others[0]) if len(others) == 1 else None
         if factor is not None and op not in MULTIPLICATIONS:
             factor = 1 / factor if factor else None
