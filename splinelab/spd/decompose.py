@@ -47,6 +47,7 @@ class SPDFit:
     seconds: float
 
 
+@torch.inference_mode(False)  # its tensors are to be trained
 def attach(net: nn.Module, recipe: SPDRecipe, seed: int) -> Decomposition:
     """A decomposition before its first step, on a copy of the net (``splinelab.spd.preparation``).
 
@@ -72,6 +73,8 @@ def attach(net: nn.Module, recipe: SPDRecipe, seed: int) -> Decomposition:
     return decomposition
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def decompose(
     net: nn.Module,
     recipe: SPDRecipe,

@@ -42,8 +42,12 @@ def prepared(net: nn.Module) -> nn.Module:
 def _settle(linear: nn.Linear) -> None:
     """Replace weights that are computed from others by what they are."""
     if parametrize.is_parametrized(linear):
-        for name in list(linear.parametrizations):
-            parametrize.remove_parametrizations(linear, name, leave_parametrized=True)
+        # Not by remove_parametrizations: it changes the class, which the copy shares with the user's layer.
+        values = {name: getattr(linear, name).detach().clone() for name in linear.parametrizations}
+        linear.__class__ = parametrize.type_before_parametrizations(linear)
+        del linear.parametrizations
+        for name, value in values.items():
+            linear.register_parameter(name, nn.Parameter(value))
     for hook in list(linear._forward_pre_hooks.values()):
         if isinstance(hook, WeightNorm):
             remove_weight_norm(linear, hook.name)
