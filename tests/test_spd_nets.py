@@ -317,6 +317,13 @@ def test_weights_that_are_computed_from_others(name):
     before = snapshot(net)
     found = attach(net, recipe(), 0)
     assert torch.equal(found.target(samples())[0], plain(net, samples()))
+    with torch.no_grad():
+        net.b.eval()
+        weight = (net.b(torch.eye(10)) - net.b(torch.zeros(1, 10))).T
+        net.b.train()
+        matrix = found.layers["b"]
+        torch.testing.assert_close(matrix.U, matrix.V @ weight.T * (10 / 7), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(found.deltas()["b"], weight - matrix.total, rtol=1e-4, atol=1e-5)
     ones = dict.fromkeys("abc", 1.0)
     torch.testing.assert_close(found.masked(samples(), ones, 1.0), plain(net, samples()), rtol=0, atol=0)
     assert decompose(net, recipe(), 0).history["loss"][-1] < 10
