@@ -104,7 +104,7 @@ def run_all(sources: dict[str, Path], target: Path, results: Path) -> None:
 
 def stage_pages() -> None:
     """Copy configuration, pages and static files, and fill in what is generated."""
-    ignore = shutil.ignore_patterns("*.py", "*.pyc", "__pycache__", "results", "claims.yml")
+    ignore = shutil.ignore_patterns("*.py", "*.pyc", "__pycache__", "results", "claims.yml", "claims.lock")
     shutil.copytree(ROOT / "book", SOURCE / "book", ignore=ignore, dirs_exist_ok=True)
     shutil.copy(ROOT / "_toc.yml", SOURCE)
     (SOURCE / "_config.yml").write_text(yaml.safe_dump(configuration(), allow_unicode=True), encoding="utf-8")

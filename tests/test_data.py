@@ -451,3 +451,28 @@ def test_all_of_mnist5k_lies_in_mnists_training_set():
     test = {image.tobytes() for image in data.mnist("test").images}
     images = [image.tobytes() for image in data.mnist5k().images]
     assert sum(image in train for image in images) == 5000 and not any(image in test for image in images)
+
+
+def test_labels_that_would_wrap_or_are_missing():
+    images = np.zeros((2, 1, 2, 2), np.float32)
+    with pytest.raises(
+        InputError, match=r"labels go up to 9223372036854775808; expected whole numbers below"
+    ):
+        Dataset("big", images, np.array([0, 2**63], np.uint64))
+    assert Dataset("big", images, np.array([0, 9], np.uint64)).labels.tolist() == [0, 9]
+    with pytest.raises(InputError, match="labels are None"):
+        Dataset("none", images, None)
+
+
+def test_seeds_and_counts_of_a_split():
+    for seed in (-1, 0.5, None, True, "0", 2**63):
+        with pytest.raises(InputError, match=r"seed is .*expected"):
+            data.stratified_split(data.digits(), 10, seed=seed)
+    for train in (2.5, True, None, 0, 10**6):
+        with pytest.raises(InputError, match="training images were asked for"):
+            data.stratified_split(data.digits(), train)
+    same = (
+        data.stratified_split(data.digits(), 10, seed=np.int64(3)),
+        data.stratified_split(data.digits(), 10, seed=3),
+    )
+    assert np.array_equal(same[0].train, same[1].train)

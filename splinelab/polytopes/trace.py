@@ -14,13 +14,14 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from splinelab._arguments import check_device
 from splinelab.errors import InputError, UnsupportedOperationError, VerificationError
 from splinelab.polytopes import operations
 from splinelab.polytopes.mesh import Mesh
 from splinelab.polytopes.tolerances import EXACT
-from splinelab.recording.place import place
 from splinelab.recording.names import NamedCalls
 from splinelab.recording.operations import POOLS, op_name
+from splinelab.recording.place import place
 from splinelab.recording.rules import RULES, argument
 
 __all__ = ["KeepPrecision", "evaluate", "exact_copy", "home", "run", "verify"]
@@ -36,6 +37,7 @@ def exact_copy(model: nn.Module, device: str | torch.device | None = None) -> nn
     Raises `InputError` for a model in training mode whose dropout or batch norm would make it another
     function than the one in use, and for weights that are not finite.
     """
+    device = None if device is None else check_device(device)
     place(model, None)  # refuses what is no module, and scripted or compiled ones
     for path, module in model.named_modules():
         if module.training and isinstance(module, RANDOM):

@@ -82,8 +82,8 @@ def record(
         samples of the batch; or the model is scripted or compiled. The message names operation, module and
         the entry of `ignore` that leaves it out.
     InputError
-        No layer was found, values are not finite, the inputs are empty, of a wrong kind or ambiguous, `ignore`
-        names nothing, or the layers differ between batches.
+        No layer was found, values are not finite, the inputs are empty, ambiguous or of a wrong kind,
+        `ignore` names nothing, or the layers differ between batches.
     VerificationError
         The plain model gives another output.
 
@@ -107,9 +107,10 @@ def record(
         for batch in reader.batches(inputs, batch_size, device, dtype):
             check = None if packed else Check(batch)
             output = recorder.run(batch)
-            recorder.check_ignore()
-            if not recorder.layers:
-                raise InputError(_no_layers(ignore))
+            if check is not None:
+                recorder.check_ignore()
+                if not recorder.layers:
+                    raise InputError(_no_layers(ignore))
             packed.append(recorder.packed())
             output = first_output(output, len(batch))
             check_finite(

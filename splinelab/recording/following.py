@@ -2,7 +2,8 @@
 
 Dependence is followed by storage, so that no view, alias or write into a buffer can hide it: whatever a call
 writes or returns depends on the samples if one of its operands does. What is known beyond that is a `Note` on
-the tensor itself; it is void once the numbers have changed, and a tensor without one is an ordinary activation.
+the tensor itself; it is void once the numbers have changed, and a tensor without one is an ordinary
+activation.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,9 +29,9 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Multiple:
-    """Of which tensor this one is `factor` times, as that was at `version`."""
+    """Of which tensor this one is `factor` times, as that was at `version`; of none where it is constant."""
 
-    root: torch.Tensor
+    root: torch.Tensor | None
     version: int
     factor: float
 
@@ -72,6 +73,8 @@ class Following:
             self._storages[address] = StorageWeakRef(tensor.untyped_storage())
         else:
             self._storages.setdefault(address, tensor)
+        if multiple is not None and multiple.root is tensor:  # written to in place: of its former self
+            multiple = None
         tensor._splinelab = Note(kind, multiple, made_by, version_of(tensor))
 
     def note(self, tensor: torch.Tensor) -> Note:
@@ -84,7 +87,7 @@ class Following:
     def multiple(self, tensor: torch.Tensor) -> Multiple:
         """The tensor as a multiple: of itself, if of nothing else."""
         found = self.note(tensor).multiple
-        if found is not None and version_of(found.root) == found.version:
+        if found is not None and (found.root is None or version_of(found.root) == found.version):
             return found
         return Multiple(tensor, version_of(tensor), 1.0)
 

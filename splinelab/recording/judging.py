@@ -7,24 +7,26 @@ import torch
 from splinelab.errors import UnsupportedOperationError
 from splinelab.recording import operations as table
 from splinelab.recording.following import Following, Kind, Multiple, tensors
+from splinelab.recording.operations import names_of as _names
 from splinelab.recording.rules import argument
 
 __all__ = ["curved", "judged", "tiny"]
 
 TINY = 1e-3  # up to here a lower bound on a statistic guards a division, and is no activation
 
-REDUCTIONS = frozenset(
+REDUCTIONS = _names(
     "mean sum nanmean nansum avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d "
-    "adaptive_avg_pool3d".split()
+    "adaptive_avg_pool3d"
 )
-LOOKUPS = frozenset("getitem index_select gather take take_along_dim embedding embedding_bag".split())
-SAME = frozenset("detach clone data alias contiguous positive requires_grad to".split())
-NEGATIONS = frozenset(("neg", "negative"))
-SCALINGS = frozenset("mul multiply imul rmul div divide truediv itruediv idiv true_divide".split())
-MULTIPLICATIONS = frozenset("mul multiply imul rmul".split())
-INVERTED = frozenset(("rdiv", "rtruediv"))  # 1 / x
-NOT_NEGATIVE = frozenset("relu relu6 abs absolute hardsigmoid".split())
-POSITIVE_PARTS = frozenset("clamp clip clamp_min maximum fmax max threshold".split())
+LOOKUPS = _names("getitem index_select gather take take_along_dim embedding embedding_bag")
+SAME = _names("detach clone data alias contiguous positive requires_grad to")
+WIPES = _names("zero fill")
+NEGATIONS = _names("neg negative")
+MULTIPLICATIONS = _names("mul multiply imul rmul")
+SCALINGS = MULTIPLICATIONS | _names("div divide truediv itruediv idiv true_divide")
+INVERTED = _names("rdiv rtruediv")  # 1 / x
+NOT_NEGATIVE = _names("relu relu6 abs absolute hardsigmoid")
+POSITIVE_PARTS = _names("clamp clip clamp_min maximum fmax max threshold")
 
 
 def judged(op: str, args, kwargs, operands: list, following: Following) -> tuple[Kind, Multiple | None, str]:
@@ -87,8 +89,10 @@ def _kind(op: str, args, kwargs, real: list, kinds: set[Kind], following: Follow
         op in REDUCTIONS and kinds <= {Kind.CURVED, Kind.RECTIFIED, Kind.STATISTIC}
     ):
         return Kind.STATISTIC
-    if op in MULTIPLICATIONS and len(real) == 2 and real[0] is real[1]:
-        return _squared(kinds.pop())
+    if op in MULTIPLICATIONS and len(real) == 2:
+        roots = [following.multiple(item).root for item in real]
+        if roots[0] is roots[1] is not None:
+            return _squared(Kind.ACTIVATION if len(kinds) > 1 else kinds.pop())
     if len(kinds) == 1 and _keeps_kind(op, args, kwargs, kinds, following):
         return next(iter(kinds))
     return Kind.ACTIVATION
@@ -149,7 +153,7 @@ def _power(op: str, args, kwargs, kinds: set[Kind], following: Following) -> Kin
 
 def _squared(kind: Kind) -> Kind:
     # A squared ReLU bends where its ReLU does, and is coded there.
-    return {Kind.ACTIVATION: Kind.CURVED, Kind.RECTIFIED: Kind.ACTIVATION}.get(kind, kind)
+    return Kind.CURVED if kind is Kind.ACTIVATION else kind
 
 
 def _check_denominator(op: str, args, kwargs, following: Following) -> None:
@@ -188,18 +192,22 @@ def _multiple(op: str, args, kwargs, real: list, following: Following) -> Multip
     if len(real) != 1:
         return None
     mine = following.multiple(real[0])
+    if op in WIPES and not any(item in following for item in (*args[1:], *kwargs.values())):
+        return Multiple(None, 0, 0.0)
     if op in SAME or (op in table.STRUCTURE and mine.factor == 0):
         factor = 1.0
     elif op in NEGATIONS:
         factor = -1.0
     elif op in SCALINGS:
-        others = [item for item in (*args, *kwargs.values()) if item is not real[0]]
+        others = [item for item in (*args, *kwargs.values()) if item not in following]
         factor = _number(others[0]) if len(others) == 1 else None
         if factor is not None and op not in MULTIPLICATIONS:
             factor = 1 / factor if factor else None
     else:
         return None
-    return None if factor is None else Multiple(mine.root, mine.version, mine.factor * factor)
+    if factor is None or mine.root is None:
+        return None if factor is None else mine
+    return Multiple(mine.root, mine.version, mine.factor * factor)
 
 
 def _number(thing) -> float | None:

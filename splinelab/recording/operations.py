@@ -1,7 +1,7 @@
 """The table of operations: what each torch function is to a spline code.
 
-Functions go by their plain name (`op_name`): `add` is `+`, `+=`, `torch.add`, `x.add_` and `aten::add`. A call
-is looked up where one of its operands depends on the samples; on anything else (weights, positions, token
+Functions go by their plain name (`op_name`): `add` is `+`, `torch.add`, `x.add_` and `aten::add`. A call is
+looked up where one of its operands depends on the samples; on anything else (weights, positions, token
 masks) every operation is free. What stands in no row of this table, or not under its row's condition, is
 refused by name and place.
 
@@ -12,18 +12,18 @@ refused by name and place.
 | `STRUCTURE`, `AFFINE`, `SUMS` | linear: passes |
 | `PRODUCTS` | linear in each operand: passes; products of activations are gates and attention |
 | `NORMALISATIONS`, `ATTENTION` | smooth, with no threshold of its own: passes |
-| `STATISTICS`, `CURVES` | norms and variances, and what they are made with: passes on the way to a statistic |
+| `STATISTICS`, `CURVES` | norms and variances, and the powers and roots in them: passes there |
 | `CASTS` | passes unless real numbers become integers |
 | `CONSTANTS`, `CHECKS` | the result no longer depends on the samples |
-| `READS` | refused: values leave torch, or decide which way the model takes (`bool` and `float` that give a tensor are casts) |
+| `READS` | refused unless it gives a tensor: values leave torch, or decide what the model does |
 | `RANDOM` | refused, whatever the operands: a code would change from call to call |
 | `SMOOTH` | refused: activations without a threshold |
 """
 
 __all__ = [
     "AFFINE", "ATTENTION", "CASTS", "CHECKS", "CONSTANTS", "CURVES", "DIVISIONS", "KNOWN", "NORMALISATIONS",
-    "OTHER_POOLS", "POOLS", "PRODUCTS", "RANDOM", "READS", "SMOOTH", "STATISTICS", "STRUCTURE", "SUMS",
-    "SWITCHES", "WEIGHTED", "op_name",
+    "OTHER_POOLS", "POOLS", "PRODUCTS", "RANDOM", "READS", "SHAPED_LIKE", "SMOOTH", "STATISTICS", "STRUCTURE",
+    "SUMS", "SWITCHES", "WEIGHTED", "names_of", "op_name",
 ]  # fmt: skip
 
 
@@ -35,12 +35,13 @@ def op_name(func) -> str:
     return name.removeprefix("aten::").split(".")[0].strip("_")
 
 
-def _names(text: str) -> frozenset[str]:
+def names_of(text: str) -> frozenset[str]:
+    """A row of the table from its words."""
     return frozenset(text.split())
 
 
 # Each has its thresholds in `rules.RULES`.
-SWITCHES = _names(
+SWITCHES = names_of(
     "relu leaky_relu prelu abs absolute rrelu relu6 hardsigmoid hardtanh threshold hardshrink softshrink "
     "clamp clip clamp_min clamp_max maximum minimum fmax fmin max min"
 )
@@ -53,75 +54,81 @@ OTHER_POOLS = frozenset(
 )  # fmt: skip
 
 # The same numbers elsewhere, or with constants among them. A mask or an index must be a constant.
-STRUCTURE = _names(
+STRUCTURE = names_of(
     "view reshape view_as reshape_as flatten unflatten ravel squeeze unsqueeze transpose permute movedim "
-    "moveaxis swapaxes swapdims t T mT expand expand_as repeat tile repeat_interleave broadcast_to contiguous "
-    "clone detach data positive narrow select index_select getitem chunk split split_with_sizes tensor_split "
-    "unsafe_chunk unsafe_split hsplit vsplit dsplit unbind iter flip fliplr flipud rot90 roll as_strided "
+    "moveaxis swapaxes swapdims t T mT expand expand_as repeat tile repeat_interleave broadcast_to "
+    "contiguous clone detach data positive narrow select index_select getitem chunk split "
+    "split_with_sizes tensor_split unsafe_chunk unsafe_split "
+    "hsplit vsplit dsplit unbind iter flip fliplr flipud rot90 roll as_strided "
     "diagonal diag diag_embed tril triu gather take take_along_dim masked_select unfold "
     "pad pixel_shuffle pixel_unshuffle channel_shuffle native_channel_shuffle alias lift_fresh "
-    "max_unpool1d max_unpool2d max_unpool3d atleast_1d atleast_2d atleast_3d requires_grad retain_grad refine_names rename align_to "
+    "max_unpool1d max_unpool2d max_unpool3d atleast_1d atleast_2d atleast_3d requires_grad retain_grad "
+    "refine_names rename align_to "
     "where masked_fill masked_scatter setitem copy fill zero index_put index_copy index_fill scatter "
     "select_scatter slice_scatter diagonal_scatter nan_to_num real imag conj resolve_conj resolve_neg "
     "view_as_real view_as_complex meshgrid "
     "dropout dropout1d dropout2d dropout3d alpha_dropout feature_dropout feature_alpha_dropout"
 )
 
+# Of these, what takes from its second operand no more than shape, type or place.
+SHAPED_LIKE = names_of("expand_as view_as reshape_as type_as to")
+
 # Linear in one operand.
-AFFINE = _names(
+AFFINE = names_of(
     "linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d convolution conv_tbc "
     "batch_norm neg negative avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d "
     "adaptive_avg_pool3d interpolate upsample upsample_nearest upsample_bilinear fold unfold grid_sample "
     "mean sum nanmean nansum cumsum diff trace embedding embedding_bag "
-    "fft_fft fft_ifft fft_rfft fft_irfft fft_fft2 fft_ifft2 fft_rfft2 fft_irfft2 fft_fftn fft_ifftn fft_rfftn "
-    "fft_irfftn fft_fftshift fft_ifftshift"
+    "fft_fft fft_ifft fft_rfft fft_irfft fft_fft2 fft_ifft2 fft_rfft2 fft_irfft2 fft_fftn fft_ifftn "
+    "fft_rfftn fft_irfftn fft_fftshift fft_ifftshift"
 )
 # Of these, what multiplies with weights: integers that reach it are images or features that nobody converted.
-WEIGHTED = _names(
+WEIGHTED = names_of(
     "linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d convolution batch_norm"
 )
-SUMS = _names(
+SUMS = names_of(
     "add iadd radd sub subtract isub rsub cat concat concatenate stack hstack vstack dstack column_stack "
     "row_stack index_add scatter_add lerp block_diag broadcast_tensors complex"
 )
-PRODUCTS = _names(
+PRODUCTS = names_of(
     "mul multiply imul rmul matmul imatmul mm bmm mv dot vdot inner outer ger rmatmul einsum tensordot kron "
     "baddbmm addmm addbmm addmv addr addcmul bilinear multi_dot linalg_multi_dot linalg_matmul linalg_vecdot"
 )
 # In the denominator only a statistic, such as a norm, or a constant.
-DIVISIONS = _names("div divide truediv itruediv idiv rtruediv rdiv true_divide addcdiv")
+DIVISIONS = names_of("div divide truediv itruediv idiv rtruediv rdiv true_divide addcdiv")
 
-NORMALISATIONS = _names(
+NORMALISATIONS = names_of(
     "layer_norm rms_norm group_norm instance_norm local_response_norm normalize cosine_similarity"
 )
-ATTENTION = _names("scaled_dot_product_attention multi_head_attention_forward attention")
+ATTENTION = names_of("scaled_dot_product_attention multi_head_attention_forward attention")
 
 # One non-negative number for a whole vector.
-STATISTICS = _names(
+STATISTICS = names_of(
     "norm linalg_norm linalg_vector_norm linalg_matrix_norm frobenius_norm var std var_mean std_mean "
     "pairwise_distance"
 )
 # Powers: of activations only inside a statistic (mean(x²)), or of a ReLU (squared ReLU); roots of statistics.
-CURVES = _names("pow ipow rpow float_power square sqrt rsqrt reciprocal")
+CURVES = names_of("pow ipow rpow float_power square sqrt rsqrt reciprocal")
 
-CASTS = _names("to float double half bfloat16 type type_as cpu cuda long int short char byte bool")
+CASTS = names_of("to float double half bfloat16 type type_as cpu cuda long int short char byte bool")
 
-CONSTANTS = _names(
-    "zeros_like ones_like full_like empty_like new_zeros new_ones new_full new_empty new_tensor new_empty_strided"
+CONSTANTS = names_of(
+    "zeros_like ones_like full_like empty_like new_zeros new_ones new_full new_empty new_tensor "
+    "new_empty_strided"
 )
-CHECKS = _names("isfinite isnan isinf isposinf isneginf isreal")
-READS = _names(
+CHECKS = names_of("isfinite isnan isinf isposinf isneginf isreal")
+READS = names_of(
     "item bool int float index complex tolist numpy array dlpack contains equal allclose is_nonzero"
 )
 
-RANDOM = _names(
+RANDOM = names_of(
     "rand randn randint randperm normal bernoulli multinomial poisson binomial rand_like randn_like "
     "randint_like uniform exponential geometric log_normal cauchy random gumbel_softmax"
 )
 
-# Activations and recurrent cells with no thresholds to code. Anything else that stands in no row is refused as
-# they are; these are named because soft codes know them.
-SMOOTH = _names(
+# Activations and recurrent cells with no thresholds to code. What stands in no row is refused as they are;
+# these are named because soft codes know them.
+SMOOTH = names_of(
     "gelu silu mish tanh sigmoid special_expit logsigmoid log_sigmoid softplus softsign tanhshrink "
     "elu celu selu glu hardswish "
     "softmax softmin log_softmax gumbel_softmax special_softmax special_log_softmax "

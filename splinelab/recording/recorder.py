@@ -72,10 +72,10 @@ class Recorder(NamedCalls):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         op = op_name(func)
-        operands = self._operands(args, kwargs)
+        operands = self._operands(op, args, kwargs)
         ignored = self._ignored(op)
         if not operands:
-            if op in table.RANDOM and not ignored:
+            if op in table.RANDOM and not ignored and kwargs.get("generator") is None:
                 self._refuse(f"{op} draws random numbers: codes would change from call to call.", op)
             return func(*args, **kwargs)
         if ignored or op not in table.KNOWN:
@@ -102,9 +102,11 @@ class Recorder(NamedCalls):
             self.post[layer].append(result)
         return result
 
-    def _operands(self, args, kwargs) -> list[torch.Tensor]:
-        """What a call is given that depends on the samples; not where it writes (`out`)."""
+    def _operands(self, op: str, args, kwargs) -> list[torch.Tensor]:
+        """What a call is given that depends on the samples; not where it writes, and not mere models of a
+        shape."""
         given = (args, {name: item for name, item in kwargs.items() if name != "out"}) if kwargs else args
+        given = args[:1] if op in table.SHAPED_LIKE else given
         return [item for item in tensors(given) if item in self.following]
 
     def _call(self, func, args, kwargs) -> tuple[object, list[torch.Tensor]]:
@@ -126,22 +128,22 @@ class Recorder(NamedCalls):
         """A call that stands in no row of the table: free if it gives no tensor, and if it is ignored."""
         result, written = self._call(func, args, kwargs)
         made = [*tensors(result), *written]
-        if made and refused and any(self._moving(item) for item in self._operands(args, kwargs)):
+        if made and refused and any(self._moving(item) for item in self._operands(op, args, kwargs)):
             self._refuse(
                 f"No rule gives a spline code for {op}: it stands in no row of the table of operations.", op
             )
         for item in made:
             real = item.is_floating_point() or item.is_complex()
             self.following.add(
-                item, Kind.ACTIVATION if real and not self._all_discrete(args, kwargs) else Kind.DISCRETE
+                item, Kind.ACTIVATION if real and not self._all_discrete(op, args, kwargs) else Kind.DISCRETE
             )
         return result
 
     def _moving(self, item: torch.Tensor) -> bool:
         return self.following.note(item).kind is not Kind.DISCRETE
 
-    def _all_discrete(self, args, kwargs) -> bool:
-        return not any(map(self._moving, self._operands(args, kwargs)))
+    def _all_discrete(self, op: str, args, kwargs) -> bool:
+        return not any(map(self._moving, self._operands(op, args, kwargs)))
 
     # Reading a layer
 
@@ -252,8 +254,8 @@ class Recorder(NamedCalls):
         for item in operands:
             if not _real(item):
                 raise InputError(
-                    f"The inputs reach {op} as {item.dtype}, and it takes floats: convert them as in training, "
-                    f"for images usually `images / 255`. It is called in {self.names.where}."
+                    f"The inputs reach {op} as {item.dtype}, and it takes floats: convert them as in "
+                    f"training, for images usually `images / 255`. It is called in {self.names.where}."
                 )
 
 

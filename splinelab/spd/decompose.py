@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from splinelab._arguments import check_device, check_seed, check_whole
 from splinelab.spd.components import Decomposition, Matrix, matching
 from splinelab.spd.inputs import generator_for
 from splinelab.spd.objective import loss_terms
 from splinelab.spd.pruning import join, survivors
 from splinelab.spd.reassignment import reassign
 from splinelab.spd.recipe import TERMS, SPDRecipe, Stage
-from splinelab.training.run import Run, check_seed, resolve_device
+from splinelab.training.run import Run
 
 __all__ = ["SPDFit", "attach", "decompose"]
 
@@ -48,7 +49,8 @@ class SPDFit:
 
 def attach(net: nn.Module, recipe: SPDRecipe, seed: int) -> Decomposition:
     """A decomposition before its first step, on a copy of the net. Raises ``InputError`` where a pattern
-    matches no linear layer."""
+    matches no linear layer, and for what is no seed."""
+    seed = check_seed(seed)
     net = copy.deepcopy(net).cpu().eval()
     found = matching(net, tuple(matrices.pattern for matrices in recipe.matrices))
     layers = {}
@@ -85,11 +87,14 @@ def decompose(
     called with the step and the decomposition at every row of the history, for pictures while it forms.
     Where the recipe has several ``starts``, each has a checkpoint of its own, ``checkpoint`` with a number.
 
-    Raises ``InputError`` for a pattern that matches nothing, ``TrainingError`` for a non-finite loss, for a
-    matrix in which nothing is alive when a stage prunes, and for an unfit checkpoint.
+    Ctrl-C ends a run with a ``checkpoint`` at a step that is saved.
+
+    Raises ``InputError`` for a pattern that matches nothing and for an absent device, ``TrainingError`` for a
+    loss or a weight that is not finite, the last step included, for a matrix in which nothing is alive when a
+    stage prunes, and for a checkpoint that is unfit or cannot be written.
     """
-    check_seed(seed)
-    device = resolve_device(device)
+    seed, device = check_seed(seed), check_device(device)
+    checkpoint_every = check_whole("checkpoint_every", checkpoint_every)
     runs = []
     for start in range(recipe.starts):
         draw = seed if start == 0 else int(np.random.SeedSequence([seed, start]).generate_state(1)[0])
@@ -193,6 +198,9 @@ class _Run(Run):
             f"(stage {self.stage + 1}, lr {self.now.lr:g}; at step {self.step}: "
             f"{', '.join(bad) or 'none'}): lower lr (by 3 to 10 times), or decompose in float64"
         )
+
+    def module(self) -> nn.Module:
+        return self.decomposition
 
     def due(self) -> bool:
         return self.step > 0 and (self.step % self._every == 0 or self.step in (1, self.steps))
