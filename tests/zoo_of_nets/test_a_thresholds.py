@@ -136,7 +136,6 @@ LEVELS = {
         lambda n, h: max_(h, n.zero) + n.slope * min_(n.zero, h),
         lambda n, h: ([h, h], relu(h) + n.slope * (h - relu(h))),
     ),
-    "minus the minimum": (lambda n, h: -min_(n.zero, -h), lambda n, h: ([-h], relu(h))),
     "minus": (lambda n, h: max_(n.zero, -h), lambda n, h: ([-h], relu(-h))),
     "minus the minimum": (lambda n, h: -min_(n.zero, -h), lambda n, h: ([-h], relu(h))),
     "two sides": (lambda n, h: max_(n.zero, h) - max_(n.zero, -h), lambda n, h: ([h, -h], h)),
