@@ -50,9 +50,7 @@ STEPS = st.one_of(
     step("maximum", names, names, levels, st.booleans()),
     step("minimum", names, names, levels, st.booleans()),
     step("larger", names, names, names),
-    step(
-        "alias", names, names, st.sampled_from(["view", "reshape", "detach", "same", "contiguous", "slice"])
-    ),
+    step("alias", names, names, st.sampled_from(WAYS)),
     step("copy", names, names),
     step("add", names, names, names),
     step("add_", names, names),
