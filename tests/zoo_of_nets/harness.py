@@ -53,7 +53,7 @@ class Formula:
 
     def __init__(self, net, x):
         with torch.no_grad():
-            layers, y = copy.deepcopy(net).by_hand(x.clone())
+            layers, y = net.by_hand(x.clone())
         self.widths = [value[0].numel() for value in layers]
         self.z = both(*layers).numpy()
         self.y = y.reshape(len(x), -1).numpy()
@@ -73,7 +73,7 @@ class Formula:
 @torch.no_grad()
 def check_formula(net, x):
     """The formula is the net's: else the test itself is wrong."""
-    output = copy.deepcopy(net)(x.clone())
+    output = net(x.clone())
     while isinstance(output, tuple | list | dict):
         output = next(iter(output.values())) if isinstance(output, dict) else output[0]
     truth = Formula(net, x)
@@ -167,7 +167,7 @@ def spread(mask, inputs):
 @torch.no_grad()
 def as_they_were(net, x):
     """What each linear layer that runs was given, copied before it ran; and the output."""
-    net, found = copy.deepcopy(net), {}
+    found, handles = {}, []
 
     def keep(name):
         def hook(_, given, options):
@@ -178,8 +178,11 @@ def as_they_were(net, x):
 
     for name, module in net.named_modules():
         if isinstance(module, nn.Linear):
-            module.register_forward_pre_hook(keep(name), with_kwargs=True)
-    return found, net(x.clone())
+            handles.append(module.register_forward_pre_hook(keep(name), with_kwargs=True))
+    output = net(x.clone())
+    for handle in handles:
+        handle.remove()
+    return found, output
 
 
 def check(net, through, x=None):
@@ -218,6 +221,8 @@ def recorded_or_refused(net, x, *, strict=True):
         try:
             recording = record(net, x, ignore=ignore)
         except UnsupportedOperationError as error:
+            if strict and "other samples of the batch" in str(error):
+                return ignore
             advised = re.search(r"ignore=\('([^']+)',\)", str(error))
             assert advised, f"no way out is named: {error}"
             assert "called in" in str(error), f"no place is named: {error}"
@@ -227,6 +232,7 @@ def recorded_or_refused(net, x, *, strict=True):
             continue
         own = len(recording.codes.layers) > len(truth.widths)
         assert ignore or own or not strict, "left out of the code, silently"
+        assert strict or not own
         if not own:
             truth.assert_bits(recording.codes.bits())
         return ignore

@@ -136,8 +136,8 @@ LEVELS = {
         lambda n, h: max_(h, n.zero) + n.slope * min_(n.zero, h),
         lambda n, h: ([h, h], relu(h) + n.slope * (h - relu(h))),
     ),
-    "minus the minimum": (lambda n, h: -min_(n.zero, -h), lambda n, h: ([-h], relu(h))),
     "minus": (lambda n, h: max_(n.zero, -h), lambda n, h: ([-h], relu(-h))),
+    "minus the minimum": (lambda n, h: -min_(n.zero, -h), lambda n, h: ([-h], relu(h))),
     "two sides": (lambda n, h: max_(n.zero, h) - max_(n.zero, -h), lambda n, h: ([h, -h], h)),
 }
 
@@ -252,7 +252,7 @@ class Images(nn.Module):
 @through
 @pytest.mark.parametrize("first", [True, False])
 def test_levels_of_channels(first, through):
-    check(built(lambda: Images(first)), samples(5, 2, 5, 5), through)
+    check(built(lambda: Images(first)), through, samples(5, 2, 5, 5))
 
 
 class One(nn.Module):

@@ -550,7 +550,7 @@ def rows_one_by_one(n, h):
 
 @net(lambda n, h: ([columns(h, LOW, h[:, :5] + h[:, 5:])], relu(columns(h, LOW, h[:, :5] + h[:, 5:]))), RARE)
 def put_by_index_put(n, h):
-    h.index_put_((torch.arange(len(h))[:, None], torch.arange(5)), h[:, 5:], accumulate=True)
+    h.index_put_((torch.arange(len(h))[:, None], torch.arange(5)), h[:, 5:].clone(), accumulate=True)
     return F.relu(h)
 
 
