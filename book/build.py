@@ -105,9 +105,7 @@ def run_all(sources: dict[str, Path], target: Path, results: Path) -> None:
 
 def stage_pages() -> None:
     """Copy configuration, pages and static files, and fill in what is generated."""
-    ignore = shutil.ignore_patterns(
-        "*.py", "*.pyc", "__pycache__", "results", "claims.yml", "claims.lock", "soak.json"
-    )
+    ignore = shutil.ignore_patterns("*.py", "*.pyc", "__pycache__", "results", "claims.yml", "soak.json")
     shutil.copytree(ROOT / "book", SOURCE / "book", ignore=ignore, dirs_exist_ok=True)
     shutil.copy(ROOT / "_toc.yml", SOURCE)
     (SOURCE / "_config.yml").write_text(yaml.safe_dump(configuration(), allow_unicode=True), encoding="utf-8")
@@ -208,8 +206,8 @@ def soak() -> str:
     words = (
         f"{kills['same']} of {kills['killed']} trainings and decompositions that were killed (`kill -9`) and "
         "started again ended with the bits of an uninterrupted run and left nothing behind: "
-        f"{kills['writing']} of them were killed while a file was half written, and {kills['resumed']} went on "
-        "from a checkpoint."
+        f"{kills['writing']} were killed while a file was half written, and {kills['resumed']} went on from a "
+        "checkpoint."
     )
     machine = f"{found['day']}, seed {found['seed']}, {found['minutes']:.0f} minutes: {found['machine']}."
     return "\n".join([*rows, "", words, "", machine])

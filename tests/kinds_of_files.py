@@ -84,7 +84,7 @@ def _codes(folder):
 def _ledger(folder):
     """The book's own, cut to its first claims: PyYAML is slow."""
     book = folder / "book"
-    book.mkdir()
+    (book / "results").mkdir(parents=True)
     text = (book_folder() / "claims.yml").read_text(encoding="utf-8")
     (book / "claims.yml").write_text(text[: text.index("- id: spline-1g")], encoding="utf-8")
     stored.write_lock(book, stored.read_claims(book))
@@ -101,7 +101,7 @@ def _ledger(folder):
         )
 
     yield Kind("claims.yml", book / "claims.yml", claims)
-    yield Kind("claims.lock", book / "claims.lock", claims)
+    yield Kind("claims.lock", book / "results" / "claims.lock", claims)
     yield Kind("results of a chapter", chapter, results)
 
 
