@@ -1,7 +1,8 @@
 """The ledger's files: read whole and as they were written, or refused with their name.
 
-`claims.yml` is written by hand; `claims.lock` holds a digest of each claim as it was when the verdicts were
-stored, so that no rule changes unseen after its measurement. Files of results end with their own digest.
+`claims.yml` is written by hand; `results/claims.lock` holds a digest of each claim as it was when the
+verdicts were stored, so that no rule changes unseen after its measurement. Files of results end with their
+own digest.
 """
 
 import json
@@ -14,7 +15,7 @@ from splinelab.errors import ClaimError
 
 __all__ = ["read_claims", "read_results", "write_json", "write_lock", "write_results"]
 
-CLAIMS, LOCK, DIGEST = "claims.yml", "claims.lock", "sha256"
+CLAIMS, LOCK, DIGEST = "claims.yml", "results/claims.lock", "sha256"
 
 
 def read_claims(book: Path, *, locked: bool = True) -> dict[str, Claim]:
