@@ -423,8 +423,8 @@ class Calls(nn.Module):
         (lambda x: x / (1 + x), "activations"),
         (lambda x: x - x.mean(dim=0), "first axis"),
         (lambda x: x.flip(0), "first axis"),
-        (lambda x: x.T @ x, "T is not known"),
-        (lambda x: x.reshape(-1), "first axis"),
+        (lambda x: x @ (x.T @ x), "first axis"),
+        (lambda x: x.reshape(-1).view(x.shape), "first axis"),
         (lambda x: x if x.tolist()[0][0] > 0 else -x, "depend on values"),
         (lambda x: F.dropout(x), "training=True"),
         (lambda x: F.threshold(x, 0.1, 0.0), "jumps"),
@@ -452,16 +452,6 @@ def test_what_is_not_piecewise_linear_is_named(then, name):
 def test_what_is_piecewise_linear_passes(then):
     found = segment(Calls(then).eval(), *points(2, 3, spread=3), verify=True)
     assert found.regions > 1
-
-
-def test_a_view_changed_in_place_is_refused():
-    def then(x):
-        flat = x.view(len(x), 2, 2)
-        flat.sub_(0.05).relu_()
-        return x
-
-    with pytest.raises((UnsupportedOperationError, VerificationError)):
-        segment(Calls(then).eval(), *points(2, 3, spread=3), verify=True)
 
 
 def test_tokens_reach_a_hidden_layer_as_integers():

@@ -15,10 +15,11 @@ from torch.nn.modules import module as torch_module
 from torch.overrides import TorchFunctionMode
 
 from splinelab.errors import InputError, UnsupportedOperationError
+from splinelab.polytopes.exact import KeepPrecision, exact_copy
 from splinelab.polytopes.freezing import FREEZE, opened
-from splinelab.polytopes.operations import READS_VALUES, leaves, mapped
-from splinelab.polytopes.trace import KeepPrecision, exact_copy
-from splinelab.recording.operations import op_name
+from splinelab.polytopes.operations import mapped
+from splinelab.recording.following import tensors
+from splinelab.recording.operations import READS, op_name
 
 __all__ = ["Frozen", "frozen"]
 
@@ -131,8 +132,8 @@ class Frozen(nn.Module):
         for place, batch in enumerate(([x, other], [other, x])):
             with KeepPrecision():
                 found = self._run(exact, torch.cat(batch, dim=self.batch_dim), fixed)
-            pairs = zip(leaves(output), leaves(found), strict=True)
-            if not all(self._holds(one, all_, place) for one, all_ in pairs if torch.is_tensor(one)):
+            pairs = zip(tensors(output), tensors(found), strict=True)
+            if not all(self._holds(one, all_, place) for one, all_ in pairs):
                 raise UnsupportedOperationError(
                     "Beside another sample the reference does not give its own output: the model mixes "
                     "samples, or joins their axis with another that comes first (heads before samples)."
@@ -187,18 +188,18 @@ class _Watch(_Follow):
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        name = _name(func)
-        given = [item for item in leaves((args, kwargs)) if torch.is_tensor(item)]
+        name = op_name(func)
+        given = [*tensors((args, kwargs))]
         versions = [item._version for item in given]
         kept, passing = None, given
         if name in FREEZE:
             kwargs = {key: value for key, value in kwargs.items() if key != "dtype"}  # float64 throughout
             kept, passing = FREEZE[name].measure(func, args, kwargs)
         result = func(*args, **kwargs)
-        made = [item for item in leaves(result) if torch.is_tensor(item)]
+        made = [*tensors(result)]
         changed = [item for item, version in zip(given, versions, strict=True) if item._version != version]
         # A value that became a Python number may decide what the model does: it must stay in sight.
-        reads = passing if made or changed or name in READS_VALUES else []
+        reads = passing if made or changed or name in READS else []
         self.calls.append(_Call(name, kept=kept, reads=list(reads), writes=made + changed))
         self.changed |= set(map(_storage, changed))
         self.alive.append(given)
@@ -213,7 +214,7 @@ def _hide(calls: list[_Call], x: torch.Tensor, output, changed: set[int]) -> boo
         storages = [(item, _storage(item)) for item in tensors if torch.is_tensor(item)]
         return {storage if storage in changed else id(item) for item, storage in storages}
 
-    live = keys(leaves(output))
+    live = keys(tensors(output))
     for call in reversed(calls):
         call.hidden = not call.event and bool(call.writes) and not (keys(call.writes) & live)
         if call.hidden:
@@ -262,19 +263,13 @@ class _Replay(_Follow):
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        call = self._take(_name(func))
+        call = self._take(op_name(func))
         if call.hidden:
             with torch._C.DisableTorchFunction():
                 return func(*args, **kwargs)
         if call.kept is not None:
             return FREEZE[call.name].replay(call.kept, func, args, kwargs)
         return func(*args, **kwargs)
-
-
-def _name(func) -> str:
-    name = op_name(func)
-    # A property such as x.shape
-    return getattr(getattr(func, "__self__", None), "__name__", name) if name == "get" else name
 
 
 def _storage(tensor: torch.Tensor) -> int:

@@ -12,12 +12,12 @@ from tqdm.auto import tqdm
 
 from splinelab.codes import SplineCodes
 from splinelab.errors import InputError
-from splinelab.polytopes import trace
+from splinelab.polytopes import checks, trace
+from splinelab.polytopes.exact import home
 from splinelab.polytopes.mesh import Mesh, TooMany, chunks, rows_that_fit
 from splinelab.polytopes.points import check_finite, stacked
 from splinelab.polytopes.polygons import affine_maps, hull, measure
 from splinelab.polytopes.regions import Frame, Plane
-from splinelab.polytopes.rest import Rest
 from splinelab.polytopes.sheet import Sheet, TooManyCells
 from splinelab.polytopes.tolerances import COLLINEAR
 
@@ -57,13 +57,15 @@ def plane(
     max_regions : with more regions, stop with what is done and warn (`RuntimeWarning`).
     memory : bytes that a traversal may take, roughly; the domain is traced in tiles that fit.
     device : where to run; None means where the model lies.
-    verify : compare the maps at the centroids with the network; raises `VerificationError` if they differ
-        by more than 1e-12 of the largest output.
+    verify : compare map and code at the centroid of every region with the network. Without it this is done
+        at some regions, one in 16 but 8 at least and 64 at most: the largest, some small ones, others at
+        random.
     progress : show a bar, in shares of the area.
 
     Raises `InputError` for points that are not finite, identical, on a line or of the wrong shape, an unknown
     layer and a model in training mode; `UnsupportedOperationError` for an operation that is not piecewise
-    linear.
+    linear; `VerificationError` where the result and the network part by more than 1e-12 of the largest
+    output, or the float64 copy and the model itself by more than rounding.
 
     >>> net = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1)).eval()
     >>> _ = net[0].weight.data.copy_(torch.eye(2)), net[0].bias.data.fill_(-0.5)
@@ -78,21 +80,10 @@ def plane(
             "margin is a share of at least 0, max_regions at least 1, memory a positive number of bytes; got "
             f"{margin!r}, {max_regions!r} and {memory!r}."
         )
-    points = stacked([a, b, c], "a, b and c")
+    points = stacked([a, b, c], "a, b and c", tokens=layer is not None)
     if points.ndim < 2:
         raise InputError("a, b and c must be points of one shape, each an array; got three numbers.")
-    exact = trace.exact_copy(model, device)
-    try:
-        trace.evaluate(exact, points.to(trace.home(exact)))
-    except RuntimeError as error:
-        shape = tuple(points.shape[1:])
-        raise InputError(
-            f"The model takes no points of shape {shape}, the one of a, b and c: {error}"
-        ) from error
-    if layer is not None:
-        rest = Rest(exact, layer, points)
-        points = rest.activations(points).cpu()
-        exact = trace.exact_copy(rest, device)
+    exact, (points,) = checks.begin(model, [points], "a, b and c", layer=layer, device=device)
     frame, corners = _frame(points, layer)
     low, high = corners.min(axis=0), corners.max(axis=0)
     room = margin * (high - low).max()
@@ -110,8 +101,7 @@ def plane(
             RuntimeWarning,
             stacklevel=2,
         )
-    if verify:
-        _verify(exact, result)
+    _verify(exact, result, everywhere=verify)
     return result
 
 
@@ -130,7 +120,7 @@ def _trace_tiles(exact, frame: Frame, domain, limits: list[int], found: "_Region
             sheet = Sheet(_rectangle(tile), None if tiny else limits, 2 * left + 64)
             try:
                 rows = frame.to_space(sheet.points)
-                found.add(sheet, trace.run(exact, sheet, torch.from_numpy(rows).to(trace.home(exact))))
+                found.add(sheet, trace.run(exact, sheet, torch.from_numpy(rows).to(home(exact))))
             except TooMany as reason:
                 if isinstance(reason, TooManyCells) and 2 * left <= found.most:
                     return covered, False
@@ -183,7 +173,7 @@ class _Regions:
         numbers, first = np.unique(region, return_index=True)
         self.codes.append(codes[first[numbers >= known]])
         loops, lengths = sheet.loops, sheet.lengths.copy()
-        values = output.flatten(1).cpu().numpy()
+        values = output.reshape(len(output), -1).cpu().numpy()
         maps, areas, centroids = [], [], []
         for cells in chunks(len(loops), loops.shape[1] * (values.shape[1] + 2)):
             corners = sheet.points[loops[cells]]
@@ -226,20 +216,23 @@ class _Probe(Mesh):
     """Notes how many numbers each call takes of a point."""
 
     def __init__(self):
-        super().__init__(np.zeros((1, 2)), 1)
+        super().__init__(np.zeros((2, 2)), 1)
         self.widths: list[int] = []
 
     def cut(self, values: torch.Tensor, name: str) -> None:
+        self.layers[name] = ()
         self.widths.append(values[0].numel())
 
-    cut_pool = cut
+    def cut_pool(self, values: torch.Tensor, name: str) -> None:
+        self.pools[name] = ()
+        self.widths.append(values[0].numel())
 
 
 def _limits(exact: nn.Module, point: torch.Tensor, memory: float) -> list[int]:
     """How many vertices fit into memory at each cut. What is live between two cuts is about as wide as the
     wider one; the first layers, which are the widest, have the fewest vertices."""
     probe = _Probe()
-    output = trace.run(exact, probe, point.to(trace.home(exact)))
+    output = trace.run(exact, probe, point.expand(2, *point.shape[1:]).to(home(exact)))
     widths = [*probe.widths, output[0].numel()]
     return [rows_that_fit(max(pair), memory) for pair in pairwise(widths)]
 
@@ -264,15 +257,18 @@ def _frame(points: torch.Tensor, layer: str | None) -> tuple[Frame, np.ndarray]:
     return frame, (x - x[0]) @ frame.axes.T
 
 
-def _verify(exact: nn.Module, result: Plane) -> None:
-    def ours(rows):
-        return result.outputs_of(np.arange(len(result))[rows], result.centroids[rows])
-
-    trace.verify(
+def _verify(exact: nn.Module, result: Plane, *, everywhere: bool) -> None:
+    if not len(result):
+        return
+    regions = np.arange(len(result)) if everywhere else checks.places(result.areas)
+    where = result.centroids[regions]
+    checks.verify(
         exact,
-        len(result),
-        lambda rows: result.to_space(result.centroids[rows]),
-        ours,
-        np.abs(ours(slice(None))).max(),
-        where="At the centroids of regions",
+        result.to_space(where),
+        result.outputs_of(regions, where),
+        result.codes[regions],
+        np.abs(result.outputs_of(np.arange(len(result)), result.centroids)).max(),
+        lambda i: (
+            f"At the centroid of region {regions[i]}, (u, v) = ({where[i, 0]:.12g}, {where[i, 1]:.12g})"
+        ),
     )

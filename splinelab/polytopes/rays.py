@@ -7,13 +7,17 @@ import torch
 from torch import nn
 
 from splinelab.errors import InputError
+from splinelab.polytopes.checks import begin
+from splinelab.polytopes.exact import exact_copy
 from splinelab.polytopes.path import Path
+from splinelab.polytopes.points import samples_of, stacked
 from splinelab.polytopes.rest import Rest
 from splinelab.polytopes.segments import paths
-from splinelab.polytopes.trace import exact_copy
 from splinelab.recording import record
 
 __all__ = ["Ray", "rays", "sampled_density", "slerp"]
+
+WHAT = "The points of rays"
 
 
 class Ray:
@@ -65,11 +69,17 @@ def rays(
         raise InputError(f"low and high are {low} and {high}; expected 0 < low < high, finite")
     legs = max(1, math.ceil(math.log10(high / low) - 1e-9))
     alphas = np.geomspace(low, high, legs + 1)
-    points = torch.as_tensor(getattr(points, "images", points))
+    given = samples_of(points, WHAT)
+    points = stacked(given, WHAT, tokens=layer is not None)
+    given = given if torch.is_tensor(given) or isinstance(given, np.ndarray) else points
+    if points.ndim < 2 or not len(points):
+        raise InputError(
+            f"The points have the shape {tuple(points.shape)}; expected points × the model's input."
+        )
     if layer is not None:
-        model = Rest(model, layer, points)
-        points = model.activations(points)
-    points = points.to(torch.float64)
+        begin(model, [points], WHAT, layer=None, device=options.get("device"))
+        model = Rest(model, layer, given)
+        points = model.activations(given).to(torch.float64)
     if not points.flatten(1).any(dim=1).all():
         raise InputError("A point lies at the origin: no ray goes through it. Leave it out.")
     scales = torch.from_numpy(alphas).view(-1, *[1] * (points.ndim - 1))

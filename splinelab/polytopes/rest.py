@@ -5,10 +5,15 @@ import torch
 from torch import nn
 
 from splinelab.errors import InputError, closest
+from splinelab.polytopes.exact import home
+from splinelab.polytopes.points import samples_of
+from splinelab.recording.outputs import first_output
+from splinelab.recording.place import evaluation, floating_type
 
 __all__ = ["Rest", "from_layer"]
 
 BATCH = 256
+WHAT = "The inputs"
 
 
 def from_layer(model: nn.Module, layer: str, inputs) -> tuple[nn.Module, torch.Tensor]:
@@ -16,7 +21,7 @@ def from_layer(model: nn.Module, layer: str, inputs) -> tuple[nn.Module, torch.T
 
     The layer "input" is the network itself, and the inputs.
     """
-    inputs = _tensor(inputs)
+    inputs = _samples(inputs)
     if layer == "input":
         return model, inputs
     rest = Rest(model, layer, inputs)
@@ -49,7 +54,7 @@ class Rest(nn.Module):
             hint = closest(layer, names).strip() or f"It has {', '.join(names)}."
             raise InputError(f"The model has no layer {layer!r}; {hint}")
         self.model, self.layer = model, layer
-        example = _tensor(example)[:1]
+        example = _samples(example)[:1]
         self.register_buffer("example", self._like_weights(example).clone(), persistent=False)
         self._check_cut()
 
@@ -62,24 +67,21 @@ class Rest(nn.Module):
 
     def forward(self, activations: torch.Tensor) -> torch.Tensor:
         """Activations at the layer, samples × …, to the model's output."""
-        return self._forward(activations, self.example)
+        example = self.example
+        if not self.any_size:
+            example = example.expand(len(activations), *example.shape[1:])
+        return self._forward(activations, example)
 
-    @torch.no_grad()
     def activations(self, inputs) -> torch.Tensor:
         """The layer's output for inputs of the model, samples × …, in evaluation mode."""
-        inputs = self._like_weights(_tensor(inputs))
-        flags = [(module, module.training) for module in self.modules()]
-        try:
-            for module, _ in flags:
-                module.training = False
+        inputs = self._like_weights(_samples(inputs))
+        with evaluation(self, home(self.model)):
             return torch.cat([self._before(batch) for batch in inputs.split(BATCH)])
-        finally:
-            for module, training in flags:
-                module.training = training
 
     def _like_weights(self, x: torch.Tensor) -> torch.Tensor:
-        weight = next((p for p in self.model.parameters() if p.is_floating_point()), None)
-        return x if weight is None or not x.is_floating_point() else x.to(weight)  # tokens stay integers
+        x = x.to(home(self.model))
+        kind = floating_type(self.model)  # none where weights differ: such a model takes inputs as they come
+        return x.to(kind) if kind and x.is_floating_point() else x  # tokens stay integers
 
     def _before(self, inputs: torch.Tensor) -> torch.Tensor:
         seen = []
@@ -115,17 +117,22 @@ class Rest(nn.Module):
         finally:
             hook.remove()
 
-    @torch.no_grad()
+    def _output(self, activations: torch.Tensor, example: torch.Tensor) -> torch.Tensor:
+        return first_output(self._forward(activations.clone(), example), len(activations))
+
     def _check_cut(self) -> None:
         activations = self.activations(self.example)
-        flags = [(module, module.training) for module in self.modules()]
-        for module, _ in flags:
-            module.training = False
         generator = torch.Generator().manual_seed(0)
-        other = torch.rand(self.example.shape, generator=generator, dtype=torch.float64)
-        outputs = [self._forward(activations.clone(), x) for x in (self.example, other.to(self.example))]
-        for module, training in flags:
-            module.training = training
+        other = torch.rand(self.example.shape, generator=generator, dtype=torch.float64).to(self.example)
+        with evaluation(self, home(self.model)):
+            outputs = [self._output(activations, x) for x in (self.example, other)]
+            two = activations.repeat(2, *[1] * (activations.ndim - 1))
+            both = self.example.repeat(2, *[1] * (self.example.ndim - 1))
+            # One row before the layer will do for all behind it, unless a size is taken from there.
+            try:
+                self.any_size = torch.equal(self._output(two, self.example), self._output(two, both))
+            except Exception:  # of whatever kind a model makes of sizes that differ
+                self.any_size = False
         if not torch.equal(*outputs):
             raise InputError(
                 f"The output does not depend on the input through {self.layer!r} alone: a connection goes "
@@ -133,7 +140,12 @@ class Rest(nn.Module):
             )
 
 
-def _tensor(inputs) -> torch.Tensor:
-    inputs = getattr(inputs, "images", inputs)
+def _samples(inputs) -> torch.Tensor:
+    inputs = samples_of(inputs, WHAT)
     # A copy: the arrays of a data set may be read-only.
-    return inputs if torch.is_tensor(inputs) else torch.tensor(np.asarray(inputs))
+    inputs = inputs if torch.is_tensor(inputs) else torch.tensor(np.ascontiguousarray(inputs))
+    if inputs.ndim == 0 or not len(inputs):
+        raise InputError(
+            f"{WHAT} have the shape {tuple(inputs.shape)}; expected samples × the model's input."
+        )
+    return inputs

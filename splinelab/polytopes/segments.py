@@ -7,13 +7,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from splinelab.codes import SplineCodes
 from splinelab.errors import InputError
-from splinelab.polytopes import trace
+from splinelab.polytopes import checks, trace
+from splinelab.polytopes.exact import home
 from splinelab.polytopes.line import Line
 from splinelab.polytopes.mesh import TooMany, rows_that_fit
 from splinelab.polytopes.path import Part, Path, joined
-from splinelab.polytopes.points import check_finite, stacked
-from splinelab.polytopes.rest import Rest
+from splinelab.polytopes.points import stacked
 
 __all__ = ["path", "paths", "segment"]
 
@@ -64,20 +65,19 @@ def paths(
     device : where to run; None means where the model lies.
     memory : bytes that a traversal may take, roughly; longer paths are traced in parts.
     values : keep the pre-activations at `t` in `Path.values`, by layer.
-    verify : compare the middle of every piece with the network; raises `VerificationError` if they differ
-        by more than 1e-12 of the largest output.
+    verify : compare output and code in the middle of every piece with the network. Without it this is done
+        at some pieces, one in 16 but 8 at least and 64 at most over all paths: the longest, some short ones,
+        others at random.
 
     Raises `InputError` for points that are not finite, equal or of the wrong shape, an unknown layer and a
-    model in training mode; `UnsupportedOperationError` for an operation that is not piecewise linear.
+    model in training mode; `UnsupportedOperationError` for an operation that is not piecewise linear;
+    `VerificationError` where the result and the network part by more than 1e-12 of the largest output, or the
+    float64 copy and the model itself by more than rounding.
     """
     given = [stacked(points, POINTS, tokens=layer is not None) for points in waypoints]
-    _check_points(given)
-    if layer is not None:
-        rest = Rest(trace.exact_copy(model, device), layer, given[0])
-        given = [rest.activations(points).cpu() for points in given]
-        _check_points(given)
-        model = rest
-    exact = trace.exact_copy(model, device)
+    _check_paths(given)
+    exact, given = checks.begin(model, given, POINTS, layer=layer, device=device)
+    _check_paths(given)
     parts = [(number, leg, 0.0, 1.0) for number, points in enumerate(given) for leg in range(len(points) - 1)]
     found: list[list[Part]] = [[] for _ in given]
     max_rows = _rows_that_fit(exact, given[0], memory)
@@ -94,13 +94,11 @@ def paths(
             found[number].append(part)
         size = max(1, min(4 * size, int(0.7 * max_rows * len(batch) / rows)))
     results = [joined(points, pieces) for points, pieces in zip(given, found, strict=True)]
-    if verify:
-        for result in results:
-            _verify(exact, result)
+    _verify(exact, results, everywhere=verify)
     return results
 
 
-def _check_points(given: list[torch.Tensor]) -> None:
+def _check_paths(given: list[torch.Tensor]) -> None:
     if not given:
         raise InputError("No path was given: expected at least one, of two points or more.")
     for points in given:
@@ -108,7 +106,6 @@ def _check_points(given: list[torch.Tensor]) -> None:
             raise InputError(
                 f"A path has the shape {tuple(points.shape)}; expected points × the model's input."
             )
-        check_finite(points, POINTS)
         same = (points[1:] == points[:-1]).flatten(1).all(dim=1)
         if same.any():
             first = int(same.nonzero()[0])
@@ -127,7 +124,7 @@ def _halves(number: int, leg: int, low: float, high: float) -> list[tuple]:
 def _rows_that_fit(exact, points: torch.Tensor, memory: float) -> int:
     """How many vertices may be traced at once, from the widest layer that one point meets."""
     probe = Line([0.0, 1.0], [0], [1])
-    trace.run(exact, probe, points[:1].repeat(2, *[1] * (points.ndim - 1)).to(trace.home(exact)))
+    trace.run(exact, probe, points[:1].repeat(2, *[1] * (points.ndim - 1)).to(home(exact)))
     return rows_that_fit(probe.widest, memory)
 
 
@@ -144,7 +141,7 @@ def _trace(exact, given, batch, max_rows, values) -> tuple[list[Part], int]:
     index = np.arange(0, len(t), 2)
     line = Line(t, index, index + 1, max_rows)
     kept: dict | None = {} if values else None
-    outputs = trace.run(exact, line, ends.to(trace.home(exact)), values=kept).flatten(1).cpu().numpy()
+    outputs = trace.run(exact, line, ends.to(home(exact)), values=kept).reshape(line.rows, -1).cpu().numpy()
     codes, winners = line.codes(), list(line.winners().values())
     winners = np.concatenate(winners, axis=1) if winners else np.zeros((line.cells, 0), np.uint8)
     owner, t = line.ancestors(len(batch)), line.points[:, 0]
@@ -159,13 +156,26 @@ def _trace(exact, given, batch, max_rows, values) -> tuple[list[Part], int]:
     return parts, line.rows
 
 
-def _verify(exact: nn.Module, result: Path) -> None:
-    middles = (result.t[1:] + result.t[:-1]) / 2
-    trace.verify(
+def _verify(exact: nn.Module, results: list[Path], *, everywhere: bool) -> None:
+    """Compare the middles of pieces, of all paths together, with the network."""
+    lengths = np.concatenate([np.diff(result.t) for result in results])
+    chosen = np.arange(len(lengths)) if everywhere else checks.places(lengths)
+    starts = np.cumsum([0, *map(len, results)])
+    owner = np.searchsorted(starts, chosen, side="right") - 1
+    points, ours, codes, labels = [], [], [], []
+    for number in np.unique(owner):
+        result, pieces = results[number], chosen[owner == number] - starts[number]
+        middles = (result.t[pieces] + result.t[pieces + 1]) / 2
+        points.append(result.at(middles))
+        ours.append(result.output_at(middles))
+        codes.append(result.codes[pieces])
+        path = f" of path {number}" if len(results) > 1 else ""
+        labels += [f"At t = {t:.12g}{path}, inside piece {p}" for t, p in zip(middles, pieces, strict=True)]
+    checks.verify(
         exact,
-        len(middles),
-        lambda rows: result.at(middles[rows]),
-        lambda rows: result.output_at(middles[rows]),
-        np.abs(result.outputs).max(),
-        where="Between boundaries",
+        np.concatenate(points),
+        np.concatenate(ours),
+        SplineCodes.concat(codes),
+        max(np.abs(result.outputs).max() for result in results),
+        labels.__getitem__,
     )

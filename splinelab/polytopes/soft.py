@@ -16,11 +16,11 @@ from scipy.special import expit, ndtr
 from torch import nn
 
 from splinelab.errors import InputError, UnsupportedOperationError
+from splinelab.polytopes.exact import exact_copy
 from splinelab.polytopes.mesh import rounding
 from splinelab.polytopes.points import stacked
 from splinelab.polytopes.rest import Rest
 from splinelab.polytopes.segments import segment
-from splinelab.polytopes.trace import exact_copy
 from splinelab.recording.names import NamedCalls
 from splinelab.recording.operations import SMOOTH, op_name
 from splinelab.recording.rules import RULES, argument
