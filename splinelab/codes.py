@@ -112,6 +112,13 @@ class SplineCodes:
             raise ValueError("The bits are packed: an array of them is always a copy; use np.asarray(codes).")
         return self.bits().astype(dtype or np.uint8, copy=False)
 
+    def __dlpack__(self, **options):
+        """The same for `torch.as_tensor(codes)`, which asks for nothing else."""
+        return self.bits().__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.packed.__dlpack_device__()
+
     def __getitem__(self, rows) -> "SplineCodes":
         """Codes of some samples: a slice, an integer (one sample), an index array or a boolean mask."""
         if isinstance(rows, tuple) and rows[1:] == (...,):  # scikit-learn's way to split what has a shape

@@ -3,6 +3,9 @@
 Each is held against the network itself, evaluated densely: outputs to 1e-12, codes by the recorder.
 """
 
+import copy
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 import torch
@@ -376,13 +379,31 @@ def ends(*shape, seed=1, spread=2.0):
     return spread * torch.randn(shape, generator=torch.Generator().manual_seed(seed)).double()
 
 
-def plainly(net, x):
-    torch.set_default_dtype(torch.float64)  # for the constants that the net makes on its way
+@contextmanager
+def double_constants():
+    """Whatever a net makes on its way is float64, as in the geometry's copy."""
+    torch.set_default_dtype(torch.float64)
     try:
-        with torch.no_grad():
-            found = net(x.clone())
+        yield
     finally:
         torch.set_default_dtype(torch.float32)
+
+
+def in_double(net):
+    net = copy.deepcopy(net)
+    if hasattr(net, "plain"):
+        net.plain = net.plain.double()
+    return net
+
+
+def codes_of(net, x):
+    with double_constants():
+        return record(in_double(net), x, activations=False).codes
+
+
+def plainly(net, x):
+    with torch.no_grad(), double_constants():
+        found = in_double(net)(x.clone())
     found = found["logits"] if isinstance(found, dict) else found[0] if isinstance(found, tuple) else found
     return found.reshape(len(x), -1).numpy()
 
@@ -393,7 +414,7 @@ def check_path(net, found):
     x = torch.from_numpy(found.at(t))
     expected = np.concatenate([plainly(net, some) for some in x.split(40)])
     assert np.abs(expected - found.output_at(t)).max() <= 1e-12 * np.abs(expected).max()
-    recorded = record(net, x, activations=False).codes
+    recorded = codes_of(net, x)
     assert recorded.layers == found.codes.layers
     clear = np.abs(found.t[:, None] - t).min(axis=0) > 1e-9
     piece = np.searchsorted(found.t, t, side="right") - 1
@@ -417,7 +438,7 @@ def test_slices(name):
     x = torch.from_numpy(found.to_space(uv))
     expected = plainly(net, x)
     assert np.abs(expected - found.outputs(uv)).max() <= 1e-11 * np.abs(expected).max()
-    recorded = record(net, x, activations=False).codes
+    recorded = codes_of(net, x)
     assert recorded.layers == found.codes.layers
     assert (recorded.packed == found.codes.packed[found.find(uv)]).all(axis=1).mean() > 0.99  # on boundaries
 

@@ -159,7 +159,8 @@ def _refuse(where: str, ours: np.ndarray, theirs: np.ndarray, error: float, laye
     since = f"The first layer whose code differs is {layer!r}." if layer else "The codes agree there."
     raise VerificationError(
         f"{where}: {values}; they differ by {error:.1e} of the largest output, {EXACT:g} allowed. {since} "
-        "Some operation of the model depends on more than its input: on other samples, a state, a random number."
+        "Some operation of the model depends on more than its input: on other samples, a state, a random "
+        "number."
     )
 
 

@@ -38,8 +38,8 @@ EITHER = _names("mul multiply imul rmul matmul mm bmm rmatmul einsum bilinear")
 # Work number by number: the axes of operands meet from the last one on.
 ELEMENTWISE = _names(
     "add iadd radd sub subtract isub rsub mul multiply imul rmul div divide truediv itruediv idiv "
-    "true_divide where masked_fill lerp addcmul broadcast_tensors maximum minimum fmax fmin max min clamp clip clamp_min "
-    "clamp_max"
+    "true_divide where masked_fill lerp addcmul broadcast_tensors maximum minimum fmax fmin max min "
+    "clamp clip clamp_min clamp_max"
 )
 SHAPES = _names("view_as reshape_as expand_as")  # take nothing but the shape of their second operand
 # The positions of arguments that name axes, and what holds without them; the first axis holds the vertices.

@@ -27,8 +27,11 @@ class Check:
         self.size = len(first)
         small, large = [count for count in (2, 3, 4) if count != self.size][:2]
         order = np.random.default_rng(0).permutation(self.size)
-        # In order, so that a reversed batch is not its own mirror image; repeated where there are too few.
-        self.watched, self.plain = (np.sort(np.resize(order, count)) for count in (small, large))
+        if self.size > 2 and order[0] + order[1] == self.size - 1:  # each other's mirror image in the batch
+            order[1], order[2] = order[2], order[1]
+        # Two draws with no sample in common, as long as there are enough: no single one decides both.
+        rows = np.sort(np.resize(order, small)), np.sort(np.resize(np.roll(order, -small), large))
+        self.watched, self.plain = rows
         self.batches = [first.take(torch.from_numpy(rows)) for rows in (self.watched, self.plain)]
 
     def compare(self, model, recorder: Recorder, packed: np.ndarray, output: np.ndarray) -> None:

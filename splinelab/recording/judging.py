@@ -10,7 +10,7 @@ from splinelab.recording.following import Following, Kind, Multiple, tensors
 from splinelab.recording.operations import names_of as _names
 from splinelab.recording.rules import argument
 
-__all__ = ["curved", "judged", "tiny"]
+__all__ = ["MisusedError", "curved", "judged", "tiny"]
 
 TINY = 1e-3  # up to here a lower bound on a statistic guards a division, and is no activation
 
@@ -27,6 +27,14 @@ SCALINGS = MULTIPLICATIONS | _names("div divide truediv itruediv idiv true_divid
 INVERTED = _names("rdiv rtruediv")  # 1 / x
 NOT_NEGATIVE = _names("relu relu6 abs absolute hardsigmoid")
 POSITIVE_PARTS = _names("clamp clip clamp_min maximum fmax max threshold")
+
+
+class MisusedError(UnsupportedOperationError):
+    """A call may not take what another operation, `maker`, has made: that one is to be named."""
+
+    def __init__(self, message: str, maker: str):
+        super().__init__(message)
+        self.maker = maker
 
 
 def judged(op: str, args, kwargs, operands: list, following: Following) -> tuple[Kind, Multiple | None, str]:
@@ -49,9 +57,8 @@ def _check_call(op: str, args, kwargs, real: list, kinds: set[Kind], following: 
     """Refuse a call by its row in the table, or under the row's condition."""
     if Kind.WINNER in kinds and not op.startswith("max_unpool"):
         maker = _maker(real, Kind.WINNER, following)
-        raise UnsupportedOperationError(
-            f"{op} uses where a maximum was (of {maker}): no rule gives a spline code for that."
-        )
+        why = f"{op} uses where the maximum of {maker} was: no rule gives a spline code for that."
+        raise MisusedError(why, maker)
     if op in table.SMOOTH or op in table.RANDOM:
         raise UnsupportedOperationError(no_rule(op))
     if op == "rrelu" and argument(args, kwargs, 3, "training", False):
@@ -77,7 +84,8 @@ def _check_call(op: str, args, kwargs, real: list, kinds: set[Kind], following: 
     if op in table.DIVISIONS:
         _check_denominator(op, args, kwargs, following)
     if Kind.CURVED in kinds and not _takes_curved(op, kinds, len(real)):
-        raise UnsupportedOperationError(curved(_maker(real, Kind.CURVED, following)))
+        maker = _maker(real, Kind.CURVED, following)
+        raise MisusedError(curved(maker), maker)
 
 
 def _kind(op: str, args, kwargs, real: list, kinds: set[Kind], following: Following) -> Kind:

@@ -15,7 +15,7 @@ from splinelab.errors import InputError, UnsupportedOperationError, closest
 from splinelab.recording import operations as table
 from splinelab.recording.arrays import Rows, check_finite, pack, pack_above
 from splinelab.recording.following import Following, Kind, tensors, version_of
-from splinelab.recording.judging import curved, judged, tiny
+from splinelab.recording.judging import MisusedError, curved, judged, tiny
 from splinelab.recording.names import NamedCalls
 from splinelab.recording.operations import op_name
 from splinelab.recording.rules import Kinks, kinks_of, pool_bits
@@ -40,6 +40,7 @@ class Recorder(NamedCalls):
         self.seen = self.samples = 0
         self.parts: dict[str, np.ndarray] = {}  # this batch's packed bits by layer
         self.first = True
+        self.makers: dict[str, tuple[str, str]] = {}  # operation → where it was last called: path, words
         self.met: set[str] = set()  # entries of `ignore` that something answered to
 
     def run(self, batch):
@@ -85,8 +86,12 @@ class Recorder(NamedCalls):
         try:
             kinks = self._kinks(op, args, kwargs)
             kind, multiple, made_by = judged(op, args, kwargs, operands, self.following)
+        except MisusedError as error:
+            self._refuse(str(error), error.maker)
         except UnsupportedOperationError as error:
             self._refuse(str(error), op)
+        if (kind is Kind.CURVED and made_by == op) or op in table.OTHER_POOLS or op in table.POOLS:
+            self.makers[op] = (self.names.path, self.names.where)
         if op in table.WEIGHTED:
             self._check_real(op, operands)
         layer = None
@@ -226,15 +231,16 @@ class Recorder(NamedCalls):
         for entry in self.ignore:
             if entry not in known:
                 names = [*self.layers, *filter(None, self.names.paths.values())]
+                left_out = f", left out {sorted(self.met)}" if self.met else ""
                 raise InputError(
                     f"ignore names {entry!r}, which is no operation, layer or module here: "
-                    f"{closest(entry, names)}the layers are {list(self.layers)}."
+                    f"{closest(entry, names)}the layers are {list(self.layers)}{left_out}."
                 )
 
     def _place(self, op: str) -> str:
-        path = self.names.path
+        path, where = self.makers.get(op, (self.names.path, self.names.where))
         way_out = f"ignore=({op!r},)" + (f" or ignore=({path!r},)" if path else "")
-        return f"It is called in {self.names.where}. To record the rest without it pass {way_out}."
+        return f"It is called in {where}. To record the rest without it pass {way_out}."
 
     # What is refused
 
@@ -247,7 +253,7 @@ class Recorder(NamedCalls):
             return
         if op in table.READS and not torch.is_tensor(result):
             self._refuse(f"{op} takes values out of torch, where they may decide what the model does.", op)
-        if op in table.CASTS and torch.is_tensor(result) and not _real(result):
+        if (op in table.CASTS or op in table.STRUCTURE) and torch.is_tensor(result) and not _real(result):
             self._refuse(f"{op} makes integers of activations, and jumps where they change.", op)
 
     def _check_real(self, op: str, operands: list[torch.Tensor]) -> None:

@@ -489,7 +489,10 @@ def test_ordinary_nets(name, through):
         pytest.skip("tuples and dicts: test_f_decomposition; no linear layers")
     if through == "decomposition" and make in (Einsum, GlobalPool, Hooked, PreHooked):
         pytest.skip("no linear layers, or hooks that change them")
-    check(built(make), through, x)
+    if through in ("segment", "plane") and make is TransposedWeights:
+        right_or_refused(check, built(make), through, x)  # the samples leave the first axis
+    else:
+        check(built(make), through, x)
 
 
 @through
@@ -544,7 +547,6 @@ POINTS = {
     "arrays": lambda x: x.numpy(),
     "float32 arrays": lambda x: x.float().numpy(),
     "lists": lambda x: x.tolist(),
-    "integers": lambda x: x.round().long() + torch.eye(6, dtype=torch.long)[: len(x)],
     "integer lists": lambda x: (x.round().long() + torch.eye(6, dtype=torch.long)[: len(x)]).tolist(),
     "reversed arrays": lambda x: x.numpy()[:, ::-1],
     "foreign byte order": lambda x: x.numpy().astype(">f8"),
@@ -629,7 +631,7 @@ def test_a_net_of_one_input_number_and_no_batch_axis_of_its_own():
     found = polytopes.segment(net, [-3.0], [3.0])
     kinks = -net[0].bias / net[0].weight[:, 0]
     inside = sorted(((kinks[kinks.abs() < 3] + 3) / 6).tolist())
-    assert found.boundaries == len(inside)
+    assert found.crossings == len(inside)
     torch.testing.assert_close(torch.tensor(found.t[1:-1]), torch.tensor(inside, dtype=torch.float64))
 
 

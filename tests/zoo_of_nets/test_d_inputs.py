@@ -496,7 +496,7 @@ BATCHED = {
     "over the deviation": lambda n, h: h / h.std(0),
     "minus the mean of all": lambda n, h: h - h.mean(),
     "over the norm of all": lambda n, h: h / h.norm(),
-    "minus the largest": lambda n, h: h - h.max(),
+    "minus half of the largest": lambda n, h: h - h.max() / 2,
     "minus the first": lambda n, h: h - h[:1],
     "minus the last": lambda n, h: h - h[-1],
     "minus the median": lambda n, h: h - h.median(0).values,

@@ -435,7 +435,8 @@ def rotary(n, z):
 
 
 def rotate_half(n, z):
-    place = torch.outer(torch.arange(2.0), 1 / 10 ** (torch.arange(5) / 5)).flatten().to(z)
+    rates = 1 / 10 ** (torch.arange(5, dtype=z.dtype) / 5)
+    place = torch.outer(torch.arange(2, dtype=z.dtype), rates).flatten()
     half = torch.cat([-z[:, 5:], z[:, :5]], 1)
     return z * place.cos() + half * place.sin()
 

@@ -84,7 +84,7 @@ ESTIMATORS = {
     "Agglomerative": lambda data: AgglomerativeClustering(3).fit(data).labels_,
     "DBSCAN": lambda data: DBSCAN(0.3, metric="jaccard").fit(np.asarray(data, bool)).labels_,
     "PCA": lambda data: PCA(2, random_state=0).fit_transform(data),
-    "neighbours": lambda data: NearestNeighbors(n_neighbors=3).fit(data).kneighbors(data)[1],
+    "neighbours": lambda data: NearestNeighbors(n_neighbors=3).fit(data).kneighbors(data)[0],
 }
 
 
