@@ -49,7 +49,6 @@ RELUS = {
     "new_full": lambda net, h: max_(h.new_full((1,), 0.0), h),
     "full_like": lambda net, h: max_(torch.full_like(h, 0.0), h),
     "zeros_like of a part": lambda net, h: max_(torch.zeros_like(h[:, :1]), h),
-    "zeros_like of the first": lambda net, h: max_(torch.zeros_like(h[:1]), h),
     "zeros_like of the input": lambda net, h: max_(torch.zeros_like(net.x)[:, :1], h),
     "empty filled": lambda net, h: max_(torch.empty_like(h).fill_(0), h),
     "ones minus ones": lambda net, h: max_(torch.ones_like(h) - 1, h),
@@ -69,8 +68,9 @@ RELUS = {
     "zeros detached": lambda net, h: max_(torch.zeros_like(h).detach(), h),
     "zeros moved": lambda net, h: max_(torch.zeros_like(h).to(h), h),
 }
-# The batch size went into a constant: right, or refused by the geometry.
+# The batch went into a constant: right, or refused by the geometry.
 KEPT_SIZES = {
+    "zeros_like of the first": lambda net, h: max_(torch.zeros_like(h[:1]), h),
     "zeros of the shape": lambda net, h: max_(torch.zeros(h.shape), h),
     "zeros of size()": lambda net, h: max_(torch.zeros(h.size(), dtype=h.dtype), h),
     "new_zeros of the shape": lambda net, h: max_(h.new_zeros(h.shape), h),

@@ -42,8 +42,6 @@ CONSUMERS = {
     "concatenate": lambda codes: np.concatenate([codes])[: len(codes)],
     "vstack": lambda codes: np.vstack([codes, codes])[: len(codes)],
     "tensor": lambda codes: torch.tensor(np.asarray(codes)),
-    "as_tensor": torch.as_tensor,
-    "torch.tensor": torch.tensor,
     "from_numpy": lambda codes: torch.from_numpy(np.asarray(codes)),
 }
 
@@ -84,7 +82,7 @@ ESTIMATORS = {
     "Agglomerative": lambda data: AgglomerativeClustering(3).fit(data).labels_,
     "DBSCAN": lambda data: DBSCAN(0.3, metric="jaccard").fit(np.asarray(data, bool)).labels_,
     "PCA": lambda data: PCA(2, random_state=0).fit_transform(data),
-    "neighbours": lambda data: NearestNeighbors(n_neighbors=3).fit(data).kneighbors(data)[1],
+    "neighbours": lambda data: NearestNeighbors(n_neighbors=3).fit(data).kneighbors(data)[0],
 }
 
 
