@@ -10,9 +10,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from splinelab import record
-from splinelab.errors import InputError, SplinelabError, UnsupportedOperationError, VerificationError
 from splinelab.nets import cnn, residual_cnn
-from splinelab.polytopes import Rest, path, paths, plane, rays, segment, trace
+from splinelab.polytopes import path, plane, rays, segment, trace
 
 NETS = {}
 
@@ -24,7 +23,7 @@ def net(forward):
 
 
 class Net(nn.Module):
-    """6 numbers in, 3 out: layers a, b, c, d, e of 10 units, a buffer and a plain tensor, and a forward pass."""
+    """6 numbers in, 3 out: layers a, b, c, d, e of 10 units, a buffer, a plain tensor, and a forward pass."""
 
     def __init__(self, forward, seed=0):
         super().__init__()
@@ -378,8 +377,12 @@ def ends(*shape, seed=1, spread=2.0):
 
 
 def plainly(net, x):
-    with torch.no_grad():
-        found = net(x.clone())
+    torch.set_default_dtype(torch.float64)  # for the constants that the net makes on its way
+    try:
+        with torch.no_grad():
+            found = net(x.clone())
+    finally:
+        torch.set_default_dtype(torch.float32)
     found = found["logits"] if isinstance(found, dict) else found[0] if isinstance(found, tuple) else found
     return found.reshape(len(x), -1).numpy()
 
@@ -435,8 +438,11 @@ def test_rays_and_a_copy_in_single_precision(name):
 
 ORDINARY = {
     "cnn": (lambda: cnn((36, 8, 6, 3), seed=0, widths=(2, 3, 3, 3)), (1, 6, 6)),
-    "residual": (lambda: residual_cnn((36, 3), seed=0, width=3), (1, 6, 6)),
-    "mlp": (lambda: nn.Sequential(nn.Linear(6, 12), nn.ReLU(), nn.Linear(12, 12), nn.ReLU(), nn.Linear(12, 3)), (6,)),
+    "residual": (lambda: residual_cnn((36, 3), seed=0, widths=(3, 3, 3, 3)), (1, 6, 6)),
+    "mlp": (
+        lambda: nn.Sequential(nn.Linear(6, 12), nn.ReLU(), nn.Linear(12, 12), nn.ReLU(), nn.Linear(12, 3)),
+        (6,),
+    ),
 }
 
 

@@ -90,9 +90,8 @@ def in_double(result, args=()):
         if not result.is_floating_point() or result.dtype == torch.float64 or result.layout != torch.strided:
             return result
         return result if any(result is item for item in args) else result.double()
-    if isinstance(result, tuple | list) and any(isinstance(item, torch.Tensor) for item in result):
-        if type(result) in (tuple, list):
-            return type(result)(in_double(item, args) for item in result)
+    if type(result) in (tuple, list) and any(isinstance(item, torch.Tensor) for item in result):
+        return type(result)(in_double(item, args) for item in result)
     return result
 
 
