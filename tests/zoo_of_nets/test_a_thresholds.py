@@ -68,7 +68,7 @@ RELUS = {
     "zeros detached": lambda net, h: max_(torch.zeros_like(h).detach(), h),
     "zeros moved": lambda net, h: max_(torch.zeros_like(h).to(h), h),
 }
-# The batch size went into a constant: right, or refused by the geometry.
+# The batch went into a constant: right, or refused by the geometry.
 KEPT_SIZES = {
     "zeros_like of the first": lambda net, h: max_(torch.zeros_like(h[:1]), h),
     "zeros of the shape": lambda net, h: max_(torch.zeros(h.shape), h),

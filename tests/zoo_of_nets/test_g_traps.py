@@ -42,8 +42,6 @@ CONSUMERS = {
     "concatenate": lambda codes: np.concatenate([codes])[: len(codes)],
     "vstack": lambda codes: np.vstack([codes, codes])[: len(codes)],
     "tensor": lambda codes: torch.tensor(np.asarray(codes)),
-    "as_tensor": torch.as_tensor,
-    "torch.tensor": torch.tensor,
     "from_numpy": lambda codes: torch.from_numpy(np.asarray(codes)),
 }
 

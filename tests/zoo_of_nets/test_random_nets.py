@@ -7,7 +7,6 @@ activation read.
 """
 
 import numpy as np
-import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import HealthCheck, assume, given, settings
@@ -18,7 +17,7 @@ from zoo_of_nets.harness import check_plane, check_record, check_segment, check_
 
 WIDTH = 6  # of every register
 SETTINGS = settings(
-    max_examples=100,
+    max_examples=300,
     derandomize=True,
     database=None,
     deadline=None,
@@ -297,28 +296,24 @@ def run(check, steps):
 PROGRAMS = st.lists(STEPS, min_size=2, max_size=12)
 
 
-@pytest.mark.slow
 @given(PROGRAMS)
 @SETTINGS
 def test_recordings_of_random_nets(steps):
     run(check_record, steps)
 
 
-@pytest.mark.slow
 @given(PROGRAMS)
 @SETTINGS
 def test_segments_through_random_nets(steps):
     run(lambda net, x: check_segment(net, x[0], x[1]), steps)
 
 
-@pytest.mark.slow
 @given(PROGRAMS)
 @SETTINGS
 def test_planes_through_random_nets(steps):
     run(lambda net, x: check_plane(net, x[0], x[1], x[2]), steps)
 
 
-@pytest.mark.slow
 @given(PROGRAMS.filter(lambda steps: all(step[0] != "linear" or step[3] != 2 for step in steps)))
 @SETTINGS
 def test_decompositions_of_random_nets(steps):
