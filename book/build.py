@@ -206,8 +206,8 @@ def soak() -> str:
     words = (
         f"{kills['same']} of {kills['killed']} trainings and decompositions that were killed (`kill -9`) and "
         "started again ended with the bits of an uninterrupted run and left nothing behind: "
-        f"{kills['writing']} were killed while a file was half written, and {kills['resumed']} went on from a "
-        "checkpoint."
+        f"{kills['writing']} were killed while a file was half written, and {kills['resumed']} went on from "
+        "a checkpoint."
     )
     machine = f"{found['day']}, seed {found['seed']}, {found['minutes']:.0f} minutes: {found['machine']}."
     return "\n".join([*rows, "", words, "", machine])
