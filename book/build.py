@@ -204,8 +204,8 @@ def soak() -> str:
     rows.append("| all | {:,} | {:,} | {:,} |".format(*total))
     kills = found["kills"]
     words = (
-        f"{kills['same']} of {kills['killed']} trainings and decompositions that were killed (`kill -9`) and "
-        "started again ended with the bits of an uninterrupted run and left nothing behind: "
+        f"{kills['same']} of {kills['killed']} trainings and decompositions that were killed (`kill -9`) "
+        "and started again ended with the bits of an uninterrupted run and left nothing behind: "
         f"{kills['writing']} were killed while a file was half written, and {kills['resumed']} went on from "
         "a checkpoint."
     )
