@@ -262,6 +262,11 @@ def test_evaluate_matches_a_direct_computation():
     )
 
 
+def test_evaluate_knows_its_losses():
+    with pytest.raises(InputError, match="loss is 'hinge'; expected one of mse, cross-entropy"):
+        evaluate(build(SMALL, 0), data.digits(), "hinge")
+
+
 def test_evaluate_looks_in_eval_mode_and_changes_nothing():
     net = build(CNN, 0)
     dataset = data.digits()
