@@ -60,7 +60,7 @@ def _check_points(model: nn.Module, exact: nn.Module, points: torch.Tensor, what
         if not points.is_floating_point():
             hint = f" They are {points.dtype}: convert them as in training, for images usually images / 255."
         raise InputError(
-            f"The model takes no points of shape {shape}, the one of {what}: {_line(error)}{hint}"
+            f"{what}: the model takes no points of shape {shape}: {_line(error)}{hint}"
         ) from error
     found = _own(model, points)
     if found is None:

@@ -7,13 +7,10 @@ as long as it is affine: linear in one operand of rows while the others are cons
 import torch
 
 from splinelab.recording import operations as table
+from splinelab.recording.operations import names_of as _names
 from splinelab.recording.rules import argument
 
 __all__ = ["mapped", "problem", "shape_problem", "spreads_constant", "way_out"]
-
-
-def _names(text: str) -> frozenset[str]:
-    return frozenset(text.split())
 
 
 # Of the table's linear rows, what mixes the rows of a batch, reads them as complex numbers or by places that
