@@ -186,7 +186,7 @@ def test_the_same_table_again_and_another_seed():
 
 def test_own_features():
     assert own_features([0, 0, 0, 1, 1, 2, -1], [4, 4, 3, 2, 1, -1, 0]) == {0: (4,), 1: (1,)}
-    with pytest.raises(InputError, match="expected the same"):
+    with pytest.raises(InputError, match="one for each"):
         own_features([0], [0, 1])
 
 
@@ -202,7 +202,7 @@ ONE = np.ones((3, 1))
         ({"norms": np.array([-1.0, 1.0])}, "norms have shape"),
         ({"frequency": np.ones(1)}, "frequency have shape"),
         ({"sets": 0}, "sets is 0"),
-        ({"floor_share": 0.0}, "floor_share 0.0"),
+        ({"floor_share": 0.0}, "floor_share is 0.0"),
         ({"own": {}}, "no cluster"),
         ({"own": {3: (0,)}}, "cluster 3"),
         ({"own": {-1: (0,)}}, "cluster -1"),

@@ -1,10 +1,16 @@
 """The neighbour graph, its spectrum, and the estimators on planted mechanisms."""
 
+import tracemalloc
+from importlib import import_module
+
+import joblib
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted import partition, planted
+from scipy import sparse
 from sklearn.base import clone
 
 from splinelab.errors import InputError
@@ -17,14 +23,21 @@ from splinelab.mechanisms import (
     ThresholdComponents,
     affinity,
     assign_rest,
+    choose_threshold,
     correlation,
     eigengap,
     laplacian_spectrum,
+    mechanism_ari,
     neighbour_graph,
+    own_features,
+    owners,
+    permutation_null,
     spectral_by_part,
+    type_purity,
 )
 from splinelab.mechanisms.spectral import spectral_whole
 
+BLOCKS = import_module("splinelab.mechanisms.correlation")  # the room has a function of that name
 SIZES = [2, 2, 2, 2, 3, 3, 5, 7, 20, 50]
 OURS = [SpectralMechanisms(), HdbscanMechanisms(), AverageLinkage(), ThresholdComponents()]
 PAPERS = [PaperSpectral(reading=reading) for reading in ("algorithm", "largest", "parts")]
@@ -398,3 +411,152 @@ def test_affinity_of_the_whole_is_what_the_graph_gets():
     rho = correlation(planted([2, 3, 4])[0])
     found = SpectralMechanisms(threshold=0.0).fit_correlation(rho)
     assert np.array_equal(found.graph_.weights.toarray(), neighbour_graph(affinity(rho)).weights.toarray())
+
+
+# --- limits
+
+
+def test_components_that_are_all_equal_are_one_mechanism():
+    """HDBSCAN alone never takes all of its points for one cluster."""
+    values, _ = planted([9], noise=0)
+    assert HdbscanMechanisms().fit(values).labels_.tolist() == [0] * 9
+    assert HdbscanMechanisms().fit(planted([9], noise=0.1)[0]).n_clusters_ == 1
+    stray = np.hstack([values, planted([1], seed=5)[0]])
+    assert HdbscanMechanisms().fit(stray).labels_.tolist() == [0] * 9 + [1]
+
+
+def test_components_that_have_nothing_in_common_stay_apart():
+    assert HdbscanMechanisms().fit(np.repeat(np.eye(9), 5, axis=0)).n_clusters_ == 9
+
+
+@pytest.mark.parametrize("method", OURS + PAPERS, ids=CALLED)
+@pytest.mark.parametrize("block", [1, 7, 10_000])
+def test_groups_do_not_depend_on_how_many_rows_are_held(method, block, monkeypatch):
+    values, _ = planted([2] * 8 + [9, 1], seed=3)
+    expected = clone(method).fit(values)
+    monkeypatch.setattr(BLOCKS, "_BLOCK", block)
+    found = clone(method).fit(values)
+    np.testing.assert_array_equal(found.labels_, expected.labels_)
+    if hasattr(found, "graph_"):
+        np.testing.assert_array_equal(found.graph_.weights.toarray(), expected.graph_.weights.toarray())
+        np.testing.assert_array_equal(found.eigenvalues_, expected.eigenvalues_)
+    np.testing.assert_array_equal(
+        clone(method).fit_correlation(correlation(Profiles(values).values)).labels_, expected.labels_
+    )
+
+
+@pytest.mark.parametrize("method", OURS, ids=CALLED[: len(OURS)])
+def test_any_number_of_jobs_finds_the_same_groups(method, monkeypatch):
+    monkeypatch.setattr(BLOCKS, "_BLOCK", 10)
+    values, _ = planted([2] * 15)
+    expected = clone(method).fit(values).labels_
+    with joblib.parallel_config("loky", n_jobs=2):
+        np.testing.assert_array_equal(clone(method).fit(values).labels_, expected)
+
+
+def pairs_on_their_own(pairs, samples=2000):
+    """Profiles of many pairs, each on for a sample of its own."""
+    at = np.repeat(np.arange(pairs) % samples, 2)
+    return sparse.csr_matrix((np.ones(2 * pairs), (at, np.arange(2 * pairs))), shape=(samples, 2 * pairs))
+
+
+@pytest.mark.parametrize(
+    "method", [SpectralMechanisms(), PaperSpectral(4, reading="parts"), ThresholdComponents()]
+)
+def test_memory_grows_with_components_and_not_with_their_pairs(method):
+    values = pairs_on_their_own(2000)
+    tracemalloc.start()
+    try:
+        assert method.fit(values).n_clusters_ == 2000
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 0.7 * 8 * 4000**2
+
+
+@pytest.mark.parametrize("method", [HdbscanMechanisms(), AverageLinkage()])
+def test_methods_that_hold_a_matrix_say_what_it_needs(method):
+    values = pairs_on_their_own(10**6, samples=10**6)
+    with pytest.raises(InputError, match=r"needs 32000\.0 GB of memory and .* are free: SpectralMechanisms"):
+        method.fit(values)
+    with pytest.raises(InputError, match=r"needs 32000\.0 GB"):
+        correlation(values)
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), None, "0.5", True, 1j])
+def test_a_threshold_is_a_finite_number(wrong):
+    values, _ = planted([2, 3])
+    for call in (
+        lambda: SpectralMechanisms(threshold=wrong).fit(values),
+        lambda: AverageLinkage(wrong).fit(values),
+        lambda: ThresholdComponents(wrong).fit(values),
+        lambda: neighbour_graph(np.eye(3), threshold=wrong),
+        lambda: owners(np.eye(3), threshold=wrong),
+        lambda: Profiles(values, threshold=wrong),
+    ):
+        with pytest.raises(InputError, match="threshold is"):
+            call()
+
+
+@pytest.mark.parametrize("wrong", [-1, 2.5, None, True, 2**32])
+def test_a_seed_is_a_whole_number(wrong):
+    values, _ = planted([2, 3])
+    for call in (
+        lambda: SpectralMechanisms(seed=wrong).fit(values),
+        lambda: PaperSpectral(seed=wrong).fit(values),
+        lambda: spectral_by_part(neighbour_graph(np.eye(3)), seed=wrong),
+        lambda: permutation_null(Profiles(values), seed=wrong),
+        lambda: choose_threshold(Profiles(values), seed=wrong),
+        lambda: Profiles(values).halves(wrong),
+    ):
+        with pytest.raises(InputError, match="seed is"):
+            call()
+    assert SpectralMechanisms(seed=np.int64(1)).fit(values).n_clusters_ == 2
+
+
+@pytest.mark.parametrize("wrong", [2.5, True, "4", None])
+def test_counts_are_whole_numbers(wrong):
+    values, _ = planted([2, 3])
+    for call in (
+        lambda: SpectralMechanisms(wrong).fit(values),
+        lambda: HdbscanMechanisms(wrong).fit(values),
+        lambda: permutation_null(Profiles(values), draws=wrong),
+        lambda: choose_threshold(Profiles(values), splits=wrong),
+        lambda: PaperSpectral(cap=wrong if wrong is not None else 0.5).fit(values),
+    ):
+        with pytest.raises(InputError, match="whole number"):
+            call()
+
+
+def test_matrices_that_are_not_symmetric_are_refused():
+    wrong = np.eye(4)
+    wrong[0, 3] = 0.5
+    calls = [affinity, neighbour_graph, lambda x: assign_rest([0, 0, 1, -1], x)]
+    calls += [clone(method).fit_correlation for method in OURS + PAPERS]
+    for call in calls:
+        with pytest.raises(InputError, match="not symmetric"):
+            call(wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong", [None, [0.0, 1.0, 1.0], np.array([0, 2**64 - 1, 1], np.uint64), [[0], [1], [1]]]
+)
+def test_labels_are_whole_numbers(wrong):
+    for call in (
+        lambda: mechanism_ari(wrong, [0, 1, 1]),
+        lambda: mechanism_ari([0, 1, 1], wrong),
+        lambda: type_purity(wrong, ["a", "b", "b"]),
+        lambda: own_features(wrong, [0, 1, 1]),
+        lambda: own_features([0, 1, 1], wrong),
+        lambda: assign_rest(wrong, np.eye(3)),
+    ):
+        with pytest.raises(InputError, match=r"expected|beyond int64"):
+            call()
+
+
+def test_bfloat16_importances_are_read_as_they_are():
+    values = torch.from_numpy(planted([2, 3])[0]).bfloat16()
+    ours, plain = Profiles(values), Profiles(values.float().numpy())
+    np.testing.assert_array_equal(ours.values.toarray(), plain.values.toarray())
+    batches = Profiles.from_batches([{"layer": values}])
+    np.testing.assert_array_equal(batches.values.toarray(), plain.values.toarray())

@@ -14,6 +14,7 @@ from scipy import sparse
 
 from splinelab.errors import InputError
 from splinelab.mechanisms import Profiles, affinity, choose_threshold, correlation, permutation_null
+from splinelab.mechanisms.correlation import Correlations
 
 # --- profiles
 
@@ -241,11 +242,12 @@ def test_the_null_keeps_each_profiles_values(monkeypatch):
     profiles = Profiles(planted([2, 3], samples=300)[0])
     seen = []
 
-    def watched(values):
-        seen.append(values)
-        return correlation(values)
+    class Watched(Correlations):
+        def __init__(self, values):
+            seen.append(values)
+            super().__init__(values)
 
-    monkeypatch.setattr("splinelab.mechanisms.threshold.correlation", watched)
+    monkeypatch.setattr("splinelab.mechanisms.threshold.Correlations", Watched)
     permutation_null(profiles, draws=2)
     for shuffled in seen:
         assert shuffled.shape == profiles.values.shape
@@ -310,7 +312,7 @@ def test_the_choice_is_fixed_by_the_seed_and_leaves_out_what_does_not_vary():
         (lambda: permutation_null(Profiles(np.eye(5)[:, :1])), "1 components are alive"),
         (lambda: permutation_null(Profiles(np.eye(5)), draws=0), "draws is 0"),
         (lambda: choose_threshold(Profiles(np.eye(3))), "3 samples"),
-        (lambda: choose_threshold(Profiles(np.eye(5)), splits=0), "0 splits"),
+        (lambda: choose_threshold(Profiles(np.eye(5)), splits=0), "splits is 0"),
     ],
 )
 def test_thresholds_that_cannot_be(call, message):

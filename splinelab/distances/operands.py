@@ -52,9 +52,11 @@ def _array(x, name):
 
 
 def as_array(x, name="x"):
-    """`x` as a numpy array; a torch tensor of any device and float type too. bfloat16 becomes float32."""
+    """`x` as a numpy array; a torch tensor of any device and float type too. Shorter floats become float32,
+    which scipy asks for."""
     if not hasattr(x, "detach"):
-        return np.asarray(x)
+        found = np.asarray(x)
+        return found.astype(np.float32) if found.dtype == np.float16 else found
     try:
         if x.is_floating_point() and x.element_size() < 4:  # numpy has no bfloat16 and no float8
             x = x.float()

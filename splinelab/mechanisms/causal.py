@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from splinelab._arguments import check_number, check_seed, check_whole
+from splinelab.distances.operands import as_array
 from splinelab.errors import InputError
+from splinelab.mechanisms.labels import aligned, whole_numbers
 from splinelab.mechanisms.matching import matched_sets
-from splinelab.mechanisms.profiles import as_array
 
 __all__ = ["CausalCheck", "causal_check", "own_features"]
 
@@ -62,9 +64,8 @@ def own_features(labels, truth) -> dict[int, tuple[int, ...]]:
     >>> own_features([0, 0, 1, -1], [3, 3, -1, 2])
     {0: (3,)}
     """
-    labels, truth = np.asarray(labels), np.asarray(truth)
-    if labels.shape != truth.shape:
-        raise InputError(f"labels have shape {labels.shape}, truth {truth.shape}: expected the same")
+    labels, truth = aligned(labels, truth=truth)
+    truth = whole_numbers(truth, "truth")
     found = {}
     for label in np.unique(labels[labels >= 0]).tolist():
         known = truth[(labels == label) & (truth >= 0)]
@@ -111,8 +112,10 @@ def causal_check(
 
     Raises InputError for arrays that do not fit together, and for a feature that is never active.
     """
-    labels, active, norms, frequency = map(np.asarray, (labels, active, norms, frequency))
-    _check(inputs, active, labels, own, norms, frequency, sets, floor_share)
+    labels = whole_numbers(labels)
+    sets, seed = check_whole("sets", sets), check_seed(seed)
+    active, norms, frequency = map(np.asarray, (active, norms, frequency))
+    _check(inputs, active, labels, own, norms, frequency, floor_share)
     alive = labels >= 0
     intact = _errors(damage, alive, inputs, active)
     nothing = _errors(damage, np.zeros_like(alive), inputs, active)
@@ -200,7 +203,7 @@ def _match(member, drawn, norms, frequency) -> dict[str, float]:
     }
 
 
-def _check(inputs, active, labels, own, norms, frequency, sets, floor_share) -> None:
+def _check(inputs, active, labels, own, norms, frequency, floor_share) -> None:
     if active.ndim != 2 or active.dtype != bool or len(active) != len(inputs) or len(active) == 0:
         raise InputError(
             f"active is {active.dtype} of shape {active.shape}: expected bools, {len(inputs)} × outputs"
@@ -208,8 +211,8 @@ def _check(inputs, active, labels, own, norms, frequency, sets, floor_share) -> 
     for name, values in (("norms", norms), ("frequency", frequency)):
         if values.shape != labels.shape or labels.ndim != 1 or not (values >= 0).all():
             raise InputError(f"{name} have shape {values.shape}: expected {labels.shape} numbers, at least 0")
-    if sets < 1 or not floor_share > 0:
-        raise InputError(f"sets is {sets} and floor_share {floor_share}: expected positive numbers")
+    if not check_number("floor_share", floor_share) > 0:
+        raise InputError(f"floor_share is {floor_share}: expected a positive number")
     if not own:
         raise InputError("own names no cluster: nothing to test")
     for cluster, features in own.items():

@@ -4,17 +4,17 @@ from abc import abstractmethod
 from typing import Self
 
 import fastcluster
-import hdbscan
 import numpy as np
 from scipy.cluster.hierarchy import fcluster
-from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial.distance import squareform
 from sklearn.base import BaseEstimator, ClusterMixin
 
+from splinelab._arguments import check_number, check_seed, check_whole
+from splinelab._memory import require
+from splinelab.clustering.density import hdbscan_labels
 from splinelab.errors import InputError
-from splinelab.mechanisms.correlation import affinity, correlation
-from splinelab.mechanisms.graph import neighbour_graph
+from splinelab.mechanisms.correlation import INSTEAD, Correlations, as_rows, pairs_above
+from splinelab.mechanisms.graph import Graph, correlation_graph
 from splinelab.mechanisms.profiles import Profiles
 from splinelab.mechanisms.spectral import (
     assign_rest,
@@ -62,15 +62,14 @@ class _Mechanisms(ClusterMixin, BaseEstimator):
         nodes = np.flatnonzero(profiles.alive & ~constant)
         labels = np.full(profiles.components, -1, np.int64)
         if len(nodes):
-            labels[nodes] = self._groups(correlation(profiles.values[:, nodes]))
+            labels[nodes] = self._groups(Correlations(profiles.values[:, nodes]))
         labels[constant] = labels.max() + 1
         return self._set(labels, nodes, np.flatnonzero(constant))
 
     def fit_correlation(self, correlations) -> Self:
         """Find the mechanisms of components whose N × N Pearson correlations are known."""
-        found = np.array(correlations, np.float64)
-        affinity(found)  # raises for anything that is no correlation matrix
-        nodes = np.arange(len(found))
+        found = as_rows(correlations)  # raises for anything that is no correlation matrix
+        nodes = np.arange(found.n)
         return self._set(self._groups(found), nodes, nodes[:0])
 
     def _set(self, labels, nodes, constant) -> Self:
@@ -81,8 +80,8 @@ class _Mechanisms(ClusterMixin, BaseEstimator):
         return self
 
     @abstractmethod
-    def _groups(self, correlations: np.ndarray) -> np.ndarray:
-        """A label, at least 0, of every node."""
+    def _groups(self, correlations: Correlations) -> np.ndarray:
+        """A label, at least 0, of every node; raises InputError for a parameter that makes no sense."""
 
 
 class SpectralMechanisms(_Mechanisms):
@@ -101,7 +100,8 @@ class SpectralMechanisms(_Mechanisms):
         self.seed = seed
 
     def _groups(self, correlations):
-        self.graph_ = neighbour_graph(affinity(correlations), self.k, threshold=self.threshold)
+        check_seed(self.seed)
+        self.graph_ = correlation_graph(correlations, self.k, threshold=self.threshold)
         self.eigenvalues_ = laplacian_spectrum(self.graph_)
         self.gap_ = eigengap(self.eigenvalues_, self.graph_.nodes // 2)
         return spectral_by_part(self.graph_, seed=self.seed)
@@ -148,9 +148,15 @@ class PaperSpectral(_Mechanisms):
     def _groups(self, correlations):
         if self.reading not in READINGS:
             raise InputError(f"reading is {self.reading!r}: expected one of {', '.join(READINGS)}")
-        if not (self.cap in (None, "half") or (isinstance(self.cap, int) and self.cap >= 1)):
-            raise InputError(f'cap is {self.cap!r}: expected a positive whole number, "half" or None')
-        self.graph_ = graph = neighbour_graph(affinity(correlations), self.k)
+        if self.cap is not None and not (isinstance(self.cap, str) and self.cap == "half"):
+            try:
+                check_whole("cap", self.cap)
+            except InputError as error:
+                raise InputError(
+                    f'cap is {self.cap!r}: expected a positive whole number, "half" or None'
+                ) from error
+        check_seed(self.seed)
+        self.graph_ = graph = correlation_graph(correlations, self.k)
         self.eigenvalues_ = laplacian_spectrum(graph)
         self.gap_ = None
         if self.reading == "parts":
@@ -160,7 +166,8 @@ class PaperSpectral(_Mechanisms):
             labels, self.gap_ = spectral_whole(graph, cap=self._most(graph.nodes), seed=self.seed)
             return labels
         nodes = max(graph.members(), key=len)
-        inside = neighbour_graph(graph.weights[nodes][:, nodes].toarray(), len(nodes))
+        weights = graph.weights[nodes][:, nodes]
+        inside = Graph(weights, np.diff(weights.indptr).astype(np.int64))
         labels = np.full(graph.nodes, -1, np.int64)
         labels[nodes], self.gap_ = spectral_whole(inside, cap=self._most(len(nodes)), seed=self.seed)
         return assign_rest(labels, correlations)
@@ -172,38 +179,51 @@ class PaperSpectral(_Mechanisms):
 class HdbscanMechanisms(_Mechanisms):
     """HDBSCAN (Campello et al. 2013) on the distances 1 − ρ, with `min_samples` 1; its noise stays alone.
 
+    HDBSCAN finds several clusters or none. Where it finds none, all components may be one: those that hang
+    together by correlations of at least 0.5 are.
+
     min_cluster_size: the smallest group of components that may be a cluster.
+    Takes 8 bytes for each of N² pairs.
     """
 
     def __init__(self, min_cluster_size: int = 2) -> None:
         self.min_cluster_size = min_cluster_size
 
     def _groups(self, correlations):
-        if self.min_cluster_size < 2:
-            raise InputError(f"min_cluster_size is {self.min_cluster_size}: expected at least 2")
-        n = len(correlations)
-        if n <= self.min_cluster_size:  # too few to be told from anything else
+        size = check_whole("min_cluster_size", self.min_cluster_size, 2)
+        n = correlations.n
+        if n <= size:  # too few to be told from anything else
             return np.arange(n)
-        found = hdbscan.HDBSCAN(
-            min_cluster_size=self.min_cluster_size, min_samples=1, metric="precomputed"
-        ).fit_predict(_distances(correlations))
-        labels = found.astype(np.int64)
-        noise = labels < 0
-        labels[noise] = labels.max() + 1 + np.arange(noise.sum())
-        return labels
+        found = hdbscan_labels(_distances(correlations), size, 1)
+        if (found < 0).all():
+            found = hdbscan_labels(_distances(correlations), size, 1, single=True, epsilon=_TOGETHER)
+        noise = found < 0
+        found[noise] = found.max() + 1 + np.arange(noise.sum())
+        return found
 
 
 class AverageLinkage(_Mechanisms):
-    """Average linkage on the distances 1 − ρ, cut where the mean correlation falls below `threshold`."""
+    """Average linkage on the distances 1 − ρ, cut where the mean correlation falls below `threshold`.
+
+    Takes 8 bytes for each of N² pairs.
+    """
 
     def __init__(self, threshold: float = 0.5) -> None:
         self.threshold = threshold
 
     def _groups(self, correlations):
-        if len(correlations) == 1:
+        threshold, n = check_number("threshold", self.threshold), correlations.n
+        if n == 1:
             return np.zeros(1, np.int64)
-        tree = fastcluster.linkage(squareform(_distances(correlations), checks=False), "average")
-        return fcluster(tree, 1 - self.threshold, criterion="distance").astype(np.int64)
+        require(8 * n**2, f"average linkage of {n:,} components", INSTEAD)
+        distances, done = np.empty(n * (n - 1) // 2), 0
+        for block in correlations.stripes(_to_distances, upper=True):
+            for i in range(len(block)):
+                own = block[i, i + 1 :]
+                distances[done : done + len(own)] = own
+                done += len(own)
+        tree = fastcluster.linkage(distances, "average", preserve_input=False)
+        return fcluster(tree, 1 - threshold, criterion="distance").astype(np.int64)
 
 
 class ThresholdComponents(_Mechanisms):
@@ -213,11 +233,21 @@ class ThresholdComponents(_Mechanisms):
         self.threshold = threshold
 
     def _groups(self, correlations):
-        return connected_components(csr_matrix(correlations > self.threshold), directed=False)[1]
+        threshold = check_number("threshold", self.threshold)
+        pairs = pairs_above(correlations, threshold)
+        pairs.data = np.ones(len(pairs.data), np.int8)  # a correlation of 0 above a threshold below it counts
+        return connected_components(pairs.tocsr(), directed=False)[1]
 
 
-def _distances(correlations: np.ndarray) -> np.ndarray:
-    distances = 1 - np.clip(correlations, -1, 1)
+_TOGETHER = 0.5  # the distance up to which components are one cluster where HDBSCAN finds none
+
+
+def _to_distances(rows: slice, block: np.ndarray) -> np.ndarray:
+    return np.subtract(1, np.clip(block, -1, 1, out=block), out=block)
+
+
+def _distances(correlations: Correlations) -> np.ndarray:
+    distances = _to_distances(slice(None), correlations.matrix())
     np.fill_diagonal(distances, 0)
     return distances
 

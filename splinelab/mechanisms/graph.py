@@ -7,9 +7,12 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from splinelab._arguments import check_number, check_whole
+from splinelab.distances.operands import as_array
 from splinelab.errors import InputError
+from splinelab.mechanisms.correlation import Correlations, check_square, check_symmetric, row_slices
 
-__all__ = ["Graph", "neighbour_graph"]
+__all__ = ["Graph", "correlation_graph", "neighbour_graph"]
 
 # Affinities closer than this are tied: rounding must not decide who is a neighbour.
 _TIE = 1e-9
@@ -74,33 +77,57 @@ def neighbour_graph(affinity, k: int | str = "adaptive", *, threshold: float = 0
     threshold: affinities up to this are no neighbours.
 
     Ties at the k-th place are all chosen (to within 1e-9), so that the graph does not depend on the order
-    of the components. Raises InputError for another k.
+    of the components. Raises InputError for another k or threshold, and unless the matrix is symmetric.
 
     >>> rho = [[1, 0.9, 0.1], [0.9, 1, 0.1], [0.1, 0.1, 1]]
     >>> neighbour_graph(rho)
     Graph(3 nodes, 1 edges, 2 connected components, 1 of them isolated nodes)
     """
-    found = np.array(affinity, np.float64)
-    if found.ndim != 2 or found.shape[0] != found.shape[1] or len(found) == 0:
-        raise InputError(f"affinity has shape {found.shape}: expected components × components")
-    if not (np.isfinite(found).all() and (found >= 0).all()):
+    found = np.asarray(as_array(affinity, "affinity"), np.float64)
+    check_square(found, "affinity")
+    if not (found.min() >= 0 and found.max() < np.inf):  # also false for nan
         raise InputError("affinity holds negative or non-finite numbers: clamp correlations at 0 first")
-    whole = isinstance(k, int | np.integer) and not isinstance(k, bool) and k >= 1
-    if not (whole or (isinstance(k, str) and k == "adaptive")):
-        raise InputError(f'k is {k!r}: expected a positive whole number or "adaptive"')
-    np.fill_diagonal(found, 0)
-    found[found <= threshold] = 0
-    n = len(found)
+    check_symmetric(found, "affinity")
+    k, threshold = _checked(k, threshold)
+    return _mutual([_chosen(rows, found[rows].copy(), k, threshold) for rows in row_slices(len(found))])
+
+
+def correlation_graph(correlations: Correlations, k: int | str, *, threshold: float = 0.0) -> Graph:
+    """`neighbour_graph(affinity(correlations), k, threshold=threshold)`, with a few rows at a time."""
+    k, threshold = _checked(k, threshold)
+    return _mutual(list(correlations.stripes(_chosen, k, threshold)))
+
+
+def _checked(k, threshold) -> tuple[int | str, float]:
+    if not (isinstance(k, str) and k == "adaptive"):
+        try:
+            k = check_whole("k", k)
+        except InputError as error:
+            raise InputError(f'k is {k!r}: expected a positive whole number or "adaptive"') from error
+    return k, check_number("threshold", threshold)
+
+
+def _chosen(rows: slice, found: np.ndarray, k: int | str, threshold: float) -> sparse.csr_matrix:
+    """The neighbours that some rows choose, with their affinities; `found` is overwritten."""
+    n = found.shape[1]
+    found[np.arange(len(found)), np.arange(rows.start, rows.stop)] = 0
+    found[found <= max(threshold, 0)] = 0
     if n == 1:
         least = np.full(1, np.inf)
-    elif whole:
-        nth = max(n - int(k), 0)
-        least = np.partition(found, nth, axis=1)[:, nth]
-    else:
+    elif k == "adaptive":
         least = _at_largest_drop(found)
-    chosen = (found >= least[:, None] - _TIE) & (found > 0)
-    mutual = chosen & chosen.T
-    return Graph(sparse.csr_matrix(np.where(mutual, found, 0)), chosen.sum(axis=1))
+    else:
+        nth = max(n - k, 0)
+        least = np.partition(found, nth, axis=1)[:, nth]
+    found[found < least[:, None] - _TIE] = 0
+    return sparse.csr_matrix(found)
+
+
+def _mutual(chosen: list[sparse.csr_matrix]) -> Graph:
+    """The graph of those who chose each other, from the choices of all rows."""
+    found = sparse.vstack(chosen, format="csr")
+    counts = np.diff(found.indptr).astype(np.int64)
+    return Graph(sparse.csr_matrix(found.multiply(found.T > 0)), counts)
 
 
 def _at_largest_drop(affinity: np.ndarray) -> np.ndarray:

@@ -8,10 +8,11 @@ from typing import Self
 import numpy as np
 from scipy import sparse
 
+from splinelab._arguments import check_number, check_seed
+from splinelab.distances.operands import as_array
 from splinelab.errors import InputError
-from splinelab.spd.precision import wide
 
-__all__ = ["Profiles", "as_array"]
+__all__ = ["Profiles"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +52,7 @@ class Profiles:
             raise InputError(
                 f"layers have shape {layers.shape}: expected one name for each of {n} components"
             )
-        if not 0 <= self.threshold < np.inf:
-            raise InputError(f"threshold is {self.threshold}: expected zero or a positive number")
+        check_number("threshold", self.threshold, low=0)
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "layers", layers)
 
@@ -66,7 +66,7 @@ class Profiles:
         """
         parts, widths = [], None
         for batch in batches:
-            found = {name: as_array(block) for name, block in batch.items()}
+            found = {name: as_array(block, name) for name, block in batch.items()}
             if not found or any(block.ndim != 2 for block in found.values()):
                 shapes = {name: block.shape for name, block in found.items()}
                 raise InputError(f"a batch holds {shapes}: expected a samples × components array per layer")
@@ -134,7 +134,7 @@ class Profiles:
         """Two random halves of the samples (one more in the first if odd), with all N components."""
         if self.samples < 2:
             raise InputError("the profiles hold 1 sample: expected at least 2 to split them")
-        order = np.random.default_rng(seed).permutation(self.samples)
+        order = np.random.default_rng(check_seed(seed)).permutation(self.samples)
         cut = (self.samples + 1) // 2
         return self.values[np.sort(order[:cut])], self.values[np.sort(order[cut:])]
 
@@ -146,20 +146,14 @@ class Profiles:
         )
 
 
-def as_array(values) -> np.ndarray:
-    """An array of what is one, or a tensor on any device; half precision, which scipy lacks, as float32."""
-    if hasattr(values, "detach"):
-        values = wide(values.detach()).cpu() if values.is_floating_point() else values.detach().cpu()
-    found = np.asarray(values)
-    return found.astype(np.float32) if found.dtype == np.float16 else found
-
-
 def _csr(values) -> sparse.csr_matrix:
     """A CSR matrix of its own, with sorted indices and no stored zeros."""
     if not sparse.issparse(values):
-        values = as_array(values)
-        if values.ndim != 2:
-            raise InputError(f"values have shape {values.shape}: expected samples × components")
+        values = as_array(values, "values")
+        if values.ndim != 2 or values.dtype.kind not in "biuf":
+            raise InputError(
+                f"values have shape {values.shape} and type {values.dtype}: expected samples × components"
+            )
     found = sparse.csr_matrix(values, copy=True)
     if found.dtype not in (np.float32, np.float64):
         found = found.astype(np.float64)

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from splinelab._arguments import check_number
 from splinelab.clustering import ari
+from splinelab.distances.operands import as_array
 from splinelab.errors import InputError
+from splinelab.mechanisms.labels import aligned, whole_numbers
 
 __all__ = [
     "Recovery",
@@ -52,9 +55,12 @@ def owners(responses, *, ties=None, threshold: float = 0.1) -> np.ndarray:
     >>> owners([[1.0], [1.0]], ties=[[0.5], [0.6]])
     array([1])
     """
-    found = np.asarray(responses, np.float64)
+    threshold = threshold if threshold == -np.inf else check_number("threshold", threshold)
+    found = np.asarray(as_array(responses, "responses"), np.float64)
     if found.ndim != 2 or len(found) == 0:
         raise InputError(f"responses have shape {found.shape}: expected features × components")
+    if not np.isfinite(found).all():
+        raise InputError("responses hold NaN or infinity: expected finite importances")
     second = np.zeros_like(found) if ties is None else np.asarray(ties, np.float64)
     if second.shape != found.shape:
         raise InputError(f"ties have shape {second.shape}: expected that of the responses, {found.shape}")
@@ -79,7 +85,7 @@ def exact_groups(labels, truth, layers, expected: Mapping[int, Mapping[str, int]
     >>> exact_groups([0, 1, 0, 0], [0, 1, 0, 1], ["enc", "enc", "dec", "dec"], pairs)
     Recovery(0 of 2 exact, 0 surplus components)
     """
-    labels, truth, layers = _aligned(labels, truth=truth, layers=layers)
+    labels, truth, layers = aligned(labels, truth=truth, layers=layers)
     if not expected:
         raise InputError("expected names no mechanism")
     alive = labels >= 0
@@ -103,11 +109,11 @@ def mechanism_ari(labels, truth) -> float:
     A component of no mechanism (truth −1) is one of its own there, so that grouping it with anything costs.
     nan without an alive component.
     """
-    labels, truth = _aligned(labels, truth=truth)
+    labels, truth = aligned(labels, truth=truth)
     alive = labels >= 0
     if not alive.any():
         return float("nan")
-    known = truth[alive].astype(np.int64)
+    known = whole_numbers(truth, "truth")[alive].copy()
     stray = known < 0
     known[stray] = known.max() + 1 + np.arange(stray.sum())
     return ari(labels[alive], known)
@@ -119,7 +125,7 @@ def argmax_agreement(labels, responses) -> float:
     `responses` as in `owners`. The paper's "argmax-input agreement" (section 6); nan without such a cluster.
     """
     found = owners(responses, threshold=-np.inf)
-    clusters = _groups_of_two(_aligned(labels, responses=found)[0])
+    clusters = _groups_of_two(aligned(labels, responses=found)[0])
     return _mean([len(np.unique(found[members])) == 1 for members in clusters])
 
 
@@ -128,7 +134,7 @@ def type_purity(labels, types) -> float:
 
     `types`: N names, such as "mlp_in" and "mlp_out" (Seshadri et al., section 6).
     """
-    labels, types = _aligned(labels, types=types)
+    labels, types = aligned(labels, types=types)
     shares = []
     for members in _groups_of_two(labels):
         counts = np.unique(types[members], return_counts=True)[1]
@@ -142,24 +148,9 @@ def layer_span(labels, layers) -> dict[int, int]:
     >>> layer_span([0, 0, 1, 1, 2], ["a", "b", "a", "a", "b"])
     {1: 1, 2: 1}
     """
-    labels, layers = _aligned(labels, layers=layers)
+    labels, layers = aligned(labels, layers=layers)
     spans = [len(np.unique(layers[members])) for members in _groups_of_two(labels)]
     return {int(span): spans.count(span) for span in sorted(set(spans))}
-
-
-def _aligned(labels, **others) -> list[np.ndarray]:
-    labels = np.asarray(labels)
-    if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        raise InputError(f"labels are {labels.dtype} of shape {labels.shape}: expected N whole numbers")
-    found = [labels]
-    for name, other in others.items():
-        other = np.asarray(other)
-        if other.shape != labels.shape:
-            raise InputError(
-                f"{name} have shape {other.shape}: expected one for each of {len(labels)} labels"
-            )
-        found.append(other)
-    return found
 
 
 def _groups_of_two(labels: np.ndarray) -> list[np.ndarray]:

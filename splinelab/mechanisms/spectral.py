@@ -9,8 +9,12 @@ from scipy.sparse.linalg import eigsh
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
+from splinelab._arguments import check_seed, check_whole
+from splinelab._memory import require
 from splinelab.errors import InputError
+from splinelab.mechanisms.correlation import as_rows
 from splinelab.mechanisms.graph import Graph
+from splinelab.mechanisms.labels import aligned
 
 __all__ = ["Gap", "assign_rest", "eigengap", "laplacian_spectrum", "spectral_by_part", "spectral_whole"]
 
@@ -48,6 +52,8 @@ def eigengap(eigenvalues, cap: int | None) -> Gap:
     values = np.asarray(eigenvalues, np.float64)
     if values.ndim != 1 or len(values) == 0:
         raise InputError(f"eigenvalues have shape {values.shape}: expected at least one, ascending")
+    if not np.isfinite(values).all():
+        raise InputError("eigenvalues hold NaN or infinity: expected finite numbers, ascending")
     gaps = np.diff(values)[: None if cap is None else max(cap, 0)]
     if len(gaps) == 0:
         return Gap(1, float("nan"), cap)
@@ -62,6 +68,8 @@ def spectral_by_part(graph: Graph, *, cap: int | None = None, seed: int = 0) -> 
     (10 starts from `seed`) on the rows of the first K solutions of L v = λ D v. An isolated node is a
     cluster of its own.
     """
+    seed = check_seed(seed)
+    cap = None if cap is None else check_whole("cap", cap)
     labels, used = np.empty(graph.nodes, np.int64), 0
     for nodes in graph.members():
         values, vectors = _eigenpairs(graph, nodes)
@@ -79,6 +87,7 @@ def spectral_whole(graph: Graph, *, cap: int | None = None, seed: int = 0) -> tu
     no order of their own: theirs is that of the components' first nodes. With more components than K the
     first K eigenvectors therefore see only some of them, and all other nodes share the origin.
     """
+    seed = check_seed(seed)
     values, columns = [], []
     for nodes in graph.members():
         some, vectors = _eigenpairs(graph, nodes)
@@ -89,6 +98,11 @@ def spectral_whole(graph: Graph, *, cap: int | None = None, seed: int = 0) -> tu
     joined = np.concatenate(values)
     order = np.argsort(np.round(joined, 9), kind="stable")
     gap = eigengap(joined[order], cap)
+    require(
+        4 * 8 * graph.nodes * gap.k,
+        f"k-means of {graph.nodes:,} nodes in {gap.k:,} coordinates",
+        'set a cap, or take the reading "parts" or SpectralMechanisms, which look at one part at a time',
+    )
     embedding = np.zeros((graph.nodes, gap.k))
     for column, position in enumerate(order[: gap.k]):
         nodes, vectors = columns[owner[position]]
@@ -102,18 +116,29 @@ def assign_rest(labels, correlations) -> np.ndarray:
     "Nearest cluster in the correlation space post-hoc" (Seshadri et al., section 4); the mean over members
     is our reading of it. Only nodes that had a label count as members; of equal clusters the first.
     """
-    labels = np.array(labels, np.int64)
-    rest = np.flatnonzero(labels < 0)
-    if len(rest) == 0 or len(rest) == len(labels):
+    (labels,) = aligned(labels)
+    correlations = as_rows(correlations)
+    if correlations.n != len(labels):
+        raise InputError(f"there are {len(labels)} labels and {correlations.n} nodes: expected as many")
+    labels = labels.copy()
+    rest = labels < 0
+    if not rest.any() or rest.all():
         return labels
-    known, codes = np.unique(labels[labels >= 0], return_inverse=True)
-    inside = np.flatnonzero(labels >= 0)
-    member = np.zeros((len(inside), len(known)))
-    member[np.arange(len(inside)), codes.reshape(-1)] = 1
-    means = np.asarray(correlations)[np.ix_(rest, inside)] @ member / member.sum(axis=0)
-    best = means >= means.max(axis=1, keepdims=True) - _TIE
-    labels[rest] = known[np.argmax(best, axis=1)]
+    known, codes = np.unique(labels[~rest], return_inverse=True)
+    inside = np.flatnonzero(~rest)
+    shape = len(labels), len(known)
+    member = sparse.csr_matrix((np.ones(len(inside)), (inside, codes.reshape(-1))), shape=shape)
+    nearest = np.concatenate(list(correlations.stripes(_nearest, member, rest)))
+    labels[rest] = known[nearest]
     return labels
+
+
+def _nearest(rows: slice, found: np.ndarray, member: sparse.csr_matrix, rest: np.ndarray) -> np.ndarray:
+    """The cluster of the largest mean correlation, for those rows that have none."""
+    means = found[rest[rows]] @ member / np.asarray(member.sum(axis=0))
+    if len(means) == 0:
+        return np.zeros(0, np.int64)
+    return np.argmax(means >= means.max(axis=1, keepdims=True) - _TIE, axis=1)
 
 
 def _eigenpairs(graph: Graph, nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

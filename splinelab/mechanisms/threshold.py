@@ -6,9 +6,10 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from splinelab._arguments import check_seed, check_whole
 from splinelab.clustering import ari
 from splinelab.errors import InputError
-from splinelab.mechanisms.correlation import correlation
+from splinelab.mechanisms.correlation import Correlations, pairs_above
 from splinelab.mechanisms.profiles import Profiles
 
 __all__ = ["ThresholdChoice", "choose_threshold", "permutation_null"]
@@ -62,8 +63,7 @@ def permutation_null(profiles: Profiles, *, draws: int = 20, seed: int = 0) -> n
     correlations that chance alone gives with so many samples and components. Only components that are alive
     and not always on take part. Raises InputError for fewer than two of them, or no draw.
     """
-    if draws < 1:
-        raise InputError(f"draws is {draws}: expected at least 1")
+    draws, seed = check_whole("draws", draws), check_seed(seed)
     columns = _varying(profiles).tocsc()
     counts = np.diff(columns.indptr)
     rng = np.random.default_rng(seed)
@@ -71,9 +71,7 @@ def permutation_null(profiles: Profiles, *, draws: int = 20, seed: int = 0) -> n
     for draw in range(draws):
         rows = np.concatenate([rng.choice(profiles.samples, n, replace=False) for n in counts])
         shuffled = sparse.csc_matrix((columns.data, rows, columns.indptr), shape=columns.shape)
-        found = correlation(shuffled)
-        np.fill_diagonal(found, -1)
-        largest[draw] = found.max()
+        largest[draw] = max(Correlations(shuffled).stripes(_largest, upper=True))
     return largest
 
 
@@ -93,17 +91,16 @@ def choose_threshold(
     `seed` fixes shuffles and splits. Raises InputError as `permutation_null` does, and for fewer than 4
     samples or no split.
     """
-    if profiles.samples < 4 or splits < 1:
-        raise InputError(
-            f"{profiles.samples} samples and {splits} splits: expected at least 4 samples and 1 split"
-        )
+    draws, splits, seed = check_whole("draws", draws), check_whole("splits", splits), check_seed(seed)
+    if profiles.samples < 4:
+        raise InputError(f"{profiles.samples} samples: expected at least 4")
     maxima = permutation_null(profiles, draws=draws, seed=seed)
     null = float(np.quantile(maxima, QUANTILE))
     grid = GRID[null < GRID]
     agreement, known = np.zeros((len(grid), len(grid))), {}
     for split in range(splits):
         first, second = (
-            _groups(correlation(half[:, profiles.varying]), grid) for half in profiles.halves(seed + split)
+            _groups(Correlations(half[:, profiles.varying]), grid) for half in profiles.halves(seed + split)
         )
         for i in range(len(grid)):
             for j in range(i, len(grid)):
@@ -122,11 +119,21 @@ def _varying(profiles: Profiles) -> sparse.csr_matrix:
     return profiles.values[:, profiles.varying]
 
 
-def _groups(correlations: np.ndarray, grid: np.ndarray) -> list[np.ndarray | None]:
+def _largest(rows: slice, block: np.ndarray) -> float:
+    np.fill_diagonal(block, -1)  # a component with itself
+    return float(block.max())
+
+
+def _groups(correlations: Correlations, grid: np.ndarray) -> list[np.ndarray | None]:
     """The groups at each threshold; None where all stand alone or all together, which agree by nature."""
+    if len(grid) == 0:
+        return []
+    pairs = pairs_above(correlations, grid[0])
     found = []
     for threshold in grid:
-        parts, labels = connected_components(sparse.csr_matrix(correlations > threshold), directed=False)
+        some = pairs.data > threshold
+        graph = sparse.coo_matrix((pairs.data[some], (pairs.row[some], pairs.col[some])), pairs.shape)
+        parts, labels = connected_components(graph.tocsr(), directed=False)
         found.append(labels if 1 < parts < len(labels) else None)
     return found
 

@@ -1,0 +1,32 @@
+"""Labels of components, checked before anything is counted."""
+
+import numpy as np
+
+from splinelab.distances.operands import as_array
+from splinelab.errors import InputError
+
+__all__ = ["aligned", "whole_numbers"]
+
+
+def whole_numbers(labels, name: str = "labels") -> np.ndarray:
+    """N whole numbers as int64; raises InputError for anything else."""
+    labels = as_array(labels, name)
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise InputError(f"{name} are {labels.dtype} of shape {labels.shape}: expected N whole numbers")
+    if labels.dtype.kind == "u" and len(labels) and labels.max() > np.iinfo(np.int64).max:
+        raise InputError(f"{name} hold {labels.max()}, beyond int64: was −1 stored without a sign?")
+    return labels.astype(np.int64)
+
+
+def aligned(labels, **others) -> list[np.ndarray]:
+    """Labels as whole numbers, and the others as arrays of one entry for each label."""
+    labels = whole_numbers(labels)
+    found = [labels]
+    for name, other in others.items():
+        other = as_array(other, name)
+        if other.shape != labels.shape:
+            raise InputError(
+                f"{name} have shape {other.shape}: expected one for each of {len(labels)} labels"
+            )
+        found.append(other)
+    return found
