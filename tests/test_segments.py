@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from splinelab import polytopes, record, zoo
-from splinelab.errors import InputError, UnsupportedOperationError, VerificationError
+from splinelab.errors import InputError, UnsupportedOperationError
 from splinelab.nets import resnet_cifar
 from splinelab.polytopes import Rest, from_layer, path, paths, rays, sampled_density, segment, slerp
 

@@ -3,6 +3,8 @@
 Each is held against the network itself, evaluated densely: outputs to 1e-12, codes by the recorder.
 """
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 import torch
@@ -10,9 +12,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from splinelab import record
-from splinelab.errors import InputError, SplinelabError, UnsupportedOperationError, VerificationError
 from splinelab.nets import cnn, residual_cnn
-from splinelab.polytopes import Rest, path, paths, plane, rays, segment, trace
+from splinelab.polytopes import path, plane, rays, segment, trace
 
 NETS = {}
 
@@ -24,7 +25,7 @@ def net(forward):
 
 
 class Net(nn.Module):
-    """6 numbers in, 3 out: layers a, b, c, d, e of 10 units, a buffer and a plain tensor, and a forward pass."""
+    """6 numbers in, 3 out: some layers, a buffer and a plain tensor, and a forward pass that uses them."""
 
     def __init__(self, forward, seed=0):
         super().__init__()
@@ -308,7 +309,7 @@ def expanded_as(m, x):
 @net
 def constants_in_single_precision(m, x):
     h = r(m.a(x)) @ torch.eye(10).flip(1) + torch.tensor(0.25)
-    return m.c(r(F.linear(h, torch.ones(10, 10) / 8, m.plain)))
+    return m.c(r(F.linear(h, torch.ones(10, 10) / 8, m.a.bias)))
 
 
 @net
@@ -377,8 +378,16 @@ def ends(*shape, seed=1, spread=2.0):
     return spread * torch.randn(shape, generator=torch.Generator().manual_seed(seed)).double()
 
 
+@contextmanager
+def in_double():
+    """Constants that a net makes on its way are float64, as in its exact copy."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
 def plainly(net, x):
-    with torch.no_grad():
+    with torch.no_grad(), in_double():
         found = net(x.clone())
     found = found["logits"] if isinstance(found, dict) else found[0] if isinstance(found, tuple) else found
     return found.reshape(len(x), -1).numpy()
@@ -390,7 +399,8 @@ def check_path(net, found):
     x = torch.from_numpy(found.at(t))
     expected = np.concatenate([plainly(net, some) for some in x.split(40)])
     assert np.abs(expected - found.output_at(t)).max() <= 1e-12 * np.abs(expected).max()
-    recorded = record(net, x, activations=False).codes
+    with in_double():
+        recorded = record(net, x, activations=False).codes
     assert recorded.layers == found.codes.layers
     clear = np.abs(found.t[:, None] - t).min(axis=0) > 1e-9
     piece = np.searchsorted(found.t, t, side="right") - 1
@@ -414,7 +424,8 @@ def test_slices(name):
     x = torch.from_numpy(found.to_space(uv))
     expected = plainly(net, x)
     assert np.abs(expected - found.outputs(uv)).max() <= 1e-11 * np.abs(expected).max()
-    recorded = record(net, x, activations=False).codes
+    with in_double():
+        recorded = record(net, x, activations=False).codes
     assert recorded.layers == found.codes.layers
     assert (recorded.packed == found.codes.packed[found.find(uv)]).all(axis=1).mean() > 0.99  # on boundaries
 
@@ -435,8 +446,11 @@ def test_rays_and_a_copy_in_single_precision(name):
 
 ORDINARY = {
     "cnn": (lambda: cnn((36, 8, 6, 3), seed=0, widths=(2, 3, 3, 3)), (1, 6, 6)),
-    "residual": (lambda: residual_cnn((36, 3), seed=0, width=3), (1, 6, 6)),
-    "mlp": (lambda: nn.Sequential(nn.Linear(6, 12), nn.ReLU(), nn.Linear(12, 12), nn.ReLU(), nn.Linear(12, 3)), (6,)),
+    "residual": (lambda: residual_cnn((36, 3), seed=0, widths=(2, 2, 3, 3)), (1, 6, 6)),
+    "mlp": (
+        lambda: nn.Sequential(nn.Linear(6, 12), nn.ReLU(), nn.Linear(12, 12), nn.ReLU(), nn.Linear(12, 3)),
+        (6,),
+    ),
 }
 
 

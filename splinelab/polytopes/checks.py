@@ -1,6 +1,7 @@
 """What is held against the plain network before anything is returned: the points, the copy, and the maps."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -131,7 +132,7 @@ def verify(
     bits = {name: codes.select(name).bits() for name in codes.layers}
     edges = [0, *range(2, len(points), BATCH), len(points)] if len(points) > 2 else [0, len(points)]
     largest = largest or 1.0
-    for first, stop in zip(edges[:-1], edges[1:], strict=True):
+    for first, stop in pairwise(edges):
         rows = slice(first, stop)
         theirs, layers = _plain(exact, points[rows])
         difference = (
@@ -157,8 +158,8 @@ def _refuse(where: str, ours: np.ndarray, theirs: np.ndarray, error: float, laye
     values = f"output {unit} is {ours[unit]:.6g}, the network's {theirs[unit]:.6g}"
     since = f"The first layer whose code differs there is {layer!r}." if layer else "The codes agree there."
     raise VerificationError(
-        f"{where}: {values}; they differ by {error:.1e} of the largest output, {EXACT:g} allowed. {since} Some "
-        "operation of the model depends on more than its input: on other samples, a state, a random number."
+        f"{where}: {values}; they differ by {error:.1e} of the largest output, {EXACT:g} allowed. {since} "
+        "Some operation of the model depends on more than its input: on other samples, a state, a random number."
     )
 
 
@@ -166,10 +167,10 @@ class _Watched(Mesh):
     """Cuts nothing, and keeps what each layer is given."""
 
     def cut(self, values: torch.Tensor, name: str) -> None:
-        self.layers[name] = values
+        self.layers[name] = values.clone()  # what follows may work in place
 
     def cut_pool(self, values: torch.Tensor, name: str) -> None:
-        self.pools[name] = values
+        self.pools[name] = ()
 
 
 def _plain(exact: nn.Module, points: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:

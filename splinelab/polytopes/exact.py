@@ -16,9 +16,7 @@ from splinelab.recording.place import place
 __all__ = ["KeepPrecision", "evaluate", "exact_copy", "home", "in_double", "only_precision"]
 
 RANDOM = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase, nn.RReLU)
-PLACES = frozenset(
-    ("to", "cpu", "cuda", "type", "type_as")
-)  # casts that may name no type, or another tensor's
+PLACES = frozenset(("to", "cpu", "cuda", "type", "type_as"))  # may name no type, or another tensor's
 FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -89,9 +87,8 @@ def in_double(result, args=()):
         if not result.is_floating_point() or result.dtype == torch.float64 or result.layout != torch.strided:
             return result
         return result if any(result is item for item in args) else result.double()
-    if isinstance(result, tuple | list) and any(isinstance(item, torch.Tensor) for item in result):
-        if type(result) in (tuple, list):
-            return type(result)(in_double(item, args) for item in result)
+    if type(result) in (tuple, list):
+        return type(result)(in_double(item, args) for item in result)
     return result
 
 

@@ -75,8 +75,8 @@ def run(
                 if isinstance(error, SplinelabError | MemoryError | torch.OutOfMemoryError):
                     raise
                 raise InputError(
-                    f"The model fails on {mesh.rows} points at once: {error}. Does it keep a batch size? Sizes "
-                    "must come from the shape of what forward is given."
+                    f"The model fails on {mesh.rows} points at once: {error}. Does it keep a batch size? "
+                    "Sizes must come from the shape of what forward is given."
                 ) from error
             one_pass = False
         finally:
