@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3 python3.13 python; do \
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: book test notebooks clean help
+.PHONY: book test soak notebooks clean help
 
 book: .venv/installed-book  ## run every chapter and build the book into _build/html
 	$(BIN)/python book/build.py
@@ -22,6 +22,9 @@ test: .venv/installed-test  ## run the whole test suite, chapters and built page
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests splinelab; package=$$?; \
 	wait $$chapters; status=$$?; cat _build/test-chapters.log; \
 	exit $$((package | status))
+
+soak: .venv/installed-test  ## maintainers: 3,000 broken files and 100 killed runs; the figures go to the status page
+	OMP_NUM_THREADS=1 $(BIN)/python tests/soak.py --files 3000 --kills 100 --write book/soak.json
 
 notebooks: .venv/installed-book  ## maintainers: run the chapters' .py, store outputs and results (NAMES="..." for some)
 	$(BIN)/python book/build.py notebooks $(NAMES)

@@ -10,6 +10,7 @@ Everything is staged under `_build/source`: copies of the pages, the executed ch
 """
 
 import argparse
+import json
 import os
 import platform
 import re
@@ -104,7 +105,7 @@ def run_all(sources: dict[str, Path], target: Path, results: Path) -> None:
 
 def stage_pages() -> None:
     """Copy configuration, pages and static files, and fill in what is generated."""
-    ignore = shutil.ignore_patterns("*.py", "*.pyc", "__pycache__", "results", "claims.yml")
+    ignore = shutil.ignore_patterns("*.py", "*.pyc", "__pycache__", "results", "claims.yml", "soak.json")
     shutil.copytree(ROOT / "book", SOURCE / "book", ignore=ignore, dirs_exist_ok=True)
     shutil.copy(ROOT / "_toc.yml", SOURCE)
     (SOURCE / "_config.yml").write_text(yaml.safe_dump(configuration(), allow_unicode=True), encoding="utf-8")
@@ -137,6 +138,7 @@ def fill(folder: Path) -> None:
         "api": lambda: reference.page(ROOMS),
         "picture": picture,
         "scoreboard": scoreboard,
+        "soak": soak,
         "status": status,
     }
     for page in sorted(folder.glob("*.md")):
@@ -185,6 +187,30 @@ def status() -> str:
     versions = f"Python {platform.python_version()}, torch {torch.__version__}, {os.cpu_count()} cores"
     machine = f"{time.strftime('%d %B %Y')}: {platform.system()} {platform.machine()}, {versions}."
     return "\n".join([*rows, "", machine])
+
+
+def soak() -> str:
+    """The figures of the last `make soak`."""
+    found = json.loads((ROOT / "book/soak.json").read_text(encoding="utf-8"))
+    tried = {name: sum(counts.values()) for name, counts in found["files"].items()}
+    rows = [
+        "| kind of file | broken | refused with one clear error | read as it was |",
+        "|---|---:|---:|---:|",
+    ]
+    total = [sum(tried.values()), 0, 0]
+    for name, counts in found["files"].items():
+        rows.append(f"| {name} | {tried[name]} | {counts['refused']} | {counts['as it was']} |")
+        total[1:] = total[1] + counts["refused"], total[2] + counts["as it was"]
+    rows.append("| all | {:,} | {:,} | {:,} |".format(*total))
+    kills = found["kills"]
+    words = (
+        f"{kills['same']} of {kills['killed']} trainings and decompositions that were killed (`kill -9`) "
+        "and started again ended with the bits of an uninterrupted run and left nothing behind: "
+        f"{kills['writing']} were killed while a file was half written, and {kills['resumed']} went on from "
+        "a checkpoint."
+    )
+    machine = f"{found['day']}, seed {found['seed']}, {found['minutes']:.0f} minutes: {found['machine']}."
+    return "\n".join([*rows, "", words, "", machine])
 
 
 def store_notebooks(wanted: list[str]) -> None:

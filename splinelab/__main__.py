@@ -1,6 +1,7 @@
 """The command line: ``python -m splinelab train | decompose | zoo | claims``."""
 
 import argparse
+import io
 import sys
 
 from splinelab.errors import SplinelabError
@@ -8,14 +9,19 @@ from splinelab.errors import SplinelabError
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status. An expected error is one line on stderr and status 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # a terminal without Unicode shows \\u2013 for a dash
     args = _parser().parse_args(arguments)
     try:
         args.run(args)
     except SplinelabError as error:
         print(f"splinelab: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("splinelab: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print("splinelab: interrupted" + "".join(f"; {kept}" for kept in interrupt.args), file=sys.stderr)
         return 130
     return 0
 

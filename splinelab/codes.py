@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -90,15 +90,39 @@ class SplineCodes:
         """Number of bits per sample, all layers together."""
         return sum(self.layers.values())
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Samples and units: the shape of the bits, which scikit-learn asks for before it reads them."""
+        return len(self), self.units
+
     def __len__(self) -> int:
         return len(self.packed)
+
+    def __iter__(self) -> Iterator["SplineCodes"]:
+        """The codes sample by sample."""
+        return (self[row] for row in range(len(self)))
 
     def bits(self) -> np.ndarray:
         """Unpack to a uint8 array of 0 and 1, samples × units: eight times the memory."""
         return np.unpackbits(self.packed, axis=1, count=self.units)
 
+    def __array__(self, dtype=None, copy: bool | None = None) -> np.ndarray:
+        """The bits, samples × units, for `np.asarray(codes)` and what calls it, as scikit-learn does."""
+        if copy is False:
+            raise ValueError("The bits are packed: an array of them is always a copy; use np.asarray(codes).")
+        return self.bits().astype(dtype or np.uint8, copy=False)
+
+    def __dlpack__(self, **options):
+        """The same for `torch.as_tensor(codes)`, which asks for nothing else."""
+        return self.bits().__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.packed.__dlpack_device__()
+
     def __getitem__(self, rows) -> "SplineCodes":
         """Codes of some samples: a slice, an integer (one sample), an index array or a boolean mask."""
+        if isinstance(rows, tuple) and rows[1:] == (...,):  # scikit-learn's way to split what has a shape
+            rows = rows[0]
         return SplineCodes(self.packed[row_index(rows, len(self))], self.layers)
 
     def select(self, *names: str) -> "SplineCodes":

@@ -1,6 +1,9 @@
 """The ledger: rules, verdicts, and what chapters may record."""
 
 import json
+import math
+import resource
+import shutil
 
 import numpy as np
 import pytest
@@ -127,6 +130,62 @@ def test_bad_entries_are_refused(changes, message):
         Claim.from_dict(entry(**changes))
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"cases": {"first": {"above": math.nan}}},
+            r"'first'.*threshold is \[nan\]; expected one or two numbers",
+        ),
+        ({"cases": {"first": {"above": True}}}, r"is \[True\]; expected one"),
+        ({"cases": {"first": {"above": "0"}}}, r"is \['0'\]; expected one"),
+        ({"cases": {"first": {"within": [9, -9]}}}, "the smaller number first"),
+        ({"cases": {"first": {"above": [0, 1]}}}, "above takes 1"),
+        ({"cases": {"first": {"above": []}}}, "one or two numbers"),
+        ({"cases": {}}, "cases is .*one or more"),
+        ({"cases": [1]}, "labels with a rule each"),
+        ({"cases": {3: {"above": 0}}}, "label is 3"),
+        ({"seeds": 0}, "seeds is 0; expected a positive whole number"),
+        ({"seeds": 2.0}, r"seeds is 2\.0"),
+        ({"theirs": "0.9"}, "theirs is '0.9'; expected a number, or nothing"),
+        ({"statement": 5}, "statement is 5"),
+        ({"place": ""}, "place is ''"),
+        ({3: 4}, "unknown keys"),
+    ],
+)
+def test_entries_hold_what_they_should(changes, message):
+    with pytest.raises(ClaimError, match=rf"claims\.yml, toy-1: .*{message}"):
+        Claim.from_dict(
+            entry(**changes) if all(isinstance(key, str) for key in changes) else entry() | changes
+        )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seeds": [0, 0, 0, 0, 0]}, "seeds is .*each seed once"),
+        ({"seeds": []}, "seeds is"),
+        ({"seeds": [-1]}, "seeds is"),
+        ({"n": -5}, "n is -5; expected a positive whole number"),
+        ({"n": True}, "n is True"),
+        ({"n": 2.5}, r"n is 2\.5"),
+        ({"low": 1.5}, "low ≤ value ≤ high"),
+        ({"value": "1"}, "value is '1'; expected a number"),
+        ({"high": math.inf}, "high is inf"),
+        ({"data": ""}, "data is ''"),
+        ({"measured": "yesterday"}, "measured is 'yesterday'; expected a day"),
+        ({"colour": 1}, "no key 'colour'"),
+    ],
+)
+def test_measurements_hold_what_they_should(changes, message):
+    good = {**measured(1).to_dict(), "measured": "2026-11-20"}
+    assert Measurement.from_dict(good).to_dict() == good
+    with pytest.raises(ClaimError, match=message):
+        Measurement.from_dict(good | changes)
+    with pytest.raises(ClaimError, match="n is missing"):
+        Measurement.from_dict({key: value for key, value in good.items() if key != "n"})
+
+
 def test_bad_measurements_are_refused():
     for low, value, high in [(0.5, 0.4, 0.6), (0.1, float("nan"), 0.2)]:
         with pytest.raises(ClaimError, match="finite low ≤ value ≤ high"):
@@ -157,6 +216,109 @@ def test_a_chapter_records_and_saves(own_book):
     assert ledger.rows()[0]["ours"] == 1
     claims.write_verdicts()
     assert json.loads((own_book / "results" / "verdicts.json").read_text()) == {"toy-1": "reproduced"}
+
+
+@pytest.fixture
+def saved(own_book):
+    """With one measurement and the verdicts."""
+    notebook = claims.Notebook("chapter", committed=True)
+    for case in ("first", "second"):
+        notebook.record("toy-1", case, (1, 0.9, 1.1), n=10, seeds=range(2), data=ToyData)
+    notebook.save()
+    claims.write_verdicts()
+    return own_book
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"n": 10', '"n": 11', "is not what was written"),
+        ('"n": 10', '"n": -5', "toy-1, 'first': measurement: n is -5"),
+        ('"seeds": [', '"seeds": [], "x": [', "no key 'x'"),
+        ('"value": 1.0', '"value": NaN', "NaN, which is no number"),
+        ('"value": 1.0', '"value": 1.0, "value": 1.0', "has the key 'value' twice"),
+        ('"second"', '"first"', "has the key 'first' twice"),
+        ('"toy-1"', '"toy-2"', "is not what was written"),
+        ("sha256", "sha257", "sha257: expected measurements by case"),
+        ("}", "", "is not JSON"),
+        ("{", "[", "is not JSON"),
+    ],
+)
+def test_results_that_are_not_what_was_written(saved, old, new, message):
+    file = saved / "results" / "chapter.json"
+    file.write_text(file.read_text().replace(old, new, 1))
+    with pytest.raises(ClaimError, match=rf"chapter\.json.*{message}.*run its chapter again"):
+        Ledger.load()
+
+
+def test_results_cut_short_or_elsewhere(saved):
+    file = saved / "results" / "chapter.json"
+    content = file.read_bytes()
+    for cut in (0, 1, len(content) // 2, len(content) - 3):
+        file.write_bytes(content[:cut])
+        with pytest.raises(ClaimError, match=r"chapter\.json.*is not JSON"):
+            Ledger.load()
+    file.write_bytes(content.replace(b"toy", b"t\xff\xff", 1))
+    with pytest.raises(ClaimError, match=r"chapter\.json is not UTF-8"):
+        Ledger.load()
+    file.write_bytes(content)
+    shutil.copy(file, file.with_name("other.json"))
+    with pytest.raises(ClaimError, match=r"other\.json: toy-1 belongs to chapter"):
+        Ledger.load()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("claims: [{id: a, id: b}]", "the key 'id' stands twice"),
+        ("claims: [{cases: {x: {above: 0}, x: {above: 1}}}]", "the key 'x' stands twice"),
+        ("claims: [{1: 2}]", "a text as a key, got 1"),
+        ("claims: [{? [a] : b}]", "a text as a key"),
+        ("claims: [", "is not YAML"),
+        ("claims: [2026-13-45]", "is not YAML"),
+        ("claims: !!python/object:os.system x", "is not YAML"),
+        ("claims: 5", "no ledger"),
+        ("- 3", "no ledger"),
+        ("", "no ledger"),
+        ("claims: [3]", "an entry is a mapping"),
+    ],
+)
+def test_a_ledger_that_cannot_be_read(own_book, text, message):
+    (own_book / "claims.yml").write_text(text)
+    with pytest.raises(ClaimError, match=rf"claims\.yml.*{message}"):
+        Ledger.load()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "happened"),
+    [
+        ('"above": 0', '"above": -1', "was changed"),
+        ("It is", "It was", "was changed"),
+        ("toy-1", "toy-2", "is missing"),
+    ],
+)
+def test_no_rule_changes_unseen_after_the_verdicts(saved, old, new, happened):
+    file = saved / "claims.yml"
+    file.write_text(file.read_text().replace(old, new, 1))
+    with pytest.raises(ClaimError, match=rf"claims\.yml, toy-1: it {happened}.*`revised`.*build\.py ledger"):
+        Ledger.load()
+    if happened == "was changed":
+        claims.write_verdicts()
+        Ledger.load()
+
+
+def test_a_full_disk_leaves_the_old_results_and_nothing_else(saved):
+    before = {path: path.read_bytes() for path in (saved / "results").iterdir()}
+    notebook = claims.Notebook("chapter", committed=True)
+    notebook.record("toy-1", "first", (2, 1.9, 2.1), n=10, seeds=range(2), data=ToyData)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(ClaimError, match=r"chapter\.json cannot be written.*make room"):
+            notebook.save()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert {path: path.read_bytes() for path in (saved / "results").iterdir()} == before
 
 
 def test_an_equal_measurement_leaves_the_file_as_it_was(own_book):

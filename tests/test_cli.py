@@ -1,11 +1,13 @@
 """The command line."""
 
+import json
+import os
 import subprocess
 import sys
 
 import pytest
 
-from splinelab import zoo
+from splinelab import claims, zoo
 from splinelab.__main__ import main
 from splinelab.training import Recipe
 from splinelab.zoo import recipes
@@ -33,7 +35,7 @@ def test_train_writes_weights_and_card(tmp_path, capsys, monkeypatch):
     ("arguments", "message"),
     [
         (["train", "ga_mse"], "did you mean 'GA-mse'"),
-        (["train", "N-mse", "--device", "gpu"], "expected 'cpu' or 'cuda'"),
+        (["train", "N-mse", "--device", "gpu"], "expected 'cpu', or a GPU"),
         (["train", "N-mse", "--seed", "-1"], "seed is -1"),
     ],
 )
@@ -45,7 +47,6 @@ def test_errors_are_one_line_and_a_status(arguments, message, tmp_path, capsys):
 
 
 def test_claims_are_passed_on(monkeypatch):
-    claims = pytest.importorskip("splinelab.claims")
     seen = []
     monkeypatch.setattr(claims, "print_scoreboard", lambda *, as_json: seen.append(as_json))
     assert main(["claims"]) == 0 and main(["claims", "--json"]) == 0
@@ -59,3 +60,25 @@ def test_module_runs_and_explains_itself():
     assert all(command in done.stdout for command in ("train", "zoo", "claims"))
     wrong = subprocess.run([sys.executable, "-m", "splinelab"], capture_output=True, text=True, check=False)
     assert wrong.returncode == 2 and "Traceback" not in wrong.stderr
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_claims_in_a_terminal_without_unicode(options):
+    """Neither reading nor printing depends on the locale."""
+    plain = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+    command = [sys.executable, "-m", "splinelab", "claims", *options]
+    done = subprocess.run(command, capture_output=True, env={**os.environ, **plain}, check=False)
+    assert done.returncode == 0, done.stderr
+    text = done.stdout.decode("ascii")
+    if options:
+        assert json.loads(text) == claims.Ledger.load().rows()
+
+
+def test_an_interrupted_command_promises_what_is_true(tmp_path, monkeypatch, capsys):
+    def interrupted(*found):
+        raise KeyboardInterrupt(*found)
+
+    for found, expected in (((), "interrupted\n"), (("step 3 is kept",), "interrupted; step 3 is kept\n")):
+        monkeypatch.setattr(zoo, "table", lambda found=found: interrupted(*found))
+        assert main(["zoo"]) == 130
+        assert capsys.readouterr().err == f"splinelab: {expected}"

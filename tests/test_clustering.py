@@ -1,5 +1,8 @@
 """Clustering against scikit-learn and scipy, and what every edge case answers."""
 
+from contextlib import nullcontext
+
+import hdbscan
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +13,9 @@ from sklearn.cluster import DBSCAN, KMeans
 
 from splinelab.clustering import (
     METHODS,
+    algorithms,
     ari,
+    bootstrap_ari,
     calinski_harabasz,
     cluster,
     davies_bouldin,
@@ -36,6 +41,7 @@ def groups(n=120, units=80, classes=4, seed=0):
 
 CODES, LABELS = groups()
 POINTS = np.random.default_rng(1).normal(0, 0.3, (90, 5)) + np.repeat(np.eye(5)[:3] * 4, 30, axis=0)
+CLASSES = np.repeat(range(3), 30)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -195,10 +201,117 @@ def test_one_sample(method):
     assert cluster([[1.0, 2.0]], method, k=k).tolist() == ([0] if k else [-1])
 
 
+def warns_of_noise(method):
+    """Everything in one pile: hdbscan says what to do about it."""
+    return pytest.warns(UserWarning, match="allow_single_cluster") if method == "hdbscan" else nullcontext()
+
+
+def test_hdbscan_takes_one_pile_for_one_cluster_where_it_may():
+    zero = SplineCodes.from_bits({"relu": np.zeros((30, 16))})
+    assert cluster(zero, "hdbscan", allow_single_cluster=True).tolist() == [0] * 30
+
+
+@pytest.mark.parametrize("single", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_hdbscan_in_one_matrix_is_the_original(seed, single):
+    rng = np.random.default_rng(seed)
+    points = np.round(rng.normal(size=(200, 3)) + 4 * rng.normal(size=(6, 3))[rng.integers(6, size=200)])
+    distances = pairwise(points, metric="l2").astype(np.float64)
+    original = hdbscan.HDBSCAN(5, min_samples=2, metric="precomputed", allow_single_cluster=single)
+    expected = original.fit_predict(distances)
+    for x, metric in (
+        (points, "l2"),
+        (distances, "precomputed"),
+        (distances.astype(np.float32), "precomputed"),
+    ):
+        found = cluster(
+            x, "hdbscan", metric=metric, min_samples=2, min_cluster_size=5, allow_single_cluster=single
+        )
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("scale", [1e-25, 1e-9, 1e18, 1e37])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_no_label_and_no_index_depends_on_the_unit(method, scale, dtype):
+    rng = np.random.default_rng(0)
+    points = (rng.normal(size=(60, 4)) + 6 * (np.arange(60)[:, None] % 3)).astype(dtype)
+    far = (points * dtype(scale)).astype(dtype)
+    k = 3 if method in NEED_K else None
+    found = cluster(points, method, k=k)
+    np.testing.assert_array_equal(cluster(far, method, k=k), found)
+    classes = np.arange(60) % 3
+    for index in (silhouette, calinski_harabasz, davies_bouldin):
+        assert index(far, classes) == pytest.approx(index(points, classes), rel=1e-3)
+    scans = [scan_k(x, [2, 3, 4]) for x in (points, far)]
+    np.testing.assert_allclose(scans[1].inertia, scans[0].inertia * float(dtype(scale)) ** 2, rtol=1e-3)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("scale", [1e-200, 1e-46, 1e39, 1e200])
+def test_what_float32_cannot_hold_is_refused(method, scale):
+    with pytest.raises(InputError, match="what float32 holds"):
+        cluster(POINTS * scale, method, k=2 if method in NEED_K else None)
+    with pytest.raises(InputError, match="what float32 holds"):
+        silhouette(POINTS * scale, np.arange(len(POINTS)) % 2)
+
+
+def test_a_matrix_that_holds_no_distances_is_refused():
+    distances = pairwise(POINTS, metric="l2")
+    calls = [lambda x: silhouette(x, CLASSES, "precomputed"), lambda x: knee_eps(x, metric="precomputed")]
+    calls += [
+        lambda x, method=method: cluster(
+            x, method, k=2 if method == "average" else None, metric="precomputed"
+        )
+        for method in ("average", "dbscan", "hdbscan")
+    ]
+    for call in calls:
+        for wrong in (
+            np.triu(distances),
+            distances + np.arange(len(distances)),
+            distances - 1,
+            np.exp(-distances),
+        ):
+            with pytest.raises(InputError, match=r"not symmetric|expected distances"):
+                call(wrong)
+
+
+@pytest.mark.parametrize("method", ["ward", "average", "hdbscan"])
+def test_methods_that_hold_a_matrix_say_what_it_needs(method):
+    many = np.zeros((10**6, 1))
+    with pytest.raises(InputError, match=r'needs 8000\.0 GB of memory and .* are free: .*"kmeans"'):
+        cluster(many, method, k=2 if method in NEED_K else None)
+
+
+def test_dbscan_stops_before_the_memory_does(monkeypatch):
+    monkeypatch.setattr(algorithms, "available", lambda: 10**5)
+    with pytest.raises(InputError, match="smaller eps"):
+        cluster(POINTS, "dbscan", eps=1e6)
+    with pytest.raises(InputError, match="smaller eps"):
+        cluster(pairwise(POINTS, metric="l2"), "dbscan", eps=1e6, metric="precomputed")
+
+
+@pytest.mark.parametrize("wrong", [2.5, True, np.bool_(True), "3", None, [3]])
+def test_counts_are_whole_numbers(wrong):
+    for call in (
+        lambda: cluster(POINTS, "kmeans", k=wrong),
+        lambda: cluster(POINTS, "kmeans", k=2, n_init=wrong),
+        lambda: cluster(POINTS, "kmeans", k=2, seed=wrong),
+        lambda: cluster(POINTS, "dbscan", min_samples=wrong),
+        lambda: knee_eps(POINTS, min_samples=wrong),
+        lambda: scan_k(POINTS, [2], n_init=wrong),
+        lambda: bootstrap_ari({"a": [LABELS]}, LABELS, resamples=wrong),
+        lambda: bootstrap_ari({"a": [LABELS]}, LABELS, seed=wrong),
+    ):
+        with pytest.raises(InputError, match="whole number"):
+            call()
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_all_zero_codes(method):
     zero = SplineCodes.from_bits({"relu": np.zeros((30, 16))})
-    found = cluster(zero, method, k=1 if method in NEED_K else None)
+    with warns_of_noise(method):
+        found = cluster(zero, method, k=1 if method in NEED_K else None)
     assert len(set(found)) == 1
     if method == "dbscan":
         assert found.tolist() == [0] * 30  # copies are one cluster, not noise
@@ -207,7 +320,8 @@ def test_all_zero_codes(method):
 @pytest.mark.parametrize("method", METHODS)
 def test_constant_features(method):
     constant = np.ones((30, 4))
-    found = cluster(constant, method, k=1 if method in NEED_K else None)
+    with warns_of_noise(method):
+        found = cluster(constant, method, k=1 if method in NEED_K else None)
     assert len(set(found)) == 1
     assert np.isnan(silhouette(constant, found))
 
@@ -227,7 +341,7 @@ def test_too_few_samples_for_a_dense_region_are_noise():
 def test_bad_input_is_refused():
     for method in NEED_K:
         for k in (None, 0, 91, 2.5):
-            with pytest.raises(InputError, match="expected a whole number from 1 to 90"):
+            with pytest.raises(InputError, match=r"expected (a whole number from )?1 to 90"):
                 cluster(POINTS, method, k=k)
     for method in METHODS:
         k = 2 if method in NEED_K else None
@@ -251,6 +365,12 @@ def test_bad_input_is_refused():
         cluster(POINTS, "average", k=2, metric="precomputed")
     with pytest.raises(InputError, match="eps"):
         cluster(POINTS, "dbscan", eps=0.0)
+    with pytest.raises(InputError, match="eps"):
+        cluster(POINTS, "dbscan", eps=float("nan"))
+    with pytest.raises(InputError, match="seed"):
+        cluster(POINTS, "kmeans", k=2, seed=-1)
+    with pytest.raises(InputError, match="labels are None"):
+        silhouette(POINTS, None)
     with pytest.raises(InputError, match="min_cluster_size"):
         cluster(POINTS, "hdbscan", min_cluster_size=1)
     with pytest.raises(InputError, match="at least 2"):

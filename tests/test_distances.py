@@ -1,8 +1,11 @@
 """Distances against scipy, brute force and exact fractions."""
 
+import subprocess
+import sys
 from fractions import Fraction
 from itertools import combinations
 
+import joblib
 import numpy as np
 import pytest
 import torch
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.distance import cdist
 
+from splinelab import _memory
 from splinelab.codes import SplineCodes
 from splinelab.distances import METRICS, blocks, class_histograms, histograms, neighbours, pairwise
 from splinelab.errors import InputError
@@ -228,6 +232,156 @@ def test_all_zero_codes():
         assert (pairwise(zero, metric=metric) == 0).all()
         assert class_histograms(zero, [0, 0, 0, 1, 1, 1], metric).inter.tolist() == [9]
     assert pairwise(zero[:1], np.ones((1, 12)), "jaccard").item() == 1
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-155, 1e-46, 1e38, 1e155, 1e300])
+def test_cosine_has_no_unit(scale):
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(30, 7)), rng.normal(size=(20, 7))
+    rows = np.geomspace(1e-3, 1e3, 30)[:, None]  # each sample in a unit of its own
+    np.testing.assert_array_equal(pairwise(a * scale, metric="cosine"), pairwise(a, metric="cosine"))
+    np.testing.assert_allclose(pairwise(a * rows * scale, b, "cosine"), cdist(a, b, "cosine"), atol=1e-6)
+    for ours, expected in zip(
+        neighbours(a * scale, b, k=3, metric="cosine"), neighbours(a, b, k=3, metric="cosine"), strict=True
+    ):
+        np.testing.assert_array_equal(ours, expected)
+
+
+@pytest.mark.parametrize("scale", [1e-29, 1e-12, 1e15, 1e36])
+def test_l2_within_float32_keeps_its_digits(scale):
+    x = np.random.default_rng(0).normal(size=(40, 5))
+    np.testing.assert_allclose(pairwise(x * scale, metric="l2"), scale * cdist(x, x), rtol=1e-6, atol=0)
+    np.testing.assert_array_equal(
+        neighbours(x * scale, k=3, metric="l2")[0], neighbours(x, k=3, metric="l2")[0]
+    )
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-155, 1e-46, 1e-40, 2e38, 1e155, 1e300])
+def test_l2_beyond_float32_is_refused_by_all_alike(scale):
+    x, labels = np.random.default_rng(0).normal(size=(40, 5)) * scale, np.arange(40) % 4
+    for call in (
+        lambda: pairwise(x, metric="l2"),
+        lambda: blocks(x, metric="l2"),
+        lambda: neighbours(x, k=3, metric="l2"),
+        lambda: class_histograms(x, labels, "l2"),
+    ):
+        with pytest.raises(InputError, match="what float32 holds"):
+            call()
+
+
+def test_copies_have_no_distance_whatever_their_size():
+    for value in (0.0, 1e-300, 1e-40, 0.1, 1e30):
+        assert pairwise(np.full((3, 2), value), metric="l2").max() <= 1e-7 * value
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float8_e4m3fn])
+def test_short_floats_are_read_as_they_are(dtype):
+    x = torch.randn(20, 6, generator=torch.Generator().manual_seed(0)).to(dtype)
+    labels = torch.arange(20) % 3
+    for metric in METRICS:
+        given = (
+            (x.float() > 0).to(dtype) if metric in CODES else x.requires_grad_(dtype != torch.float8_e4m3fn)
+        )
+        plain = given.detach().float().numpy()
+        np.testing.assert_array_equal(pairwise(given, metric=metric), pairwise(plain, metric=metric))
+        ours, theirs = (class_histograms(z, labels, metric) for z in (given, plain))
+        np.testing.assert_array_equal(ours.intra, theirs.intra)
+
+
+def test_a_tensor_that_numpy_does_not_hold_is_refused():
+    with pytest.raises(InputError, match="give a dense one"):
+        pairwise(torch.eye(3).to_sparse(), metric="l2")
+
+
+@pytest.mark.parametrize("wrong", [2.5, True, np.bool_(True), "3", None, [3]])
+def test_counts_are_whole_numbers(wrong):
+    x, labels = np.eye(6), np.arange(6) % 2
+    for call in (
+        lambda: neighbours(x, k=wrong),
+        lambda: blocks(x, block_size=wrong),
+        lambda: class_histograms(x, labels, "hamming", bins=wrong),
+        lambda: class_histograms(x, labels, "hamming", block_size=wrong),
+    ):
+        with pytest.raises(InputError, match="whole number"):
+            call()
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("block_size", [1, 2, np.int64(3)])
+def test_the_smallest_blocks_count_the_same(metric, block_size):
+    bits, labels = some_codes(30, 12).astype(float), np.arange(30) % 3
+    ours, theirs = (
+        class_histograms(bits, labels, metric, **size) for size in ({"block_size": block_size}, {})
+    )
+    np.testing.assert_array_equal(ours.intra, theirs.intra)
+    np.testing.assert_array_equal(ours.inter, theirs.inter)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (None, "labels are None"),
+        ([0, 1, None, 1], "None or NaN"),
+        ([[0], [1], [0], [1]], "labels have shape"),
+        (np.array([0, 1, 2**64 - 1, 1], np.uint64), "beyond int64"),
+        (np.array([0, 1, "a", 1], object), "of one kind"),
+    ],
+)
+def test_labels_that_are_none_are_refused(labels, message):
+    with pytest.raises(InputError, match=message):
+        class_histograms(np.eye(4), labels, "hamming")
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:7", "bogus", None, "meta"])
+def test_a_device_that_is_not_there_is_refused(device):
+    if device == "cuda" and torch.cuda.is_available():
+        pytest.skip("there is one")
+    for call in (
+        lambda: pairwise(np.eye(3), device=device),
+        lambda: neighbours(np.eye(3), k=1, device=device),
+        lambda: blocks(np.eye(3), device=device),
+        lambda: class_histograms(np.eye(3), [0, 0, 1], "l2", device=device),
+    ):
+        with pytest.raises(InputError, match="device is"):
+            call()
+
+
+def test_a_matrix_too_large_is_refused_before_any_work():
+    with pytest.raises(InputError, match=r"needs 4000\.0 GB of memory and .* are free: use blocks"):
+        pairwise(np.zeros((10**6, 1)))
+
+
+def test_the_memory_that_is_free_is_that_of_this_process():
+    free = _memory.available()
+    if free is None:
+        pytest.skip("this system does not say")
+    assert 0 < free < 2**60
+    script = (
+        "import resource, splinelab._memory as m; "
+        "resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31)); print(m.available())"
+    )
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert 0 < int(told.stdout) < 2**31
+
+
+def _everything(x):
+    labels = np.arange(len(x)) % 4
+    for metric in METRICS:
+        given = x > 0.5 if metric in CODES else x
+        counted = class_histograms(given, labels, metric, block_size=64)
+        yield from (counted.values, counted.intra, counted.inter, *neighbours(given, k=5, metric=metric))
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_any_number_of_jobs_gives_the_same_bits(backend, monkeypatch):
+    monkeypatch.setattr(histograms, "_JOB", 2**12)
+    monkeypatch.setattr("splinelab.distances.matrices._STRIPE", 2**12)
+    x = np.random.default_rng(0).normal(size=(300, 17))
+    expected = list(_everything(x))
+    for jobs in (1, 2, 3):
+        with joblib.parallel_config(backend, n_jobs=jobs):
+            for ours, theirs in zip(_everything(x), expected, strict=True):
+                np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize("call", [pairwise, neighbours])

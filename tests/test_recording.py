@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import splinelab
-from splinelab.errors import InputError, UnsupportedOperationError
+from splinelab.errors import InputError, UnsupportedOperationError, VerificationError
 from splinelab.recording import Activations, Recording, record
 from splinelab.recording.arrays import pack_on_device
 
@@ -586,6 +586,89 @@ def test_scripted_traced_and_compiled_modules_are_refused():
         record(compiled, x)
 
 
+@torch.jit.script
+def scripted_relu(x):
+    return torch.relu(x)
+
+
+def test_what_runs_out_of_sight_is_refused():
+    net = Apply(lambda z: F.relu(z) + scripted_relu(z))
+    with pytest.raises(
+        UnsupportedOperationError, match=r"relu runs in the model's own forward where no func"
+    ):
+        record(net, inputs(4, 6))
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 9])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda z: z - z.mean(0),
+        lambda z: z / z.std(0, keepdim=True).add(1),
+        lambda z: z if len(z) > 2 else -z,
+        lambda z: z + torch.arange(len(z))[:, None],
+        lambda z: z.flip(0) if len(z) % 2 else z,
+        lambda z: z * z.shape[0],
+    ],
+)
+def test_codes_that_depend_on_the_batch_are_refused(function, size):
+    net = nn.Sequential(Apply(function), nn.ReLU(), nn.Linear(6, 2))
+    with pytest.raises(
+        (UnsupportedOperationError, InputError), match=r"other samples of the batch|size of the batch"
+    ):
+        record(net, 3 * inputs(size, 6))
+
+
+def test_statistics_of_the_batch_are_refused_by_name():
+    net = nn.Sequential(nn.Linear(6, 6), nn.BatchNorm1d(6, track_running_stats=False), nn.ReLU())
+    with pytest.raises(UnsupportedOperationError, match=r"batch_norm uses the statistics.*module '1'"):
+        record(net, inputs(8, 6))
+
+
+def test_a_state_between_calls_is_found():
+    class Counts(nn.Module):
+        calls = 0
+
+        def forward(self, x):
+            self.calls += 1
+            return F.relu(x) + self.calls
+
+    with pytest.raises(VerificationError, match="from one call to the next"):
+        record(Counts(), inputs(5, 3))
+
+
+def test_random_numbers_are_refused_or_the_caller_s_own_risk():
+    net = Apply(lambda z: F.relu(z) + torch.rand_like(z))
+    with pytest.raises(UnsupportedOperationError, match=r"rand_like.*ignore=\('rand_like',\)"):
+        record(net, inputs(5, 6))
+    assert record(net, inputs(5, 6), ignore="rand_like").codes == record(Apply(F.relu), inputs(5, 6)).codes
+    before = Apply(lambda z: F.relu(z + torch.rand_like(z)))
+    with pytest.raises(UnsupportedOperationError, match="codes of the layers"):
+        record(before, inputs(5, 6), ignore="rand_like")
+
+
+def test_ignore_names_something():
+    net = mlp()
+    for wrong, hint in (("nosuch", r"layers are \['2', '4'\]"), ("relu#2", "no operation, layer or module")):
+        with pytest.raises(InputError, match=hint):
+            record(net, inputs(4, 12), ignore=(wrong,))
+    assert record(net, inputs(4, 12), ignore=("gelu", "1")).codes == record(net, inputs(4, 12)).codes
+
+
+def test_a_storage_s_address_may_be_used_again():
+    # What was freed must not make its successor at the same address depend on the samples.
+    class Frees(nn.Module):
+        def forward(self, x):
+            for _ in range(50):
+                y = F.leaky_relu(x.clone(), 1.0)
+                del y
+                assert torch.maximum(torch.zeros_like(x), torch.ones_like(x)).all()
+            return F.relu(x)
+
+    layers = record(Frees(), inputs(5, 3), ignore="leaky_relu").codes.layers
+    assert layers == {"relu": 3}
+
+
 def test_a_net_without_any_relu():
     with pytest.raises(InputError, match="no spline code"):
         record(nn.Linear(6, 2), inputs(4, 6))
@@ -714,7 +797,7 @@ def test_packing_on_a_device_is_numpys():
 
 def test_another_device_runs_a_copy():
     net = mlp()
-    with pytest.raises((NotImplementedError, RuntimeError)):  # meta tensors hold no values to read
+    with pytest.raises(InputError, match="holds no values"):
         record(net, inputs(4, 12), device="meta")
     assert all(parameter.device.type == "cpu" for parameter in net.parameters())
 

@@ -3,6 +3,7 @@
 Each is held against the network itself, evaluated densely: outputs to 1e-12, codes by the recorder.
 """
 
+import copy
 from contextlib import contextmanager
 
 import numpy as np
@@ -25,7 +26,7 @@ def net(forward):
 
 
 class Net(nn.Module):
-    """6 numbers in, 3 out: some layers, a buffer and a plain tensor, and a forward pass that uses them."""
+    """6 numbers in, 3 out: layers a, b, c, d, e of 10 units, a buffer, a plain tensor, and a forward pass."""
 
     def __init__(self, forward, seed=0):
         super().__init__()
@@ -309,7 +310,7 @@ def expanded_as(m, x):
 @net
 def constants_in_single_precision(m, x):
     h = r(m.a(x)) @ torch.eye(10).flip(1) + torch.tensor(0.25)
-    return m.c(r(F.linear(h, torch.ones(10, 10) / 8, m.a.bias)))
+    return m.c(r(F.linear(h, torch.ones(10, 10) / 8, m.plain)))
 
 
 @net
@@ -379,16 +380,30 @@ def ends(*shape, seed=1, spread=2.0):
 
 
 @contextmanager
-def in_double():
-    """Constants that a net makes on its way are float64, as in its exact copy."""
+def double_constants():
+    """Whatever a net makes on its way is float64, as in the geometry's copy."""
     torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def in_double(net):
+    net = copy.deepcopy(net)
+    if hasattr(net, "plain"):
+        net.plain = net.plain.double()
+    return net
+
+
+def codes_of(net, x):
+    with double_constants():
+        return record(in_double(net), x, activations=False).codes
 
 
 def plainly(net, x):
-    with torch.no_grad(), in_double():
-        found = net(x.clone())
+    with torch.no_grad(), double_constants():
+        found = in_double(net)(x.clone())
     found = found["logits"] if isinstance(found, dict) else found[0] if isinstance(found, tuple) else found
     return found.reshape(len(x), -1).numpy()
 
@@ -399,8 +414,7 @@ def check_path(net, found):
     x = torch.from_numpy(found.at(t))
     expected = np.concatenate([plainly(net, some) for some in x.split(40)])
     assert np.abs(expected - found.output_at(t)).max() <= 1e-12 * np.abs(expected).max()
-    with in_double():
-        recorded = record(net, x, activations=False).codes
+    recorded = codes_of(net, x)
     assert recorded.layers == found.codes.layers
     clear = np.abs(found.t[:, None] - t).min(axis=0) > 1e-9
     piece = np.searchsorted(found.t, t, side="right") - 1
@@ -424,8 +438,7 @@ def test_slices(name):
     x = torch.from_numpy(found.to_space(uv))
     expected = plainly(net, x)
     assert np.abs(expected - found.outputs(uv)).max() <= 1e-11 * np.abs(expected).max()
-    with in_double():
-        recorded = record(net, x, activations=False).codes
+    recorded = codes_of(net, x)
     assert recorded.layers == found.codes.layers
     assert (recorded.packed == found.codes.packed[found.find(uv)]).all(axis=1).mean() > 0.99  # on boundaries
 
@@ -446,7 +459,7 @@ def test_rays_and_a_copy_in_single_precision(name):
 
 ORDINARY = {
     "cnn": (lambda: cnn((36, 8, 6, 3), seed=0, widths=(2, 3, 3, 3)), (1, 6, 6)),
-    "residual": (lambda: residual_cnn((36, 3), seed=0, widths=(2, 2, 3, 3)), (1, 6, 6)),
+    "residual": (lambda: residual_cnn((36, 3), seed=0, widths=(3, 3, 3, 3)), (1, 6, 6)),
     "mlp": (
         lambda: nn.Sequential(nn.Linear(6, 12), nn.ReLU(), nn.Linear(12, 12), nn.ReLU(), nn.Linear(12, 3)),
         (6,),

@@ -1,11 +1,13 @@
 """Separability, its bootstrap and its null against scikit-learn, numpy and brute force."""
 
+from dataclasses import astuple
 from importlib import import_module
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
 from sklearn.metrics import roc_auc_score
 
 from splinelab.distances import bootstrap, class_histograms, pairwise, permutation_null, separability
@@ -240,3 +242,44 @@ def test_bad_arguments_are_refused():
         bootstrap({"d": [d, d], "e": [d, d, d]}, labels)
     with pytest.raises(InputError, match="permutations"):
         permutation_null(d, labels, permutations=0)
+
+
+@pytest.mark.parametrize("scale", [1e-28, 1e-9, 1e20, 1e37])
+def test_no_statistic_has_a_unit(scale):
+    x, labels = np.random.default_rng(0).normal(size=(60, 4)), np.arange(60) % 3
+    d = cdist(x + labels[:, None], x + labels[:, None])
+    assert separability(d * scale, labels).auc == separability(d, labels).auc
+    np.testing.assert_allclose(
+        astuple(separability(d * scale, labels)), astuple(separability(d, labels)), rtol=1e-9
+    )
+    ours, theirs = (bootstrap({"d": each}, labels, resamples=5).draws["d"].d_prime for each in (d * scale, d))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+
+
+def test_matrices_that_hold_no_distances_are_refused():
+    d, labels = cdist(np.eye(6), np.arange(36.0).reshape(6, 6) ** 2), [0, 0, 0, 1, 1, 1]
+    good = d + d.T
+    for call in (
+        lambda d: separability(d, labels),
+        lambda d: bootstrap({"d": d}, labels),
+        lambda d: permutation_null(d, labels),
+    ):
+        with pytest.raises(InputError, match="not symmetric"):
+            call(d)
+        for scale in (1e-60, 1e60):
+            with pytest.raises(InputError, match="what float32 holds"):
+                call(good * scale)
+
+
+@pytest.mark.parametrize("wrong", [2.5, True, None, "3", -1])
+def test_counts_and_seeds_are_whole_numbers(wrong):
+    d, labels = cdist(np.eye(6), np.eye(6)), [0, 0, 0, 1, 1, 1]
+    for call in (
+        lambda: bootstrap({"d": d}, labels, resamples=wrong),
+        lambda: bootstrap({"d": d}, labels, seed=wrong),
+        lambda: permutation_null(d, labels, permutations=wrong),
+        lambda: permutation_null(d, labels, seed=wrong),
+    ):
+        with pytest.raises(InputError, match=r"(resamples|seed|permutations) is"):
+            call()
+    assert bootstrap({"d": d}, labels, resamples=np.int64(3), seed=np.int64(1)).values

@@ -323,6 +323,26 @@ def test_impossible_values(make, key):
         make()
 
 
+def test_the_place_of_a_wrong_value_is_named():
+    good = recipe(Matrices("a", 1, 1, 1.0), stages=(Stage(1), Stage(2, prune=0.5))).to_dict()
+    assert SPDRecipe.from_dict(good).to_dict() == good
+    for part, key, value, message in (
+        ("stages", "lr", "x", r"stages\[1\]: recipe: lr is 'x'; expected a positive number"),
+        ("stages", "lrr", 1.0, r"stages\[1\]: a recipe has no key 'lrr'; did you mean 'lr'"),
+        ("stages", "steps", True, r"stages\[1\]: recipe: steps is True"),
+    ):
+        stages = [good["stages"][0], {**good["stages"][1], key: value}]
+        with pytest.raises(RecipeError, match=message):
+            SPDRecipe.from_dict({**good, part: stages})
+    with pytest.raises(RecipeError, match="inputs: recipe: features is missing"):
+        SPDRecipe.from_dict({**good, "inputs": {"probability": 0.5}})
+    with pytest.raises(RecipeError, match="recipe: stages is missing"):
+        SPDRecipe.from_dict({key: value for key, value in good.items() if key != "stages"})
+    for values in ([1], None, {1: 2}):
+        with pytest.raises(RecipeError, match="a recipe is a mapping of names to values"):
+            SPDRecipe.from_dict(values)
+
+
 # --- inputs
 
 

@@ -157,6 +157,22 @@ def test_non_finite_loss_says_where_and_what_to_do():
         decompose(Diagonal(), recipe, 0)
 
 
+def test_the_last_step_counts():
+    """Its loss is that of the weights before it, so the weights after it are looked at."""
+    for steps in (1, 3):
+        recipe = SHORT.replace(
+            stages=(Stage(steps, lr=1e38, schedule="constant", weight_decay=1.0),), evaluations=1
+        )
+        with pytest.raises(TrainingError, match=rf"not finite (at step|after all) .*{steps}.*lower lr"):
+            decompose(Diagonal(), recipe, 0)
+
+
+@pytest.mark.parametrize("every", [0, -1, 1.5, None])
+def test_steps_between_checkpoints(every, tmp_path):
+    with pytest.raises(InputError, match=r"checkpoint_every is .*one or more"):
+        decompose(Diagonal(), SHORT, 0, checkpoint=tmp_path / "x.ckpt", checkpoint_every=every)
+
+
 def test_bad_seed_and_device():
     for seed in (-1, 0.5, None):
         with pytest.raises(InputError, match="seed"):

@@ -3,8 +3,10 @@
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import resource
+import signal
 import subprocess
 import sys
 import textwrap
@@ -14,7 +16,7 @@ import pytest
 import torch
 from torch import nn
 
-from splinelab import data
+from splinelab import _files, data
 from splinelab.data import Dataset
 from splinelab.errors import InputError, RecipeError, TrainingError
 from splinelab.nets import cnn, mlp, residual_cnn
@@ -91,6 +93,15 @@ def test_unknown_key_names_the_closest(key, closest):
         {"scale": 0},
         {"lr": float("nan")},
         {"lr": "fast"},
+        {"lr": True},
+        {"lr": math.inf},
+        {"steps": "10"},
+        {"steps": 10.0},
+        {"sizes": "784"},
+        {"sizes": (784, 10.0)},
+        {"scale": None},
+        {"loss": None},
+        {"loss": ["mse"]},
         {"weight_decay": -0.1},
         {"decay_from_accuracy": 0},
         {"decay_from_accuracy": 1.5},
@@ -251,6 +262,11 @@ def test_evaluate_matches_a_direct_computation():
     )
 
 
+def test_evaluate_knows_its_losses():
+    with pytest.raises(InputError, match="loss is 'hinge'; expected one of mse, cross-entropy"):
+        evaluate(build(SMALL, 0), data.digits(), "hinge")
+
+
 def test_evaluate_looks_in_eval_mode_and_changes_nothing():
     net = build(CNN, 0)
     dataset = data.digits()
@@ -334,10 +350,57 @@ def test_non_finite_loss_names_the_first_step():
     assert not torch.isfinite(((output - torch.eye(10)[parts.train.labels[batch]]) ** 2).mean())
 
 
+def test_the_last_step_counts():
+    """Losses are looked at in blocks, and each is that of the weights before its step."""
+    recipe = Recipe(
+        dataset="digits", train_images=100, sizes=(64, 8, 10), batch=10, lr=1e3, steps=20, evaluations=1
+    )
+    assert evaluation_steps(20, 1) == [0, 1, 20] and evaluation_steps(1, 3) == [0, 1]
+    with pytest.raises(TrainingError, match=r"not finite at step \d+ of 20 \(lr 1000"):
+        fit(recipe, 0)
+    with pytest.raises(TrainingError, match=r"after step 1 of 1 \(lr 1e\+30"):
+        fit(recipe.replace(lr=1e30, steps=1), 0)
+
+
+@pytest.mark.parametrize("every", [0, -3, 2.5, True, None])
+def test_steps_between_checkpoints(every, tmp_path):
+    with pytest.raises(InputError, match=r"checkpoint_every is .*expected"):
+        fit(SMALL, 0, checkpoint=tmp_path / "x.ckpt", checkpoint_every=every)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_numpys_seed_is_a_seed():
+    brief = SMALL.replace(steps=3)
+    assert digest(fit(brief, np.int64(2)).net) == digest(fit(brief, 2).net)
+
+
+@pytest.mark.parametrize("name", ["step", "weight_decay", 3])
+@pytest.mark.parametrize("form", ["its name", "its column"])
+def test_a_probe_has_a_column_of_its_own(name, form):
+    probe = {name: lambda net: 1.0} if form == "its name" else {"two": lambda net: {"x": 1.0, name: 2.0}}
+    with pytest.raises(InputError, match=rf"probe .*column {name!r}.*not one of step"):
+        fit(SMALL, 0, probes=probe)
+
+
+def test_probes_that_cannot_be():
+    with pytest.raises(InputError, match="column 'x'"):
+        fit(SMALL, 0, probes={"x": lambda net: 1.0, "y": lambda net: {"x": 2.0}})
+    with pytest.raises(InputError, match=r"'norm' is 3\.0; expected a function"):
+        fit(SMALL, 0, probes={"norm": 3.0})
+    with pytest.raises(InputError, match="'norms' gave a Tensor; expected one number"):
+        fit(SMALL, 0, probes={"norms": lambda net: net[1].weight.norm(dim=1)})
+
+
+@pytest.mark.parametrize("given", [3, (data.digits(),), (data.digits(), None), (np.zeros(3), np.zeros(3))])
+def test_data_that_is_none(given):
+    with pytest.raises(InputError, match=r"data is \(.*expected two Dataset"):
+        fit(SMALL, 0, data=given)
+
+
 @pytest.mark.parametrize("device", ["cuda", "cuda:0"])
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_absent_device(device):
-    with pytest.raises(InputError, match=r"cuda.*no CUDA device.*device='cpu'"):
+    with pytest.raises(InputError, match=r"cuda.*cannot be used here.*expected 'cpu'"):
         fit(SMALL, 0, device=device)
 
 
@@ -552,9 +615,33 @@ def test_checkpoint_holds_no_code(tmp_path):
             return (os.system, ("true",))
 
     path = tmp_path / "evil.ckpt"
-    save_checkpoint(path, {"identity": {}, "evil": Evil()})
-    with pytest.raises(Exception, match=r"[Ww]eights.only"):
+    with pytest.raises(TrainingError, match=r"cannot hold a Evil: expected tensors, numbers, text"):
+        save_checkpoint(path, {"identity": {}, "evil": Evil()})
+    torch.save({"identity": {}, "evil": Evil()}, path)
+    with pytest.raises(TrainingError, match=r"evil.ckpt is corrupt.*delete it"):
         load_checkpoint(path, {})
+    path.write_bytes(b"splinelab checkpoint 1\n" + b"x" * 100)
+    with pytest.raises(TrainingError, match=r"older version of splinelab.*delete it"):
+        load_checkpoint(path, {})
+
+
+def test_checkpoint_gives_back_what_it_was_given(tmp_path):
+    """Types too: an optimiser's state has numbers as keys and pairs as tuples."""
+    state = {
+        "identity": {"a": [1, 2.5, None, "ü", True]},
+        "optimiser": {
+            "state": {0: {"step": torch.tensor(3.0), "odd": torch.arange(3)[::2]}},
+            "betas": (0.9, 1),
+        },
+        "history": {"loss": [0.1, math.nan, math.inf, -math.inf, 5e-324], "empty": {}},
+        "weights": torch.randn(2, 3, dtype=torch.float64),
+        "half": torch.randn(3).bfloat16(),
+        "none": torch.zeros(0, 4, dtype=torch.bool),
+    }
+    save_checkpoint(tmp_path / "x.ckpt", state)
+    found = load_checkpoint(tmp_path / "x.ckpt", state["identity"])
+    assert repr(found) == repr(state)
+    assert torch.equal(found["weights"], state["weights"])  # repr rounds
 
 
 def test_no_disk_space_leaves_the_old_checkpoint(tmp_path):
@@ -577,3 +664,49 @@ def test_finished_checkpoint_gives_the_finished_net(tmp_path):
     first = fit(SMALL, 0, checkpoint=path, checkpoint_every=20)
     again = fit(SMALL, 0, checkpoint=path, checkpoint_every=20)
     assert digest(first.net) == digest(again.net) and first.history == again.history
+
+
+def test_a_checkpoint_that_cannot_be_written_shows_before_the_first_step(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "file" / "x.ckpt", tmp_path / "folder"):
+        with pytest.raises(TrainingError, match=r"cannot be written .*another folder"):
+            fit(SMALL, 0, checkpoint=path, probes={"never": lambda net: pytest.fail("trained")})
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_control_c_keeps_what_it_says(kept, tmp_path):
+    """The step that is under way is finished and saved; without a checkpoint nothing is promised."""
+    calls = []
+
+    def interrupt(net):
+        calls.append(1)
+        if len(calls) == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+        return 0.0
+
+    before, path = signal.getsignal(signal.SIGINT), tmp_path / "x.ckpt"
+    with pytest.raises(KeyboardInterrupt) as caught:
+        fit(SMALL, 0, probes={"p": interrupt}, checkpoint=path if kept else None)
+    assert signal.getsignal(signal.SIGINT) is before
+    if not kept:
+        assert not caught.value.args and list(tmp_path.iterdir()) == []
+        return
+    step = evaluation_steps(60, 6)[3]
+    assert str(caught.value).startswith(f"step {step} of 60 is kept in {path}")
+    steps = []
+    again = fit(SMALL, 0, probes={"p": lambda net: steps.append(1) or 0.0}, checkpoint=path)
+    assert len(steps) == 3 and digest(again.net) == digest(fit(SMALL, 0).net)
+
+
+def test_what_a_killed_writer_left_is_removed_and_a_living_ones_file_is_not(tmp_path):
+    path = tmp_path / "run[1].ckpt"
+    (tmp_path / ".run[1].ckpt.dead.part").write_bytes(b"half")
+    (tmp_path / ".run2.ckpt.dead.part").write_bytes(b"of another file")
+    handle, living = _files._temporary(path)
+    fit(SMALL.replace(steps=3), 0, checkpoint=path)  # too short for a checkpoint: cleaned at the start
+    names = sorted(item.name for item in tmp_path.iterdir())
+    assert names == sorted([".run2.ckpt.dead.part", os.path.basename(living)])
+    os.close(handle)  # the writer is dead now
+    _files.write_atomically(path, b"whole")
+    assert sorted(item.name for item in tmp_path.iterdir()) == [".run2.ckpt.dead.part", "run[1].ckpt"]

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -123,6 +124,107 @@ def test_broken_card_is_refused(copy):
     (copy / "N-mse-0.json").write_text('{"name": ')
     with pytest.raises(ZooError, match=r"N-mse-0.json is not JSON"):
         zoo.load("N-mse", 0, folder=copy)
+
+
+def test_a_card_is_bound_to_its_name_and_seed(copy):
+    for name, seed in (("GA-mse", 0), ("N-mse", 1)):
+        for suffix in (".safetensors", ".json"):
+            shutil.copy(copy / f"N-mse-0{suffix}", copy / f"{name}-{seed}{suffix}")
+        with pytest.raises(ZooError, match=rf"is that of N-mse, seed 0; expected {name}, seed {seed}"):
+            zoo.load(name, seed, folder=copy)
+
+
+def places(value, path=()):
+    """Where a value of JSON can be changed: every key of every object, and the first item of every list."""
+    yield path
+    inner = (
+        value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
+    )
+    for key, item in inner:
+        yield from places(item, (*path, key))
+
+
+def changed(value, path):
+    """A copy in which one value is another of its kind, and the rest as it was."""
+    if path:
+        copy = dict(value) if isinstance(value, dict) else list(value)
+        copy[path[0]] = changed(copy[path[0]], path[1:])
+        return copy
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, str):
+        return value[:-1] + ("0" if value[-1:] != "0" else "1")
+    if isinstance(value, dict):
+        return {}
+    return value[:-1] if isinstance(value, list) else (value or 0) + 1
+
+
+@pytest.mark.parametrize(("name", "read"), [("N-mse", zoo.load), ("TMS-5-2", zoo.decomposition)])
+def test_every_field_of_a_card_is_bound(name, read, tmp_path):
+    for suffix in (".safetensors", ".json"):
+        shutil.copy(zoo.WEIGHTS / f"{name}-0{suffix}", tmp_path)
+    card = json.loads((tmp_path / f"{name}-0.json").read_text())
+    paths = [path for path in places(card) if path]
+    assert {("recipe", "batch"), ("name",), ("seed",), ("sha256",), ("digest",)} < set(paths)
+    for path in paths:
+        different = changed(card, path)
+        if different == card:  # an empty list
+            continue
+        (tmp_path / f"{name}-0.json").write_text(json.dumps(different))
+        with pytest.raises(ZooError, match=rf"card .*{name}-0\.json .*python -m splinelab"):
+            read(name, 0, folder=tmp_path)
+    (tmp_path / f"{name}-0.json").write_text(json.dumps(card, sort_keys=True, indent=7))
+    read(name, 0, folder=tmp_path)  # the same content, written otherwise
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"batch": 64', '"batch": "64"', "recipe: batch is '64'; expected a positive whole number"),
+        ('"batch": 64', '"batches": 64', r"has no key 'batches'; did you mean 'batch'\?"),
+        ('"batch": 64', '"batch": 64, "batch": 65', "has the key 'batch' twice"),
+        ('"seconds": 4.8', '"seconds": NaN', "NaN, which is no number"),
+        ('"seconds": 4.8', '"seconds": -4.8', "seconds is -4.8; expected zero or a positive number"),
+        ('"step": [0, 1,', '"step": [1, 0,', "steps that rise"),
+        ('"step": [0, 1,', '"step": [1,', "columns of equal length"),
+        ('"digest"', '"digets"', "has no digest"),
+        ("}\n", "", "is not JSON"),
+    ],
+)
+def test_what_is_wrong_with_a_card_is_said(copy, old, new, message):
+    path = copy / "N-mse-0.json"
+    path.write_text(path.read_text().replace(old, new, 1) if new else path.read_text()[:-2])
+    with pytest.raises(ZooError, match=rf"N-mse-0\.json.*{message}.*splinelab train N-mse --seed 0"):
+        zoo.load("N-mse", 0, folder=copy)
+
+
+def test_seeds_of_the_zoo(copy):
+    assert zoo.card("N-mse", np.int64(0), folder=copy)["seed"] == 0
+    for seed in (-1, 0.5, None, True, "0"):
+        for read in (zoo.load, zoo.card, zoo.untrained):
+            with pytest.raises(InputError, match="seed is"):
+                read("N-mse", seed)
+
+
+def test_other_files_in_the_folder_are_let_be(copy):
+    shutil.copy(copy / "N-mse-0.safetensors", copy / "N-mse-0 (copy).safetensors")
+    table = zoo.table(copy).set_index("name")
+    assert table.loc["N-mse", "seeds"] == "0"
+
+
+@pytest.mark.parametrize("make", [zoo.train, zoo.decompose])
+def test_a_folder_that_cannot_be_written_shows_before_training(make, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    name = "N-mse" if make is zoo.train else "TMS-5-2"
+    (tmp_path / f"{name}-0.json").mkdir()
+    monkeypatch.setattr(sys.modules["splinelab.zoo.train"], "fit", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr(
+        sys.modules["splinelab.zoo.decompositions"], "train_target", lambda *_: pytest.fail("trained")
+    )
+    for folder in (tmp_path / "file", tmp_path / "file" / "inside", tmp_path):
+        with pytest.raises(ZooError, match=r"cannot be written .*--out"):
+            make(name, 0, folder=folder)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([f"{name}-0.json", "file"])
 
 
 def test_missing_files_names_and_seeds(copy):
@@ -265,7 +367,9 @@ def test_statistics_of_batch_norm_are_stored_exactly(tiny_entries, tmp_path):
 def test_counts_too_large_for_float32_survive(tmp_path):
     state = zoo.untrained("RES", 0).state_dict()
     state["stem.bn.num_batches_tracked"].fill_(2**24 + 1)
-    path = store.save(tmp_path, "RES", 0, state, {"recipe": zoo.recipe("RES").to_dict()})
+    written = ("name", "seed", "versions", "sha256", "digest")
+    about = {key: value for key, value in zoo.card("RES", 0).items() if key not in written}
+    path = store.save(tmp_path, "RES", 0, state, about)
     assert path.name == "RES-0.safetensors"
     count = zoo.load("RES", 0, folder=tmp_path).stem.bn.num_batches_tracked
     assert count.dtype == torch.int64 and int(count) == 2**24 + 1

@@ -13,16 +13,15 @@ Thresholds on a continuous number are tests, so their p-values (normal, from the
 are corrected over the whole ledger by Holm's method (Holm 1979).
 """
 
-import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from splinelab.claims.entries import Claim, Measurement
+from splinelab.claims.stored import read_claims, read_results, write_lock
 from splinelab.errors import ClaimError
 
 __all__ = ["Ledger", "book_folder", "holm", "results_folder"]
@@ -57,23 +56,31 @@ class Ledger:
     measurements: dict[str, dict[str, Measurement]] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, results: Path | None = None) -> "Ledger":
-        """Read `claims.yml` and all results; an entry in one without the other is an error."""
-        entries = yaml.safe_load((book_folder() / "claims.yml").read_text())["claims"]
-        claims: dict[str, Claim] = {}
-        for claim in map(Claim.from_dict, entries):
-            if claim.id in claims:
-                raise ClaimError(f"claims.yml lists {claim.id} twice: give one of them another id")
-            claims[claim.id] = claim
-        ledger = cls(claims)
+    def load(cls, results: Path | None = None, *, locked: bool = True) -> "Ledger":
+        """Read `claims.yml` and all results; an entry in one without the other is an error.
+
+        Unless `locked` is false, a claim that was changed since the verdicts were stored is refused.
+        """
+        ledger = cls(read_claims(book_folder(), locked=locked))
         # Measurements of chapters that this run does not repeat come from the committed files.
-        for folder in (book_folder() / "results", Path(results or results_folder())):
+        folders = [(book_folder() / "results").resolve(), Path(results or results_folder()).resolve()]
+        for folder in dict.fromkeys(folders):
             for file in sorted(folder.glob("*.json")):
                 if file.name != "verdicts.json":
-                    for claim_id, cases in json.loads(file.read_text()).items():
-                        for label, numbers in cases.items():
-                            ledger.add(claim_id, label, Measurement.from_dict(numbers))
+                    for claim_id, cases in read_results(file).items():
+                        owner = ledger.claims.get(claim_id)
+                        if owner and owner.chapter != file.stem:
+                            raise ClaimError(f"{file}: {claim_id} belongs to {owner.chapter}")
+                        for label, measurement in cases.items():
+                            try:
+                                ledger.add(claim_id, label, measurement)
+                            except ClaimError as error:
+                                raise ClaimError(f"{file}: {error}") from error
         return ledger
+
+    def lock(self) -> None:
+        """Store a digest of every claim as `claims.lock`: from now on a change of one is refused."""
+        write_lock(book_folder(), self.claims)
 
     def add(self, claim_id: str, label: str, measurement: Measurement) -> None:
         """Enter a measurement; a claim or a case that the ledger does not hold is refused."""

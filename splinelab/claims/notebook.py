@@ -1,8 +1,6 @@
 """How a chapter enters its measurements."""
 
 import datetime
-import json
-import os
 from pathlib import Path
 
 from IPython.display import Markdown
@@ -10,6 +8,7 @@ from IPython.display import Markdown
 from splinelab.claims.entries import Measurement
 from splinelab.claims.ledger import Ledger, results_folder
 from splinelab.claims.scoreboard import cases_markdown, chapter_markdown
+from splinelab.claims.stored import write_json, write_results
 from splinelab.errors import ClaimError
 
 __all__ = ["Notebook", "write_verdicts"]
@@ -34,8 +33,8 @@ class Notebook:
         """Enter `(value, low, high)`, measured on the `Dataset` `data`; the file is written by `save`."""
         measurement = Measurement(
             *(float(number) for number in interval),
-            int(n),
-            tuple(int(seed) for seed in seeds),
+            n,
+            tuple(seeds),
             data.name,
             data.checksum,
             datetime.date.today().isoformat(),
@@ -58,32 +57,25 @@ class Notebook:
         return Markdown(chapter_markdown(self.ledger, self.chapter))
 
     def save(self) -> str:
-        """Write the chapter's results; returns one line that says what happened."""
+        """Write the chapter's results, whole or not at all; returns one line that says what happened."""
         if not self.committed:
             return (
                 "Another data set, seed or budget than the committed one: nothing was written to the ledger."
             )
-        folder = results_folder()
-        folder.mkdir(parents=True, exist_ok=True)
         mine = {
-            claim_id: {label: found.to_dict() for label, found in cases.items()}
+            claim_id: cases
             for claim_id, cases in self.ledger.measurements.items()
             if self.ledger.claims[claim_id].chapter == self.chapter
         }
-        write_json(folder / f"{self.chapter}.json", mine)
+        write_results(results_folder() / f"{self.chapter}.json", mine)
         count = sum(map(len, mine.values()))
         return f"The ledger now holds {count} measurements of {len(mine)} claims of this chapter."
 
 
 def write_verdicts(folder: Path | None = None) -> None:
-    """Store every verdict as `verdicts.json`, so that a change of verdict shows in review."""
-    verdicts = {claim_id: verdict for claim_id, (verdict, _) in Ledger.load().verdicts().items()}
+    """Store every verdict as `verdicts.json`, and a digest of every claim as `claims.lock`, so that a change
+    of either shows in review."""
+    ledger = Ledger.load(locked=False)
+    verdicts = {claim_id: verdict for claim_id, (verdict, _) in ledger.verdicts().items()}
     write_json(Path(folder or results_folder()) / "verdicts.json", verdicts)
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-    os.replace(temporary, path)
+    ledger.lock()

@@ -12,7 +12,7 @@ def print_scoreboard(as_json: bool = False) -> None:
     """What `python -m splinelab claims` prints."""
     rows = Ledger.load().rows()
     if as_json:
-        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        print(json.dumps(rows, indent=2))
         return
     for row in rows:
         theirs = "–" if row["theirs"] is None else f"{row['theirs']:g}"

@@ -3,19 +3,23 @@
 import warnings
 
 import fastcluster
-import hdbscan
 import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial.distance import squareform
 from sklearn.cluster import DBSCAN, KMeans
 from sklearn.exceptions import ConvergenceWarning
 
+from splinelab._arguments import check_number, check_seed, check_whole
+from splinelab._memory import available, require
+from splinelab.clustering.density import hdbscan_labels
 from splinelab.clustering.inputs import check_k, check_samples, coordinates, resolve_metric
-from splinelab.distances import blocks, neighbours, pairwise
+from splinelab.distances import blocks, neighbours
+from splinelab.distances.matrices import condensed, square
 from splinelab.errors import InputError
 
 METHODS = ("kmeans", "dbscan", "ward", "average", "hdbscan")
+_INSTEAD = 'cluster some of the samples, or use "kmeans" or "dbscan", which hold no matrix'
+_PAIR = 60  # bytes that dbscan takes for a pair within eps
 
 
 def cluster(
@@ -29,6 +33,7 @@ def cluster(
     min_samples: int = 5,
     eps: float | None = None,
     min_cluster_size: int | None = None,
+    allow_single_cluster: bool = False,
 ) -> np.ndarray:
     """Cluster labels (int64, one per sample; −1 is noise) by one of `METHODS`.
 
@@ -43,10 +48,13 @@ def cluster(
       (`knee_eps`), a rule that uses no labels; a sample itself counts towards `min_samples`, as in
       scikit-learn.
     - "hdbscan": `min_cluster_size` is by default 1 % of the samples, at least 5; `min_samples` as given.
+      All samples together are no cluster unless `allow_single_cluster`; where that leaves nothing but noise,
+      a UserWarning says so.
 
-    One sample is one cluster for the first three and noise for the last two. Raises InputError for an
-    unknown method or metric, k missing or larger than n, fewer distinct samples than k in k-means, and
-    empty or non-finite input.
+    One sample is one cluster for the first three and noise for the last two. "ward", "average" and "hdbscan"
+    take 8 bytes for each of n² pairs, the other two hold no matrix. Raises InputError for an unknown method
+    or metric, k missing or larger than n, fewer distinct samples than k in k-means, empty or non-finite
+    input, a matrix that is not symmetric, and where there is too little memory.
 
     >>> cluster([[0.0], [0.1], [5.0], [5.1]], "average", k=2).tolist()
     [0, 0, 1, 1]
@@ -58,31 +66,37 @@ def cluster(
     if method in ("dbscan", "hdbscan"):
         if k is not None:
             raise InputError(f"k is {k}, but {method} finds the number of clusters itself: expected k=None")
-        if min_samples < 1:
-            raise InputError(f"min_samples is {min_samples}: expected at least 1")
+        min_samples = check_whole("min_samples", min_samples)
+        if eps is not None and not check_number("eps", eps) > 0:
+            raise InputError(f"eps is {eps}: expected a positive distance")
         if n == 1:
             return np.array([-1])
     else:
         k = check_k(k, n)
 
     if method == "kmeans":
-        return kmeans(coordinates(x), k, seed=seed, n_init=n_init).labels_.astype(np.int64)
+        seed, n_init = check_seed(seed), check_whole("n_init", n_init)
+        return kmeans(coordinates(x)[0], k, seed=seed, n_init=n_init).labels_.astype(np.int64)
     if method in ("ward", "average"):
         return _agglomerate(x, method, metric, k, n)
     if method == "dbscan":
         eps = knee_eps(x, metric=metric, min_samples=min_samples) if eps is None else eps
-        if not eps > 0:
-            raise InputError(f"eps is {eps}: expected a positive distance")
         found = DBSCAN(eps=eps, min_samples=min_samples, metric="precomputed")
         return found.fit_predict(_radius(x, metric, eps)).astype(np.int64)
     size = max(5, n // 100) if min_cluster_size is None else min_cluster_size
-    if size < 2:
-        raise InputError(f"min_cluster_size is {size}: expected at least 2")
+    size = check_whole("min_cluster_size", size, 2)
     if n <= max(size, min_samples):  # too few for one cluster
         return np.full(n, -1)
-    distances = _matrix(x, metric).astype(np.float64)
-    found = hdbscan.HDBSCAN(min_cluster_size=size, min_samples=min_samples, metric="precomputed")
-    return found.fit_predict(distances).astype(np.int64)
+    require(8 * n**2, f"hdbscan of {n:,} samples", _INSTEAD)
+    labels = hdbscan_labels(square(x, metric), size, min_samples, single=bool(allow_single_cluster))
+    if (labels < 0).all() and not allow_single_cluster:
+        warnings.warn(
+            f"hdbscan calls all {n} samples noise: it does not take all of them for one cluster unless told "
+            "so by allow_single_cluster=True; a smaller min_cluster_size may find several",
+            UserWarning,
+            stacklevel=2,
+        )
+    return labels
 
 
 def knee_eps(x, *, metric: str | None = None, min_samples: int = 5) -> float:
@@ -95,12 +109,16 @@ def knee_eps(x, *, metric: str | None = None, min_samples: int = 5) -> float:
     copies are neighbours.
     """
     metric = resolve_metric(x, metric)
+    min_samples = check_whole("min_samples", min_samples)
     n = check_samples(x, metric)
     if n < 2:
         raise InputError("x has 1 sample: expected at least 2 for a neighbour's distance")
     nth = min(max(min_samples - 1, 1), n - 1)
     if metric == "precomputed":
-        far = np.partition(np.asarray(x, np.float64), nth, axis=1)[:, nth]  # column 0 is the sample itself
+        rows = np.array_split(np.asarray(x), -(-n // 256))  # sorted a few at a time
+        far = np.concatenate(
+            [np.partition(some, nth, axis=1)[:, nth].copy() for some in rows]
+        )  # 0 is the sample
     else:
         far = neighbours(x, k=nth, metric=metric)[1][:, -1]
     curve = np.sort(far.astype(np.float64))
@@ -131,15 +149,13 @@ def _metric_for(method, x, metric):
     return resolve_metric(x, metric)
 
 
-def _matrix(x, metric):
-    return np.asarray(x) if metric == "precomputed" else pairwise(x, metric=metric)
-
-
 def _agglomerate(x, method, metric, k, n):
     if n == 1:
         return np.zeros(1, np.int64)
-    condensed = squareform(_matrix(x, metric).astype(np.float64), checks=False)
-    merges = fastcluster.linkage(condensed, method, preserve_input=False)[: n - k, :2].astype(np.int64)
+    require(8 * n**2, f"{method} linkage of {n:,} samples", _INSTEAD)
+    merges = fastcluster.linkage(condensed(x, metric), method, preserve_input=False)[: n - k, :2].astype(
+        np.int64
+    )
     # The first n − k merges leave exactly k clusters; merge i makes the node n + i.
     nodes = np.repeat(n + np.arange(n - k), 2)
     graph = coo_matrix((np.ones(len(nodes)), (nodes, merges.ravel())), shape=(2 * n - k, 2 * n - k))
@@ -147,15 +163,27 @@ def _agglomerate(x, method, metric, k, n):
     return first_seen.reshape(-1).astype(np.int64)
 
 
+def _check_near(pairs, free):
+    """Refuse an eps that nearly all pairs lie within, while there is still room to say so."""
+    if free is not None and _PAIR * pairs > free:
+        raise InputError(
+            f"{pairs:,} pairs and more lie within the distance eps; they need {_PAIR * pairs / 1e9:.1f} GB, "
+            f"and {free / 1e9:.1f} GB are free. Choose a smaller eps, or cluster some of the samples"
+        )
+
+
 def _radius(x, metric, eps):
     """Distances up to eps as a sparse matrix, zeros between copies kept."""
     if metric == "precomputed":
-        x = np.asarray(x, np.float64)
+        x = np.asarray(x)
+        _check_near(int((x <= eps).sum()), available())
         rows, cols = np.nonzero(x <= eps)
-        return csr_matrix((x[rows, cols], (rows, cols)), shape=x.shape)
-    found = []
+        return csr_matrix((x[rows, cols].astype(np.float64), (rows, cols)), shape=x.shape)
+    found, free, held = [], available(), 0
     for rows, cols, block in blocks(x, metric=metric):  # on and above the diagonal
         i, j = np.nonzero(block <= eps)
+        held += 2 * len(i)
+        _check_near(held, free)
         near = block[i, j].astype(np.float64)
         found.append((i + rows.start, j + cols.start, near))
         if rows != cols:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from kneed import KneeLocator
 
+from splinelab._arguments import check_seed, check_whole
 from splinelab.clustering.algorithms import kmeans
 from splinelab.clustering.indices import calinski_harabasz, davies_bouldin, silhouette
-from splinelab.clustering.inputs import check_k, coordinates
+from splinelab.clustering.inputs import check_k, coordinates, resolve_metric
 from splinelab.errors import InputError
 
 
@@ -64,7 +65,11 @@ def scan_k(x, ks, *, seed: int = 0, n_init: int = 10, metric: str | None = None)
     >>> scan_k([[0.0], [0.1], [5.0], [5.1], [9.0], [9.1]], [2, 3, 4]).best_silhouette
     3
     """
-    points = coordinates(x)
+    points, power = coordinates(x)
+    seed, n_init = check_seed(seed), check_whole("n_init", n_init)
+    resolve_metric(x, metric)
+    if np.ndim(ks) != 1:
+        raise InputError(f"ks is {ks!r}: expected several numbers of clusters")
     ks = [check_k(k, len(points)) for k in ks]
     if not ks or ks != sorted(set(ks)):
         raise InputError(f"ks is {ks}: expected different numbers of clusters in ascending order")
@@ -74,7 +79,7 @@ def scan_k(x, ks, *, seed: int = 0, n_init: int = 10, metric: str | None = None)
         labels[k] = fitted.labels_.astype(np.int64)
         rows.append(
             (
-                fitted.inertia_,
+                float(np.ldexp(fitted.inertia_, 2 * power)),
                 silhouette(x, labels[k], metric),
                 calinski_harabasz(points, labels[k]),
                 davies_bouldin(points, labels[k]),

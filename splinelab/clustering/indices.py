@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from sklearn import metrics
 
+from splinelab._memory import require
 from splinelab.clustering.inputs import check_samples, coordinates, resolve_metric
 from splinelab.distances.kernels import kernel
-from splinelab.distances.operands import PackedBits, check_labels, packed_bits, unpack
+from splinelab.distances.operands import PackedBits, as_array, check_labels, packed_bits, unpack
 from splinelab.errors import InputError
 
 _BLOCK = 1024
@@ -36,11 +37,15 @@ def silhouette(x, labels, metric: str | None = None) -> float:
     if not 2 <= len(sizes) < len(codes):
         return float("nan")
     if metric == "precomputed":
-        return float(metrics.silhouette_score(np.asarray(x)[np.ix_(kept, kept)], codes, metric="precomputed"))
+        x = np.asarray(x)
+        if len(kept) < n:
+            require(x.itemsize * len(kept) ** 2, "the matrix without noise", "give one without it")
+            x = x[np.ix_(kept, kept)]
+        return float(metrics.silhouette_score(x, codes, metric="precomputed"))
     if metric in ("l2", "cosine"):
         return float(
             metrics.silhouette_score(
-                coordinates(x)[kept], codes, metric="euclidean" if metric == "l2" else "cosine"
+                coordinates(x)[0][kept], codes, metric="euclidean" if metric == "l2" else "cosine"
             )
         )
     packed, units = packed_bits(x)
@@ -71,7 +76,7 @@ def nmi(labels, truth) -> float:
 
 
 def _two(labels, truth):
-    truth = np.asarray(truth)
+    truth = as_array(truth, "truth")
     if truth.ndim != 1 or len(truth) == 0:
         raise InputError(f"truth has shape {truth.shape}: expected one label per sample")
     codes, _ = check_labels(labels, len(truth))
@@ -80,13 +85,13 @@ def _two(labels, truth):
 
 def _without_noise(labels, n):
     check_labels(labels, n)
-    labels = np.asarray(labels)
+    labels = as_array(labels, "labels")
     kept = np.flatnonzero(labels != -1)
     return kept, np.unique(labels[kept], return_inverse=True)[1].reshape(-1)
 
 
 def _euclidean_index(index, x, labels):
-    points = coordinates(x)
+    points, _ = coordinates(x)  # neither index has a unit
     kept, codes = _without_noise(labels, len(points))
     if not 2 <= len(np.unique(codes)) < len(codes):
         return float("nan")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from splinelab._arguments import check_seed, check_whole
 from splinelab.distances import Bootstrap
 from splinelab.distances.operands import check_labels
 from splinelab.errors import InputError
@@ -32,7 +33,8 @@ def bootstrap_ari(
     seeds = {len(found) for found in clusterings.values()}
     if len(seeds) > 1:
         raise InputError(f"names hold {sorted(seeds)} seeds: expected the same number for every name")
-    truth = np.asarray(truth)
+    resamples, seed = check_whole("resamples", resamples, 2), check_seed(seed)
+    truth = np.atleast_1d(np.asarray(truth))
     classes = check_labels(truth, len(truth))[0]
     cells = {name: [_cells(labels, classes) for labels in found] for name, found in clusterings.items()}
     n, runs = len(classes), seeds.pop()

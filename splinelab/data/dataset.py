@@ -36,6 +36,8 @@ class Dataset:
     pool: str = field(default="")
 
     def __post_init__(self) -> None:
+        if self.labels is None:
+            raise InputError(f"{self.name}: labels are None; expected one whole number per image")
         images, labels = np.asarray(self.images), np.asarray(self.labels)
         if images.ndim != 4 or images.shape[1] not in (1, 3):
             raise InputError(
@@ -49,6 +51,8 @@ class Dataset:
             )
         if not np.issubdtype(labels.dtype, np.integer):
             raise InputError(f"{self.name}: labels are {labels.dtype}; expected integers")
+        if labels.size and int(labels.max()) > np.iinfo(np.int64).max:
+            raise InputError(f"{self.name}: labels go up to {labels.max()}; expected whole numbers below 2⁶³")
         if images.size:
             low, high = float(images.min()), float(images.max())
             if not (low >= 0 and high <= 1):  # also true for NaN

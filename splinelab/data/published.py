@@ -7,7 +7,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from splinelab._files import write_atomically
+from splinelab._files import remove_leftovers, write_atomically
 from splinelab.errors import DataError
 
 __all__ = ["Published", "at_hand", "data_folder", "read", "verified"]
@@ -54,6 +54,7 @@ def read(file: Published) -> bytes:
     if folder is not None:
         return verified(folder / file.name, file, "restore it, or unset SPLINELAB_DATA")
     cache = _cache(file)
+    remove_leftovers(cache / file.name)
     if not (cache / file.name).exists():
         _download(file, cache)
     return verified(cache / file.name, file, "delete it, and it is downloaded again")

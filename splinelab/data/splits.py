@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from splinelab._arguments import check_seed
 from splinelab.data.dataset import Dataset
 from splinelab.errors import InputError
 
@@ -31,9 +32,10 @@ def stratified_split(dataset: Dataset, train: int, *, seed: int = 0) -> Split:
     >>> len(split.train), len(split.heldout)
     (300, 1497)
     """
-    if not 0 < train <= len(dataset):
+    seed = check_seed(seed)
+    if isinstance(train, bool) or not isinstance(train, int | np.integer) or not 0 < train <= len(dataset):
         raise InputError(
-            f"{train} training images were asked for; {dataset!r} can give 1 to {len(dataset):,}"
+            f"{train!r} training images were asked for; {dataset!r} can give 1 to {len(dataset):,}"
         )
     classes, counts = np.unique(dataset.labels, return_counts=True)
     exact = counts * train / len(dataset)

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from scipy.stats import norm
 
+from splinelab._arguments import check_seed, check_whole
+from splinelab._memory import require
 from splinelab.distances.histograms import ClassHistograms, check_matrix
 from splinelab.distances.separability import (
     Separability,
@@ -95,12 +97,17 @@ def bootstrap(distances, labels, *, resamples=400, seed=0):
         raise InputError(
             "distances must be a non-empty dict of name → n × n matrix (or list of matrices, one per seed)"
         )
-    if resamples < 2:
-        raise InputError(f"resamples is {resamples}: expected at least 2, for an interval")
+    resamples, seed = check_whole("resamples", resamples, 2), check_seed(seed)  # two: for an interval
     stacks = {name: list(d) if isinstance(d, (list, tuple)) else [d] for name, d in distances.items()}
     seeds = _check_stacks(stacks)
     n = len(next(iter(stacks.values()))[0])
     codes = check_pairs(labels, n)
+    matrices = sum(map(len, stacks.values()))
+    require(
+        (4 * matrices + 40) * n**2,
+        f"the bootstrap of {matrices} matrices of {n:,} × {n:,} distances",
+        "take fewer samples; class_histograms and separability of all of them need no matrix",
+    )
 
     ranks = {name: [_Ranks(d, codes) for d in stack] for name, stack in stacks.items()}
     values = {
@@ -121,8 +128,7 @@ def bootstrap(distances, labels, *, resamples=400, seed=0):
 
 def permutation_null(distances, labels, *, permutations=200, seed=0):
     """ROC-AUC of an n × n matrix under shuffled labels: where no class structure lies."""
-    if permutations < 1:
-        raise InputError(f"permutations is {permutations}: expected at least 1")
+    permutations, seed = check_whole("permutations", permutations), check_seed(seed)
     distances = check_matrix(distances)
     codes = check_pairs(labels, len(distances))
     value = separability(distances, codes).auc

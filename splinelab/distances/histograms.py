@@ -6,10 +6,23 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from splinelab._arguments import check_whole
+from splinelab._jobs import groups, spread
+from splinelab._memory import require
 from splinelab.distances.kernels import kernel
-from splinelab.distances.operands import PackedBits, check_labels, packed_bits, vectors
+from splinelab.distances.operands import (
+    CODE_METRICS,
+    PackedBits,
+    as_array,
+    check_labels,
+    check_scale,
+    is_codes,
+    packed_bits,
+    vectors,
+)
 from splinelab.errors import InputError
 
+_JOB = 2**20  # pairs that are worth sending to another process
 _TABLE = 2048  # units up to which every ratio of integers gets its own counter (4 M counters, 34 MB)
 
 
@@ -38,6 +51,11 @@ class ClassHistograms:
         """Count the pairs above the diagonal of an n × n matrix, each distinct distance on its own."""
         distances = check_matrix(distances)
         codes, _ = check_labels(labels, len(distances))
+        require(
+            (16 + 2 * distances.itemsize) * distances.size,
+            f"counting a matrix of {len(distances):,} × {len(distances):,} distances",
+            "use class_histograms, which needs no matrix",
+        )
         above = np.triu(np.ones(distances.shape, bool), 1)
         same = (codes[:, None] == codes)[above]
         values, level = np.unique(distances[above], return_inverse=True)
@@ -59,19 +77,41 @@ class ClassHistograms:
 
 
 def check_matrix(distances, name="distances"):
-    """An n × n matrix of finite distances, n ≥ 2; raise InputError otherwise."""
-    distances = np.asarray(distances)
+    """A symmetric n × n matrix of finite distances, n ≥ 2; raise InputError otherwise."""
+    distances = as_array(distances, name)
     if distances.ndim != 2 or distances.shape[0] != distances.shape[1]:
         raise InputError(
             f"{name} has shape {distances.shape}: expected an n × n matrix, as pairwise(x) returns it"
         )
     if len(distances) < 2:
         raise InputError(f"{name} has {len(distances)} sample(s): expected at least 2, for one pair")
-    if not np.isfinite(distances).all():
+    if distances.dtype.kind not in "biuf":
+        raise InputError(f"{name} holds {distances.dtype} values: expected real numbers")
+    low, high = float(distances.min()), float(distances.max())  # NaN where there is one
+    if not np.isfinite([low, high]).all():
         raise InputError(
             f"{name} holds NaN or infinity: expected finite distances; look for non-finite activations"
         )
+    largest = max(abs(low), abs(high))
+    check_scale(largest, name)
+    apart = _asymmetry(distances)
+    if apart > 1e-5 * largest:
+        raise InputError(
+            f"{name} is not symmetric: entries differ from their mirror images by up to {apart:.3g}; "
+            f"expected the distances of n samples to themselves, or ({name} + {name}.T) / 2"
+        )
     return distances
+
+
+def _asymmetry(matrix):
+    """The largest difference between an entry and its mirror image, a few rows at a time."""
+    n, step = len(matrix), 256
+    return max(
+        float(
+            np.abs(np.subtract(matrix[i : i + step, i:], matrix[i:, i : i + step].T, dtype=np.float64)).max()
+        )
+        for i in range(0, n, step)
+    )
 
 
 def class_histograms(
@@ -91,34 +131,58 @@ def class_histograms(
     >>> h.values.tolist(), h.intra.tolist(), h.inter.tolist()
     ([0.5, 1.0], [1, 0], [1, 1])
     """
-    if bins < 1 or block_size < 1:
-        raise InputError(f"bins is {bins} and block_size {block_size}: expected at least 1 each")
+    bins, block_size = check_whole("bins", bins), check_whole("block_size", block_size)
     kernel([[0]], None, metric, backend, device)  # a wrong name is refused before any work
+    x = x if is_codes(x) else np.atleast_1d(as_array(x))
     n = len(x)
     codes, _ = check_labels(labels, n)
     if n < 2:
         raise InputError("x has 1 sample: expected at least 2, for one pair")
     order = np.argsort(codes, kind="stable")  # same-class blocks are slices from here on
-    counter = _counter(_sorted(x, order, metric), metric, bins, backend, device)
+    kern = kernel(_sorted(x, order, metric), None, metric, backend, device)
     starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
     ends = np.append(starts[1:], n)
+    height = max(1, block_size // 2)
+    stripes = [
+        (slice(first, min(first + height, end)), end)
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
+        for first in range(start, end, height)
+    ]
+    pairs = [_pairs(rows, n) for rows, _ in stripes]
+    total = _counter(kern, bins)
+    jobs = groups(stripes, pairs, max(_JOB, 8 * total.size))  # many more pairs than counters
+    with tqdm(total=sum(pairs), unit="pair", unit_scale=True, disable=not progress, desc=metric) as bar:
+        found = spread(_count, [(job,) for job in jobs], kern, bins, block_size)
+        for job, (intra, inter) in zip(jobs, found, strict=True):
+            total.intra[: len(intra)] += torch.from_numpy(intra)
+            total.inter[: len(inter)] += torch.from_numpy(inter)
+            bar.update(sum(_pairs(rows, n) for rows, _ in job))
+    return total.result()
 
-    with tqdm(total=n * (n - 1) // 2, unit="pair", unit_scale=True, disable=not progress, desc=metric) as bar:
-        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-            for first in range(start, end, block_size // 2):
-                rows = slice(first, min(first + block_size // 2, end))
-                counter.add_diagonal(rows)
-                for target, low, high in ((counter.intra, rows.stop, end), (counter.inter, end, n)):
-                    for left in range(low, high, block_size):
-                        counts = counter.count(rows, slice(left, min(left + block_size, high)))
-                        target[: len(counts)] += counts
-                size = rows.stop - rows.start
-                bar.update(size * (size - 1) // 2 + size * (n - rows.stop))
-    return counter.result()
+
+def _pairs(rows, n):
+    """How many pairs a stripe of rows stands for: with each other and with all that follow."""
+    size = rows.stop - rows.start
+    return size * (size - 1) // 2 + size * (n - rows.stop)
+
+
+def _count(kern, bins, block_size, stripes):
+    """The job of `class_histograms`: what some stripes of rows add to the counters intra and inter.
+
+    Samples are sorted by class; `stripes` are (rows, where their class ends).
+    """
+    counter, n = _counter(kern, bins, kern.device), kern.shape[0]
+    for rows, end in stripes:
+        counter.add_diagonal(rows)
+        for target, low, high in ((counter.intra, rows.stop, end), (counter.inter, end, n)):
+            for left in range(low, high, block_size):
+                counts = counter.count(rows, slice(left, min(left + block_size, high)))
+                target[: len(counts)] += counts
+    return tuple(np.trim_zeros(counts, "b") for counts in counter.counts())
 
 
 def _sorted(x, order, metric):
-    if metric in ("hamming", "jaccard"):
+    if metric in CODE_METRICS:
         packed, units = packed_bits(x)
         return PackedBits(packed[order], units)
     return vectors(x)[order]
@@ -150,8 +214,8 @@ class _Counter:
 class _Hamming(_Counter):
     """Index: the number of units that differ."""
 
-    def __init__(self, x, kern, bins, device):
-        super().__init__(kern, x.units + 1, device)
+    def __init__(self, kern, bins, device):
+        super().__init__(kern, kern.units + 1, device)
 
     def index(self, rows, cols):
         return self.kernel.differing(rows, cols)
@@ -163,8 +227,8 @@ class _Hamming(_Counter):
 class _Jaccard(_Counter):
     """Index: units that differ and units in the union, side by side. At most 2¹¹ · 2¹¹, exact in float32."""
 
-    def __init__(self, x, kern, bins, device):
-        self.base = x.units + 1
+    def __init__(self, kern, bins, device):
+        self.base = kern.units + 1
         super().__init__(kern, self.base**2, device)
 
     def index(self, rows, cols):
@@ -184,7 +248,7 @@ class _Jaccard(_Counter):
 class _JaccardBins(_Counter):
     """Index: ⌊bins · differing / union⌋ in integers; the distance 1 belongs to the last bin."""
 
-    def __init__(self, x, kern, bins, device):
+    def __init__(self, kern, bins, device):
         super().__init__(kern, bins, device)
 
     def index(self, rows, cols):
@@ -210,12 +274,11 @@ class _Vectors(_Counter):
         return _centres(self.kernel.metric, self.kernel.limit, *self.counts())
 
 
-def _counter(x, metric, bins, backend, device):
-    kern = kernel(x, None, metric, backend, device)
-    if metric not in ("hamming", "jaccard"):
+def _counter(kern, bins, device="cpu"):
+    if kern.metric not in CODE_METRICS:
         return _Vectors(kern, bins, device)
-    kind = _Hamming if metric == "hamming" else _Jaccard if x.units <= _TABLE else _JaccardBins
-    return kind(x, kern, bins, device)
+    kind = _Hamming if kern.metric == "hamming" else _Jaccard if kern.units <= _TABLE else _JaccardBins
+    return kind(kern, bins, device)
 
 
 def _nonzero(metric, values, intra, inter):

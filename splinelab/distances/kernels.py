@@ -6,14 +6,28 @@ below 2²⁴ units whatever the precision of the product; `numkong` counts diffe
 so that the distances agree bit for bit.
 """
 
+import itertools
+import os
+import warnings
+
 import numpy as np
 import torch
 
-from splinelab.distances.operands import CODE_METRICS, check_metric, packed_bits, unpack, vectors
+from splinelab._arguments import check_device
+from splinelab.distances.operands import (
+    CODE_METRICS,
+    LARGEST,
+    check_metric,
+    check_scale,
+    packed_bits,
+    unpack,
+    vectors,
+)
 from splinelab.errors import InputError
 
 _BITS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1)  # ones in a byte
 BACKENDS = ("torch", "numkong")
+_ROUNDING = 2.0**-40  # copies of one vector lie so far apart at most, as a share of the largest number
 _KEEP = 2**27  # floats of unpacked codes kept at once (512 MiB); larger codes are unpacked block by block
 
 
@@ -49,27 +63,62 @@ class _Side:
         return self._unpack(rows) if self._all is None else self._all[rows]
 
 
-class CodeKernel:
+_revived = {}  # in a worker: the kernel of the jobs at hand, made once and not once a job
+_numbers = itertools.count()
+
+
+class _Kernel:
+    """What can be sent to a worker: `_set(*_state())` makes the same kernel again from plain arrays."""
+
+    def __init__(self, *state):
+        self._token = os.getpid(), os.urandom(8), next(_numbers)
+        self._set(*state)
+
+    def __reduce__(self):
+        return _revive, (type(self), self._token, self._state())
+
+    def __sizeof__(self):  # by which Dask decides to send the kernel once and not with every job
+        return sum(part.nbytes for part in self._state() if isinstance(part, np.ndarray))
+
+
+def _revive(kind, token, state):
+    found = _revived.get(token)
+    if found is None:
+        found = object.__new__(kind)
+        found._token = token
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*not writable")  # and nothing writes to it
+            found._set(*state)
+        _revived.clear()
+        _revived[token] = found
+    return found
+
+
+class CodeKernel(_Kernel):
     """Hamming and Jaccard between two sets of codes, block by block."""
 
     def __init__(self, a, b, metric, backend, device):
         packed, units = packed_bits(a, "a")
-        self.metric, self.units = metric, units
+        other, units_b = (None, units) if b is None else packed_bits(b, "b")
+        if units_b != units:
+            raise InputError(
+                f"a has {units} units and b has {units_b}: expected the same units on both sides"
+            )
+        super().__init__(packed, other, units, metric, backend, device)
+
+    def _state(self):
+        return self._packed, self._other, self.units, self.metric, self._backend, str(self.device)
+
+    def _set(self, packed, other, units, metric, backend, device):
+        self._packed, self._other, self._backend = packed, other, backend
+        self.metric, self.units, self.device = metric, units, torch.device(device)
         self._nk = _numkong() if backend == "numkong" else None
-        if self._nk and torch.device(device).type != "cpu":
-            raise InputError(f"backend 'numkong' runs on the CPU only: expected device='cpu', got {device!r}")
         make = _PackedSide if self._nk else _Side
         # A product of matrices wants large blocks; popcounts are so quick that the division that follows
         # must find them in the cache.
         self.step = (128, 1024) if self._nk else (512, 4096)
-        self._a = self._b = make(packed, units, device)
-        if b is not None:
-            packed, units_b = packed_bits(b, "b")
-            if units_b != units:
-                raise InputError(
-                    f"a has {units} units and b has {units_b}: expected the same units on both sides"
-                )
-            self._b = make(packed, units, device)
+        self._a = make(packed, units, device)
+        self._b = self._a if other is None else make(other, units, device)
         self.shape = len(self._a.packed), len(self._b.packed)
         # Jaccard(0, 0) = 0 by convention; only then can the union be zero.
         self._empty = bool((self._a.ones == 0).any() and (self._b.ones == 0).any())
@@ -107,7 +156,7 @@ class _PackedSide(_Side):
         self.units, self.ones = units, _ones(packed)
 
 
-class VectorKernel:
+class VectorKernel(_Kernel):
     """L2 and cosine between two sets of vectors: products in float64, distances returned as float32.
 
     Vectors are shifted by their common mean first (L2 does not change), since ‖a‖² + ‖b‖² − 2ab loses digits
@@ -116,7 +165,6 @@ class VectorKernel:
     """
 
     def __init__(self, a, b, metric, device):
-        self.metric, self.step = metric, (512, 4096)
         a = vectors(a, "a")
         both = b is not None
         b = vectors(b, "b") if both else a
@@ -125,13 +173,29 @@ class VectorKernel:
                 f"a has {a.shape[1]} units and b has {b.shape[1]}: expected the same units on both sides"
             )
         if metric == "l2":
+            largest = max(np.abs(a).max(), np.abs(b).max())
+            if largest > LARGEST:  # before a sum can overflow
+                check_scale(largest, "x")
             mean = a.mean(axis=0)
             a, b = a - mean, (b - mean if both else None)
+            spread = max(np.abs(a).max(), 0 if b is None else np.abs(b).max())
+            if spread > largest * _ROUNDING:  # else all samples are copies
+                check_scale(spread, "x")
         else:
             a, b = _unit(a), (_unit(b) if both else None)
+        super().__init__(a, b, metric, device)
+        if self.limit > LARGEST:
+            check_scale(self.limit, "x")
+
+    def _state(self):
+        arrays = self._a.cpu().numpy(), None if self._self else self._b.cpu().numpy()
+        return *arrays, self.metric, str(self.device)
+
+    def _set(self, a, b, metric, device):
+        self.metric, self.step, self.device = metric, (512, 4096), torch.device(device)
+        self._self = b is None
         self._a = torch.from_numpy(a).to(device)
-        self._b = torch.from_numpy(b).to(device) if both else self._a
-        self._self = not both
+        self._b = self._a if b is None else torch.from_numpy(b).to(device)
         self._a2, self._b2 = (self._a**2).sum(1), (self._b**2).sum(1)
         self.shape = len(self._a), len(self._b)
         # No distance is larger: the histogram's upper end.
@@ -153,6 +217,9 @@ class VectorKernel:
 
 def _unit(x):
     """Rows of length 1; a zero vector points along an axis of its own, at 0 to its like and 1 to the rest."""
+    # Brought to a largest entry of about 1 first, so that no square overflows or vanishes: a power of two
+    # changes no digit.
+    x = np.ldexp(x, -np.frexp(np.abs(x).max(axis=1, keepdims=True))[1])
     norm = np.linalg.norm(x, axis=1, keepdims=True)
     return np.hstack([x / np.where(norm == 0, 1, norm), norm == 0])
 
@@ -160,7 +227,10 @@ def _unit(x):
 def kernel(a, b, metric, backend, device):
     """The kernel that `metric` and `backend` (None: torch) name."""
     check_metric(metric)
-    backend = backend or "torch"
+    if backend == "numkong" and not str(device).startswith("cpu"):
+        raise InputError(f"backend 'numkong' runs on the CPU only: expected device='cpu', got {device!r}")
+    device = check_device(device)
+    backend = "torch" if backend is None else backend
     if backend not in BACKENDS:
         raise InputError(f"unknown backend {backend!r}: expected one of {', '.join(BACKENDS)}")
     if metric in CODE_METRICS:

@@ -3,8 +3,10 @@
 import numpy as np
 import torch
 
+from splinelab._arguments import check_whole
+from splinelab._jobs import groups, spread
+from splinelab._memory import require
 from splinelab.distances.kernels import kernel
-from splinelab.errors import InputError
 
 _STRIPE = 2**22  # pairs held at once while looking for neighbours
 
@@ -19,8 +21,7 @@ def blocks(a, b=None, metric="jaccard", *, block_size=1024, backend=None, device
     Yields (row slice, column slice, float32 block). With `b=None` the distances of `a` to itself are
     symmetric, and only blocks on and above the diagonal are yielded. Arguments as for `pairwise`.
     """
-    if block_size < 1:
-        raise InputError(f"block_size is {block_size}: expected at least 1")
+    block_size = check_whole("block_size", block_size)
     k = kernel(a, b, metric, backend, device)
 
     def iterate():
@@ -46,6 +47,11 @@ def pairwise(a, b=None, metric="jaccard", *, backend=None, device="cpu"):
     [[5.0]]
     """
     k = kernel(a, b, metric, backend, device)
+    require(
+        4 * k.shape[0] * k.shape[1],
+        f"the matrix of {k.shape[0]:,} × {k.shape[1]:,} distances",
+        "use blocks, neighbours or class_histograms, which hold one block at a time",
+    )
     out = torch.empty(k.shape)
     on_cpu = torch.device(device).type == "cpu"
     height, width = k.step
@@ -57,8 +63,7 @@ def pairwise(a, b=None, metric="jaccard", *, backend=None, device="cpu"):
                 out[rows, cols] = k.block(rows, cols).cpu()
         if b is None:  # the part left of the diagonal block was computed above it
             out[rows.stop :, rows] = out[rows, rows.stop :].T
-            square = out[rows, rows]  # a matrix product may round its two halves differently
-            square.copy_(square.triu() + square.triu(1).T)
+            _mirror(out[rows, rows])
     return out.numpy()
 
 
@@ -73,17 +78,72 @@ def neighbours(a, b=None, k=10, metric="hamming", *, backend=None, device="cpu")
     """
     kern = kernel(a, b, metric, backend, device)
     n, m = kern.shape
-    most = m - (b is None)
-    if not 1 <= k <= most:
-        raise InputError(f"k is {k}: expected 1 to {most}, the number of other samples")
-    index, distance = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
-    for rows in _slices(n, max(1, _STRIPE // m)):
+    k = check_whole("k", k, 1, m - (b is None), "the number of other samples")
+    stripes = _slices(n, max(1, _STRIPE // m))
+    jobs = groups(stripes, [m * (rows.stop - rows.start) for rows in stripes], _STRIPE)
+    found = list(spread(_nearest, [(job,) for job in jobs], kern, k, b is None))
+    return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
+
+
+def _nearest(kern, k, own, stripes):
+    """The job of `neighbours`: index and distance of the nearest, for some stripes of rows."""
+    m = kern.shape[1]
+    found = []
+    for rows in stripes:
         block = kern.block(rows, slice(0, m)).cpu().numpy()
-        if b is None:
+        if own:
             np.fill_diagonal(block[:, rows], np.inf)
         # A non-negative float32 sorts like its bits: distance and index in one integer break every tie.
         key = (block.view(np.int32).astype(np.int64) << 32) | np.arange(m)
         key = np.sort(np.partition(key, k - 1, axis=1)[:, :k], axis=1)
-        index[rows] = key & 0xFFFFFFFF
-        distance[rows] = (key >> 32).astype(np.int32).view(np.float32)
-    return index, distance
+        found.append((key & 0xFFFFFFFF, (key >> 32).astype(np.int32).view(np.float32)))
+    return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
+
+
+def condensed(x, metric):
+    """The distances above the diagonal of `pairwise(x, metric=metric)`, row by row, float64 n(n − 1)/2.
+
+    For a matrix (`metric` "precomputed") its own entries. A quarter of the memory of a square of float64.
+    """
+    stripes = _precomputed(x) if metric == "precomputed" else _upper(kernel(x, None, metric, None, "cpu"))
+    n = len(x)
+    out, done = np.empty(n * (n - 1) // 2), 0
+    for rows, stripe in stripes:  # columns from rows.start on
+        for i in range(rows.stop - rows.start):
+            own = stripe[i, i + 1 :]
+            out[done : done + len(own)] = own
+            done += len(own)
+    return out
+
+
+def square(x, metric):
+    """`pairwise(x, metric=metric)` as float64, with no float32 matrix beside it; of a matrix a copy."""
+    if metric == "precomputed":
+        return np.array(x, np.float64)
+    kern = kernel(x, None, metric, None, "cpu")
+    out = np.empty(kern.shape)
+    for rows, stripe in _upper(kern):
+        out[rows, rows.start :] = stripe
+        out[rows.stop :, rows] = out[rows, rows.stop :].T
+    return out
+
+
+def _upper(kern):
+    """Stripes of rows from their own first column on, symmetric at the diagonal, as in `pairwise`."""
+    height, width = kern.step
+    n = kern.shape[1]
+    for rows in _slices(n, height):
+        stripe = torch.cat([kern.block(rows, cols) for cols in _slices(n, width, rows.start)], dim=1)
+        _mirror(stripe[:, : rows.stop - rows.start])
+        yield rows, stripe.numpy()
+
+
+def _precomputed(x):
+    x = np.asarray(x)
+    for rows in _slices(len(x), 512):
+        yield rows, x[rows, rows.start :]
+
+
+def _mirror(square):
+    """Copy what lies above the diagonal below it: a matrix product may round its two halves differently."""
+    square.copy_(square.triu() + square.triu(1).T)

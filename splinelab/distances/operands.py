@@ -1,6 +1,7 @@
 """What a distance may be taken of, checked before any work begins.
 
-Codes (`hamming`, `jaccard`) become packed bits, vectors (`l2`, `cosine`) become float64.
+Codes (`hamming`, `jaccard`) become packed bits, vectors (`l2`, `cosine`) become float64. Distances are
+returned as float32, so what float32 cannot hold is refused here, for every function alike.
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from splinelab.errors import InputError
 METRICS = ("hamming", "jaccard", "l2", "cosine")
 CODE_METRICS = ("hamming", "jaccard")
 MAX_UNITS = 2**24  # float32 counts exactly only below this
+LARGEST = float(np.finfo(np.float32).max)
+SMALLEST = 2.0**-100  # a distance of 2⁻²⁶ times this still has all digits of float32
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,7 @@ def is_codes(x):
 
 
 def _array(x, name):
-    if hasattr(x, "detach"):  # a torch tensor, on whatever device
-        x = x.detach().cpu().numpy()
-    x = np.asarray(x)
+    x = as_array(x, name)
     if x.ndim != 2:
         raise InputError(f"{name} has shape {x.shape}: expected samples × units; one sample is x[None]")
     if 0 in x.shape:
@@ -48,6 +49,21 @@ def _array(x, name):
     if x.dtype == object or not (np.issubdtype(x.dtype, np.number) or x.dtype == bool):
         raise InputError(f"{name} holds {x.dtype} values: expected numbers")
     return x
+
+
+def as_array(x, name="x"):
+    """`x` as a numpy array; a torch tensor of any device and float type too. bfloat16 becomes float32."""
+    if not hasattr(x, "detach"):
+        return np.asarray(x)
+    try:
+        if x.is_floating_point() and x.element_size() < 4:  # numpy has no bfloat16 and no float8
+            x = x.float()
+        return x.detach().cpu().numpy(force=True)
+    except (TypeError, RuntimeError, NotImplementedError) as error:
+        raise InputError(
+            f"{name} is a {x.layout} tensor of {x.dtype}, which numpy does not hold: give a dense one "
+            "(x.to_dense(), x.dequantize()) of bools, integers or floats"
+        ) from error
 
 
 def packed_bits(x, name="x"):
@@ -90,17 +106,40 @@ def vectors(x, name="x"):
     return x
 
 
+def check_scale(largest, name):
+    """Raise InputError unless distances up to `largest` are 0 or within what float32 holds."""
+    if largest > LARGEST or 0 < largest < SMALLEST:
+        raise InputError(
+            f"{name} has distances of up to {largest:.1e}: expected 0 or {SMALLEST:.0e} to {LARGEST:.0e}, "
+            f"what float32 holds; multiply {name} by a constant first, which changes neither neighbours nor "
+            "clusters"
+        )
+
+
 def check_labels(labels, n, *, classes=1):
     """Class numbers 0 … of `labels` (int64, n) and the sorted class names.
 
     Raises InputError for a wrong length, a missing value or fewer than `classes` classes.
     """
-    labels = np.asarray(labels)
+    if labels is None:
+        raise InputError(f"labels are None: expected {n} of them, one class per sample")
+    labels = as_array(labels, "labels")
     if labels.shape != (n,):
         raise InputError(f"labels have shape {labels.shape}: expected ({n},), one label per sample")
-    if np.issubdtype(labels.dtype, np.floating) and not np.isfinite(labels).all():
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
         raise InputError("labels hold NaN or infinity: expected one class per sample")
-    names, codes = np.unique(labels, return_inverse=True)
+    if labels.dtype.kind == "u" and (labels > np.iinfo(np.int64).max).any():
+        raise InputError(
+            f"labels hold {labels.max()}, beyond int64: expected int64 labels (was −1 stored without a sign?)"
+        )
+    if labels.dtype.kind == "O" and any(label is None or label != label for label in labels):
+        raise InputError("labels hold None or NaN: expected one class per sample")
+    try:
+        names, codes = np.unique(labels, return_inverse=True)
+    except TypeError as error:
+        raise InputError(
+            f"labels cannot be put in order ({error}): expected labels of one kind, numbers or words"
+        ) from error
     if len(names) < classes:
         raise InputError(
             f"labels hold {len(names)} class(es) ({names.tolist()}): expected at least {classes}, "

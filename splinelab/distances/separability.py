@@ -60,6 +60,7 @@ def summarise(values, bins, intra, inter):
 
     `bins` says which of the overlap's bins each value falls into (see `overlap_bins`).
     """
+    values = _scaled(values)
     mean_intra, var_intra = _moments(values, intra)
     mean_inter, var_inter = _moments(values, inter)
     _, var_all = _moments(values, intra + inter)
@@ -70,6 +71,11 @@ def summarise(values, bins, intra, inter):
         d_prime=_ratio(mean_inter - mean_intra, np.sqrt((var_intra + var_inter) / 2)),
         gap=_ratio(_quantile(values, inter, 0.05) - _quantile(values, intra, 0.95), np.sqrt(var_all)),
     )
+
+
+def _scaled(values):
+    """`values` times a power of two, so that no square overflows or vanishes; nothing here has a unit."""
+    return np.ldexp(values, -np.frexp(np.abs(values).max())[1])
 
 
 def overlap_bins(values):

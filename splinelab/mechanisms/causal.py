@@ -8,6 +8,7 @@ import pandas as pd
 
 from splinelab.errors import InputError
 from splinelab.mechanisms.matching import matched_sets
+from splinelab.mechanisms.profiles import as_array
 
 __all__ = ["CausalCheck", "causal_check", "own_features"]
 
@@ -170,7 +171,9 @@ def _share(part: float, whole: float) -> float:
 
 def _errors(damage: Damage, kept: np.ndarray, inputs: np.ndarray, active: np.ndarray) -> np.ndarray:
     """For each output its mean squared error over the samples where it is active; nan for none."""
-    found = np.asarray(damage(kept.copy(), inputs), np.float64)
+    # Copies: damage may write into them.
+    own = inputs.clone() if hasattr(inputs, "clone") else np.array(inputs)
+    found = as_array(damage(kept.copy(), own)).astype(np.float64)
     if found.shape != active.shape:
         raise InputError(f"damage gave {found.shape}: expected samples × outputs, {active.shape}")
     if not np.isfinite(found).all():

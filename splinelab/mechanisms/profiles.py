@@ -9,8 +9,9 @@ import numpy as np
 from scipy import sparse
 
 from splinelab.errors import InputError
+from splinelab.spd.precision import wide
 
-__all__ = ["Profiles"]
+__all__ = ["Profiles", "as_array"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +66,7 @@ class Profiles:
         """
         parts, widths = [], None
         for batch in batches:
-            found = {name: np.asarray(block) for name, block in batch.items()}
+            found = {name: as_array(block) for name, block in batch.items()}
             if not found or any(block.ndim != 2 for block in found.values()):
                 shapes = {name: block.shape for name, block in found.items()}
                 raise InputError(f"a batch holds {shapes}: expected a samples × components array per layer")
@@ -145,10 +146,18 @@ class Profiles:
         )
 
 
+def as_array(values) -> np.ndarray:
+    """An array of what is one, or a tensor on any device; half precision, which scipy lacks, as float32."""
+    if hasattr(values, "detach"):
+        values = wide(values.detach()).cpu() if values.is_floating_point() else values.detach().cpu()
+    found = np.asarray(values)
+    return found.astype(np.float32) if found.dtype == np.float16 else found
+
+
 def _csr(values) -> sparse.csr_matrix:
     """A CSR matrix of its own, with sorted indices and no stored zeros."""
     if not sparse.issparse(values):
-        values = np.asarray(values)
+        values = as_array(values)
         if values.ndim != 2:
             raise InputError(f"values have shape {values.shape}: expected samples × components")
     found = sparse.csr_matrix(values, copy=True)

@@ -60,7 +60,7 @@ def _check_points(model: nn.Module, exact: nn.Module, points: torch.Tensor, what
         if not points.is_floating_point():
             hint = f" They are {points.dtype}: convert them as in training, for images usually images / 255."
         raise InputError(
-            f"The model takes no points of shape {shape}, the one of {what}: {_line(error)}{hint}"
+            f"{what}: the model takes no points of shape {shape}: {_line(error)}{hint}"
         ) from error
     found = _own(model, points)
     if found is None:
@@ -130,7 +130,7 @@ def verify(
     where point i lies. Raises `VerificationError`. The batches have other sizes than a traversal's.
     """
     bits = {name: codes.select(name).bits() for name in codes.layers}
-    edges = [0, *range(2, len(points), BATCH), len(points)] if len(points) > 2 else [0, len(points)]
+    edges = sorted({0, min(2, len(points)), *range(2, len(points), BATCH), len(points)})
     largest = largest or 1.0
     for first, stop in pairwise(edges):
         rows = slice(first, stop)
@@ -156,10 +156,11 @@ def verify(
 def _refuse(where: str, ours: np.ndarray, theirs: np.ndarray, error: float, layer: str) -> None:
     unit = int(np.abs(theirs - ours).argmax()) if ours.shape == theirs.shape else 0
     values = f"output {unit} is {ours[unit]:.6g}, the network's {theirs[unit]:.6g}"
-    since = f"The first layer whose code differs there is {layer!r}." if layer else "The codes agree there."
+    since = f"The first layer whose code differs is {layer!r}." if layer else "The codes agree there."
     raise VerificationError(
         f"{where}: {values}; they differ by {error:.1e} of the largest output, {EXACT:g} allowed. {since} "
-        "Some operation of the model depends on more than its input: on other samples, a state, a random number."
+        "Some operation of the model depends on more than its input: on other samples, a state, a random "
+        "number."
     )
 
 
@@ -170,7 +171,7 @@ class _Watched(Mesh):
         self.layers[name] = values.clone()  # what follows may work in place
 
     def cut_pool(self, values: torch.Tensor, name: str) -> None:
-        self.pools[name] = ()
+        self.pools[name] = values
 
 
 def _plain(exact: nn.Module, points: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:

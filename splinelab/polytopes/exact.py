@@ -4,6 +4,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from splinelab._arguments import check_device
 from splinelab.errors import InputError
 from splinelab.polytopes.operations import mapped
 from splinelab.recording import operations as table
@@ -16,7 +17,9 @@ from splinelab.recording.place import place
 __all__ = ["KeepPrecision", "evaluate", "exact_copy", "home", "in_double", "only_precision"]
 
 RANDOM = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase, nn.RReLU)
-PLACES = frozenset(("to", "cpu", "cuda", "type", "type_as"))  # may name no type, or another tensor's
+PLACES = frozenset(
+    ("to", "cpu", "cuda", "type", "type_as")
+)  # casts that may name no type, or another tensor's
 FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -37,7 +40,7 @@ def exact_copy(model: nn.Module, device: str | torch.device | None = None) -> nn
     for name, tensor in model.state_dict().items():
         if torch.is_tensor(tensor) and not torch.isfinite(tensor).all():
             raise InputError(f"The weights {name!r} hold NaN or infinite values; expected finite numbers.")
-    goal = home(model) if device is None else _device(device)
+    goal = home(model) if device is None else check_device(device)
     exact = copied(model)
     with torch.inference_mode(False):
         exact = exact.double().eval().requires_grad_(False).to(goal)
@@ -87,7 +90,7 @@ def in_double(result, args=()):
         if not result.is_floating_point() or result.dtype == torch.float64 or result.layout != torch.strided:
             return result
         return result if any(result is item for item in args) else result.double()
-    if type(result) in (tuple, list):
+    if type(result) in (tuple, list) and any(isinstance(item, torch.Tensor) for item in result):
         return type(result)(in_double(item, args) for item in result)
     return result
 
@@ -95,17 +98,6 @@ def in_double(result, args=()):
 def home(model: nn.Module) -> torch.device:
     """Where a model's weights lie."""
     return next((tensor.device for tensor in [*model.parameters(), *model.buffers()]), torch.device("cpu"))
-
-
-def _device(device) -> torch.device:
-    try:
-        torch.empty(0, device=device)
-        return torch.device(device)
-    except (RuntimeError, TypeError, AssertionError) as error:
-        raise InputError(
-            f"device is {device!r}, which cannot be used here: {str(error).splitlines()[0]} "
-            "Expected a torch.device or its name, such as 'cpu' or 'cuda'."
-        ) from None
 
 
 def _doubled(item, device):

@@ -1,4 +1,4 @@
-"""Which calls are affine in the rows of a mesh, row by row: conditions on the recorder's table.
+"""Which calls are affine in the rows of a mesh, row by row: the geometry's conditions on the table.
 
 A row of a tensor belongs to a vertex, and no call may mix rows. What a call does with the other axes is free,
 as long as it is affine: linear in one operand of rows while the others are constants, or a sum of several.
@@ -7,13 +7,10 @@ as long as it is affine: linear in one operand of rows while the others are cons
 import torch
 
 from splinelab.recording import operations as table
+from splinelab.recording.operations import names_of as _names
 from splinelab.recording.rules import argument
 
 __all__ = ["mapped", "problem", "shape_problem", "spreads_constant", "way_out"]
-
-
-def _names(text: str) -> frozenset[str]:
-    return frozenset(text.split())
 
 
 # Of the table's linear rows, what mixes the rows of a batch, reads them as complex numbers or by places that
@@ -38,8 +35,8 @@ EITHER = _names("mul multiply imul rmul matmul mm bmm rmatmul einsum bilinear")
 # Work number by number: the axes of operands meet from the last one on.
 ELEMENTWISE = _names(
     "add iadd radd sub subtract isub rsub mul multiply imul rmul div divide truediv itruediv idiv "
-    "true_divide where masked_fill lerp addcmul broadcast_tensors maximum minimum fmax fmin "
-    "max min clamp clip clamp_min clamp_max"
+    "true_divide where masked_fill lerp addcmul broadcast_tensors maximum minimum fmax fmin max min "
+    "clamp clip clamp_min clamp_max"
 )
 SHAPES = _names("view_as reshape_as expand_as")  # take nothing but the shape of their second operand
 # The positions of arguments that name axes, and what holds without them; the first axis holds the vertices.
@@ -48,8 +45,9 @@ AXES = {
     **dict.fromkeys(_names("cumsum narrow select index_select flip"), (1, "dim", 0)),
     **dict.fromkeys(_names("cat concat concatenate stack"), (1, "dim", 0)),
     **dict.fromkeys(_names("index_add index_copy index_fill scatter scatter_add gather"), (1, "dim", 0)),
-    **dict.fromkeys(_names("chunk unsafe_chunk split unsafe_split split_with_sizes"), (2, "dim", 0)),
-    **dict.fromkeys(_names("tensor_split take_along_dim select_scatter slice_scatter"), (2, "dim", 0)),
+    **dict.fromkeys(_names("chunk unsafe_chunk split unsafe_split"), (2, "dim", 0)),
+    **dict.fromkeys(_names("split_with_sizes tensor_split"), (2, "dim", 0)),
+    **dict.fromkeys(_names("take_along_dim select_scatter slice_scatter"), (2, "dim", 0)),
     "unbind": (1, "dim", 0), "iter": (1, "dim", 0), "unsqueeze": (1, "dim", 0), "squeeze": (1, "dim", -1),
     "diff": (2, "dim", -1), "roll": (2, "dims", 0), "rot90": (2, "dims", 0), "flipud": (9, "dim", 0),
     "vsplit": (9, "dim", 0),

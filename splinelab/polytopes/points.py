@@ -23,8 +23,8 @@ def samples_of(points, what: str):
         return points
     if hasattr(points, "__getitem__"):
         raise InputError(
-            f"{what} are a {type(points).__name__}, which may transform its images: pass samples as "
-            "they reach the model, such as dataset[0][0]."
+            f"{what} are a {type(points).__name__}, which may transform its images: pass samples as they "
+            "reach the model, such as dataset[0][0]."
         )
     return points.images
 

@@ -105,19 +105,22 @@ def record(
     outputs = Rows(expected)
     with evaluation(model, device):
         for batch in reader.batches(inputs, batch_size, device, dtype):
-            check = None if packed else Check(batch)
             output = recorder.run(batch)
-            recorder.check_ignore()
-            if not recorder.layers:
-                raise InputError(_no_layers(ignore))
+            if not packed:
+                recorder.check_ignore()
+                if not recorder.layers:
+                    raise InputError(_no_layers(ignore))
             packed.append(recorder.packed())
             output = first_output(output, len(batch))
             check_finite(
                 output, "The model's output holds", recorder.seen, "Check the weights of its last layers."
             )
             outputs.append(output)
-            if check is not None:
-                check.compare(model, recorder, packed[0], outputs.array())
+            if len(packed) == 1:
+                Check(batch).compare(model, recorder, packed[0], outputs.array())
+                size = len(batch)
+        if len(batch) != size:  # the last one may be smaller
+            Check(batch).compare(model, recorder, packed[-1], outputs.array()[-len(batch) :])
     codes = SplineCodes(np.concatenate(packed), recorder.layers)
     return Recording(codes, _gathered(recorder.pre), _gathered(recorder.post), outputs.array())
 

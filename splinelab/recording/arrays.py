@@ -40,7 +40,7 @@ class Rows:
 
 def check_finite(value: torch.Tensor, who: str, first_sample: int, advice: str) -> None:
     """Raise `InputError` if a floating-point tensor, samples first, holds NaN or infinite values."""
-    if math.isfinite(value.sum().item()):  # a finite sum has finite terms, and no other test is as fast
+    if math.isfinite(abs(value.sum().item())):  # a finite sum has finite terms, and no other test is as fast
         return
     bad = ~torch.isfinite(value)
     if not bad.any():  # the sum itself overflowed

@@ -1,9 +1,14 @@
 """A recording held against the plain model on a few samples, and against itself in another batch size."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from splinelab.errors import InputError, SplinelabError, UnsupportedOperationError, VerificationError
+from splinelab.recording import operations as table
+from splinelab.recording.following import tensors
 from splinelab.recording.inputs import Batch
 from splinelab.recording.outputs import first_output
 from splinelab.recording.recorder import Recorder
@@ -14,66 +19,75 @@ __all__ = ["Check"]
 class Check:
     """Made of the first batch before it is recorded, asked when it has been.
 
-    Two samples (three, if the batch has two) run once through the plain model and once through a recorder of
-    their own. Between these two runs nothing but the watching differs; between the second and the recording
-    that is checked, the size of the batch does.
+    A few samples run once through a recorder of their own and once through the plain model, in two sizes of
+    batch that differ from each other and from the first batch's: 2 and 3, or what is near them.
     """
 
     def __init__(self, first: Batch):
-        count = 2 if len(first) != 2 else 3
-        self.rows = np.random.default_rng(0).choice(len(first), count, replace=len(first) < count)
-        self.batch = first.take(torch.from_numpy(self.rows))
         self.size = len(first)
+        small, large = [count for count in (2, 3, 4) if count != self.size][:2]
+        order = np.random.default_rng(0).permutation(self.size)
+        if self.size > 2 and order[0] + order[1] == self.size - 1:  # each other's mirror image in the batch
+            order[1], order[2] = order[2], order[1]
+        # Two draws with no sample in common, as long as there are enough: no single one decides both.
+        rows = np.sort(np.resize(order, small)), np.sort(np.resize(np.roll(order, -small), large))
+        self.watched, self.plain = rows
+        self.batches = [first.take(torch.from_numpy(rows)) for rows in (self.watched, self.plain)]
 
     def compare(self, model, recorder: Recorder, packed: np.ndarray, output: np.ndarray) -> None:
         """Raise unless the first batch's codes (packed) and output are those of the plain model.
 
-        `VerificationError`: watching changes the model, or it gives another output each time.
+        `VerificationError`: the model gives another output each time, or with somebody watching.
         `UnsupportedOperationError`: codes or outputs depend on the other samples of the batch.
         """
         again = _Margins(model, recorder)
+        unseen = _Unseen(again)
         try:
-            plain = self._rows(self.batch.run, model)
-            watched = self._rows(again.run, self.batch)
+            watched = _output(lambda: unseen.run(self.batches[0]), len(self.watched))
+            plain = _output(lambda: self.batches[1].run(model), len(self.plain))
         except SplinelabError:
             raise
         except Exception as error:
+            if unseen.refusal is not None:  # TorchScript wraps what passes through it
+                raise unseen.refusal from None
             raise InputError(
-                f"The model runs on a batch of {self.size} samples and fails on one of {len(self.rows)} of "
-                f"them: {error}. Codes must not depend on the size of the batch: is the first axis the "
-                "samples?"
+                f"The model runs on a batch of {self.size} samples and fails on one of {len(self.watched)} "
+                f"or {len(self.plain)} of them: {error}. Codes must not depend on the size of the batch: is "
+                "the first axis the samples?"
             ) from error
         tolerance = max(again.tolerance, 1e-6)
-        if (error := _difference(plain, watched)) > tolerance:
-            raise VerificationError(
-                f"On the same {len(self.rows)} samples the model's output differs by {error:.1e} of its "
-                "largest value from one call to the next: it draws random numbers, or keeps a state between "
-                "calls."
-            )
+        error = max(
+            _difference(watched, output[self.watched]),
+            _difference(plain, output[self.plain]),
+        )
         if again.layers != recorder.layers:
-            self._refuse(f"its layers are {again.layers} instead of {recorder.layers}")
-        if wrong := again.wrong(np.unpackbits(packed[self.rows], axis=1), tolerance):
-            self._refuse(f"the codes of the layers {wrong} differ by more than rounding")
-        if (error := _difference(watched, output[self.rows])) > tolerance and not self._random(model, again):
-            self._refuse(f"its output differs by {error:.1e} of the largest value")
-
-    def _rows(self, run, argument, seed: int = 0) -> np.ndarray:
-        """The output for the samples that are compared, with torch's random state from a seed."""
-        with torch.random.fork_rng([]):
-            torch.manual_seed(seed)
-            output = first_output(run(argument), len(self.rows))
-        return output.detach().reshape(len(self.rows), -1).float().cpu().numpy()
+            self._explain(
+                f"its layers are {again.layers} instead of {recorder.layers}", model, watched, tolerance
+            )
+        elif wrong := again.wrong(np.unpackbits(packed[self.watched], axis=1), tolerance):
+            what = f"the codes of the layers {wrong} differ by more than rounding"
+            self._explain(what, model, watched, tolerance)
+        elif error > tolerance and not self._random(model, again):
+            what = f"its output differs by {error:.1e} of the largest value"
+            self._explain(what, model, watched, tolerance)
 
     def _random(self, model, again: "_Margins") -> bool:
         """Whether what the caller ignored makes the output random, with all codes as they should be."""
-        runs = [self._rows(self.batch.run, model, seed) for seed in (0, 1)]
+        runs = [_output(lambda: self.batches[1].run(model), len(self.plain), seed) for seed in (0, 1)]
         return bool(again.ignore) and _difference(*runs) > 0
 
-    def _refuse(self, what: str) -> None:
+    def _explain(self, what: str, model, watched: np.ndarray, tolerance: float) -> None:
+        same = _output(lambda: self.batches[0].run(model), len(self.watched))
+        if (error := _difference(same, watched)) > tolerance:
+            raise VerificationError(
+                f"On the same {len(self.watched)} samples the model's output differs by {error:.1e} of its "
+                "largest value from one call to the next: it draws random numbers, or keeps a state between "
+                "calls."
+            )
         raise UnsupportedOperationError(
-            f"The model depends on the other samples of the batch: with {len(self.rows)} samples instead of "
-            f"{self.size} {what}. Statistics over the batch, or a branch on it, give no sample a code of its "
-            "own; take them out of the model."
+            f"The model depends on the other samples of the batch: with {len(self.watched)} or "
+            f"{len(self.plain)} samples instead of {self.size} {what}. Statistics over the batch, or a "
+            "branch on it, give no sample a code of its own; take them out of the model."
         )
 
 
@@ -84,6 +98,14 @@ class _Margins(Recorder):
         super().__init__(model, activations=False, pools=like.pools, ignore=like.ignore)
         self.margins: dict[str, np.ndarray] = {}
         self.tolerance = 0.0
+        self.seeing = False  # whether a call that this recorder sees is under way
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        self.seeing = True
+        try:
+            return super().__torch_function__(func, types, args, kwargs)
+        finally:
+            self.seeing = False
 
     def _read(self, op, kinks):
         count = len(self.parts)
@@ -107,6 +129,40 @@ class _Margins(Recorder):
             if name in self.margins and ((mine != theirs) & (self.margins[name] > tolerance)).any():
                 found.append(name)
         return found
+
+
+class _Unseen(TorchDispatchMode):
+    """Refuses what a function mode cannot see: operations of scripted functions and of extensions."""
+
+    def __init__(self, recorder: _Margins):
+        super().__init__()
+        self.recorder = recorder
+        self.refusal: UnsupportedOperationError | None = None
+
+    def run(self, batch: Batch):
+        """The model's output, recorded, with every operation in sight."""
+        with self:
+            return self.recorder.run(batch)
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        recorder, op = self.recorder, table.op_name(func)
+        hidden = not recorder.seeing and op not in table.STRUCTURE
+        if hidden and any(item in recorder.following for item in tensors((args, kwargs or {}))):
+            self.refusal = UnsupportedOperationError(
+                f"{op} runs in {recorder.names.where} where no function of torch can be seen, as in a "
+                "torch.jit.script function or an extension, which hide what bends. Call the Python function "
+                "that it was made from."
+            )
+            raise self.refusal
+        return func(*args, **(kwargs or {}))
+
+
+def _output(run: Callable, samples: int, seed: int = 0) -> np.ndarray:
+    """What a run returns, samples × outputs, with torch's random state from a seed."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        output = first_output(run(), samples)
+    return output.detach().reshape(samples, -1).float().cpu().numpy()
 
 
 def _difference(one: np.ndarray, two: np.ndarray) -> float:

@@ -29,9 +29,9 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Multiple:
-    """Of which tensor this one is `factor` times, as that was at `version`."""
+    """Of which tensor this one is `factor` times, as that was at `version`; of none where it is constant."""
 
-    root: torch.Tensor
+    root: torch.Tensor | None
     version: int
     factor: float
 
@@ -40,7 +40,7 @@ class Multiple:
 class Note:
     kind: Kind
     multiple: Multiple | None = None
-    made_by: str = ""  # the operation, of CURVED and WINNER: the one to name where they are misused
+    made_by: str = ""  # of CURVED and WINNER: which operation made it, named where it is misused
     version: int = 0
 
 
@@ -61,7 +61,7 @@ class Following:
 
     def __init__(self):
         # A weak reference holds no numbers, but keeps a storage's address from being given to another one.
-        self._storages: dict[int, StorageWeakRef] = {}
+        self._storages: dict[int, StorageWeakRef | torch.Tensor] = {}
 
     def __contains__(self, tensor) -> bool:
         return isinstance(tensor, torch.Tensor) and _address(tensor) in self._storages
@@ -69,10 +69,11 @@ class Following:
     def add(self, tensor: torch.Tensor, kind: Kind, multiple: Multiple | None = None, made_by: str = ""):
         """Say that a tensor, and so whatever shares its numbers, depends on the samples."""
         address = _address(tensor)
-        if address not in self._storages and address != id(tensor):
-            self._storages[address] = StorageWeakRef(tensor.untyped_storage())
-        else:
-            self._storages.setdefault(address, tensor)
+        if address not in self._storages:
+            storage = _storage(tensor)
+            self._storages[address] = tensor if storage is None else StorageWeakRef(storage)
+        if multiple is not None and multiple.root is tensor:  # written to in place: of its former self
+            multiple = None
         tensor._splinelab = Note(kind, multiple, made_by, version_of(tensor))
 
     def note(self, tensor: torch.Tensor) -> Note:
@@ -85,7 +86,7 @@ class Following:
     def multiple(self, tensor: torch.Tensor) -> Multiple:
         """The tensor as a multiple: of itself, if of nothing else."""
         found = self.note(tensor).multiple
-        if found is not None and version_of(found.root) == found.version:
+        if found is not None and (found.root is None or version_of(found.root) == found.version):
             return found
         return Multiple(tensor, version_of(tensor), 1.0)
 
@@ -98,8 +99,16 @@ def version_of(tensor: torch.Tensor) -> int:
     return 0 if tensor.is_inference() else tensor._version
 
 
-def _address(tensor: torch.Tensor) -> int:
+def _storage(tensor: torch.Tensor):
+    """Where a tensor's numbers lie; None for sparse tensors and wrappers."""
+    while torch._C._functorch.is_functorch_wrapped_tensor(tensor):  # inside vmap
+        tensor = torch._C._functorch.get_unwrapped(tensor)
     try:
-        return tensor.untyped_storage()._cdata
-    except (NotImplementedError, RuntimeError):  # sparse tensors and wrappers have none
-        return id(tensor)
+        return tensor.untyped_storage()
+    except (NotImplementedError, RuntimeError):
+        return None
+
+
+def _address(tensor: torch.Tensor) -> int:
+    storage = _storage(tensor)
+    return id(tensor) if storage is None else storage._cdata

@@ -1,6 +1,5 @@
 """What a user hands to `record` as a stream of batches, each as the model takes it."""
 
-import inspect
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from torch.utils import data as torch_data
 from splinelab.data.dataset import Dataset
 from splinelab.errors import InputError
 from splinelab.recording.arrays import check_finite
+from splinelab.recording.signature import Signature
 
 __all__ = ["KINDS", "Batch", "Reader", "expected_samples", "tensor_of"]
 
@@ -58,7 +58,7 @@ class Reader:
     """Reads batches for a model: `input` says which items of a batch the model takes (see `record`)."""
 
     def __init__(self, model: torch.nn.Module, input=None):
-        self.forward = _Forward(model)
+        self.forward = Signature(model)
         self.wanted = input
         for item in input if isinstance(input, tuple) else (input,):
             if not (item is None or isinstance(item, int | str)) or isinstance(item, bool) or input == ():
@@ -98,6 +98,7 @@ class Reader:
         if isinstance(inputs, torch.Tensor | np.ndarray):
             if inputs.ndim == 0:
                 raise InputError(f"The inputs are a single number; expected {KINDS}.")
+            _check_dense(inputs)
             return (inputs[first : first + batch_size] for first in range(0, len(inputs), batch_size))
         if isinstance(inputs, Mapping) or self._columns(inputs):
             return _sliced(inputs, batch_size)
@@ -129,6 +130,11 @@ class Reader:
         if isinstance(raw, tuple | list) and raw:
             raw = self._leading([*raw])
         items = raw if isinstance(raw, list) else [raw]
+        if self.forward.required > len(items):
+            raise InputError(
+                f"The model's forward takes {self.forward.words}, and the inputs are one {_words(items[0])}: "
+                "pass a tuple or a dict of all of them, each with the samples first."
+            )
         if self.forward.keyword_only:
             raise InputError(
                 f"The model's forward takes {self.forward.keyword_only[0]!r} by name only: pass "
@@ -157,10 +163,11 @@ class Reader:
     def _by_names(self, raw: Mapping) -> Batch:
         unknown = [key for key in raw if not self.forward.takes(key)]
         if unknown:
+            fitting = [key for key in raw if key not in unknown] or list(raw)
             raise InputError(
                 f"A batch is a dict with {', '.join(map(repr, raw))}, and the model's forward takes "
                 f"{self.forward.words}, not {unknown[0]!r}: say which items it gets with "
-                f"input={unknown[0]!r}, or input=('…', '…') for several."
+                f"input={fitting[0]!r}, or input=('…', '…') for several."
             )
         return self._named(dict(raw))
 
@@ -195,31 +202,6 @@ class Reader:
         return Batch([tensor_of(item) for item in rest], batch.named)
 
 
-class _Forward:
-    """What the forward of a model asks for."""
-
-    def __init__(self, model: torch.nn.Module):
-        try:
-            parameters = list(inspect.signature(model.forward).parameters.values())
-        except (TypeError, ValueError):  # written in C: nothing is known
-            parameters = []
-        places = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-        needed = [p for p in parameters if p.default is p.empty]
-        self.names = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-        self.any_name = any(p.kind is p.VAR_KEYWORD for p in parameters) or not parameters
-        self.keyword_only = [p.name for p in needed if p.kind is p.KEYWORD_ONLY]
-        self.required = sum(p in needed for p in places)
-        self.places = (
-            len(places) if parameters and not any(p.kind is p.VAR_POSITIONAL for p in parameters) else 99
-        )
-        # Flags and numbers are no inputs; what may be None may be a tensor.
-        self.most = self.required + sum(p.default is None for p in places)
-        self.words = ", ".join(str(p) for p in parameters) or "no argument"
-
-    def takes(self, name) -> bool:
-        return name in self.names or (self.any_name and isinstance(name, str))
-
-
 def expected_samples(inputs) -> int:
     """Number of samples where it is known beforehand, else 0."""
     if isinstance(inputs, Dataset | torch_data.Dataset) and hasattr(inputs, "__len__"):
@@ -234,10 +216,16 @@ def tensor_of(item) -> torch.Tensor:
         if native.dtype == np.longdouble and native.dtype != np.float64:
             native = native.astype(np.float64)
         item = torch.tensor(np.ascontiguousarray(native))
+    _check_dense(item)
     if not torch.is_tensor(item) or item.ndim == 0:
         kind = f"array of {item.dtype}" if isinstance(item, np.ndarray) else type(item).__name__
         raise InputError(f"A batch of the inputs is of type {kind}; expected {KINDS}.")
     return item.detach()
+
+
+def _check_dense(item) -> None:
+    if torch.is_tensor(item) and item.layout is not torch.strided:
+        raise InputError(f"The inputs are a {item.layout} tensor, and codes need a dense one: x.to_dense().")
 
 
 def _is_array(item) -> bool:

@@ -10,7 +10,7 @@ from splinelab.recording.following import Following, Kind, Multiple, tensors
 from splinelab.recording.operations import names_of as _names
 from splinelab.recording.rules import argument
 
-__all__ = ["curved", "judged", "tiny"]
+__all__ = ["MisusedError", "curved", "judged", "tiny"]
 
 TINY = 1e-3  # up to here a lower bound on a statistic guards a division, and is no activation
 
@@ -20,12 +20,21 @@ REDUCTIONS = _names(
 )
 LOOKUPS = _names("getitem index_select gather take take_along_dim embedding embedding_bag")
 SAME = _names("detach clone data alias contiguous positive requires_grad to")
+WIPES = _names("zero fill")
 NEGATIONS = _names("neg negative")
 MULTIPLICATIONS = _names("mul multiply imul rmul")
 SCALINGS = MULTIPLICATIONS | _names("div divide truediv itruediv idiv true_divide")
 INVERTED = _names("rdiv rtruediv")  # 1 / x
 NOT_NEGATIVE = _names("relu relu6 abs absolute hardsigmoid")
 POSITIVE_PARTS = _names("clamp clip clamp_min maximum fmax max threshold")
+
+
+class MisusedError(UnsupportedOperationError):
+    """A call may not take what another operation, `maker`, has made: that one is to be named."""
+
+    def __init__(self, message: str, maker: str):
+        super().__init__(message)
+        self.maker = maker
 
 
 def judged(op: str, args, kwargs, operands: list, following: Following) -> tuple[Kind, Multiple | None, str]:
@@ -48,9 +57,8 @@ def _check_call(op: str, args, kwargs, real: list, kinds: set[Kind], following: 
     """Refuse a call by its row in the table, or under the row's condition."""
     if Kind.WINNER in kinds and not op.startswith("max_unpool"):
         maker = _maker(real, Kind.WINNER, following)
-        raise UnsupportedOperationError(
-            f"{op} uses where a maximum was (of {maker}): no rule gives a spline code for that."
-        )
+        why = f"{op} uses where the maximum of {maker} was: no rule gives a spline code for that."
+        raise MisusedError(why, maker)
     if op in table.SMOOTH or op in table.RANDOM:
         raise UnsupportedOperationError(no_rule(op))
     if op == "rrelu" and argument(args, kwargs, 3, "training", False):
@@ -76,7 +84,8 @@ def _check_call(op: str, args, kwargs, real: list, kinds: set[Kind], following: 
     if op in table.DIVISIONS:
         _check_denominator(op, args, kwargs, following)
     if Kind.CURVED in kinds and not _takes_curved(op, kinds, len(real)):
-        raise UnsupportedOperationError(curved(_maker(real, Kind.CURVED, following)))
+        maker = _maker(real, Kind.CURVED, following)
+        raise MisusedError(curved(maker), maker)
 
 
 def _kind(op: str, args, kwargs, real: list, kinds: set[Kind], following: Following) -> Kind:
@@ -88,8 +97,10 @@ def _kind(op: str, args, kwargs, real: list, kinds: set[Kind], following: Follow
         op in REDUCTIONS and kinds <= {Kind.CURVED, Kind.RECTIFIED, Kind.STATISTIC}
     ):
         return Kind.STATISTIC
-    if op in MULTIPLICATIONS and len(real) == 2 and real[0] is real[1]:
-        return _squared(kinds.pop())
+    if op in MULTIPLICATIONS and len(real) == 2:
+        roots = [following.multiple(item).root for item in real]
+        if roots[0] is roots[1] is not None:
+            return _squared(Kind.ACTIVATION if len(kinds) > 1 else kinds.pop())
     if len(kinds) == 1 and _keeps_kind(op, args, kwargs, kinds, following):
         return next(iter(kinds))
     return Kind.ACTIVATION
@@ -150,7 +161,7 @@ def _power(op: str, args, kwargs, kinds: set[Kind], following: Following) -> Kin
 
 def _squared(kind: Kind) -> Kind:
     # A squared ReLU bends where its ReLU does, and is coded there.
-    return {Kind.ACTIVATION: Kind.CURVED, Kind.RECTIFIED: Kind.ACTIVATION}.get(kind, kind)
+    return Kind.CURVED if kind is Kind.ACTIVATION else kind
 
 
 def _check_denominator(op: str, args, kwargs, following: Following) -> None:
@@ -189,18 +200,22 @@ def _multiple(op: str, args, kwargs, real: list, following: Following) -> Multip
     if len(real) != 1:
         return None
     mine = following.multiple(real[0])
+    if op in WIPES and not any(item in following for item in (*args[1:], *kwargs.values())):
+        return Multiple(None, 0, 0.0)
     if op in SAME or (op in table.STRUCTURE and mine.factor == 0):
         factor = 1.0
     elif op in NEGATIONS:
         factor = -1.0
     elif op in SCALINGS:
-        others = [item for item in (*args, *kwargs.values()) if item is not real[0]]
+        others = [item for item in (*args, *kwargs.values()) if item not in following]
         factor = _number(others[0]) if len(others) == 1 else None
         if factor is not None and op not in MULTIPLICATIONS:
             factor = 1 / factor if factor else None
     else:
         return None
-    return None if factor is None else Multiple(mine.root, mine.version, mine.factor * factor)
+    if factor is None or mine.root is None:
+        return None if factor is None else mine
+    return Multiple(mine.root, mine.version, mine.factor * factor)
 
 
 def _number(thing) -> float | None:

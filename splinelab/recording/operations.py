@@ -22,8 +22,8 @@ refused by name and place.
 
 __all__ = [
     "AFFINE", "ATTENTION", "CASTS", "CHECKS", "CONSTANTS", "CURVES", "DIVISIONS", "KNOWN", "NORMALISATIONS",
-    "OTHER_POOLS", "POOLS", "PRODUCTS", "RANDOM", "READS", "SMOOTH", "STATISTICS", "STRUCTURE", "SUMS",
-    "SWITCHES", "WEIGHTED", "op_name",
+    "OTHER_POOLS", "POOLS", "PRODUCTS", "RANDOM", "READS", "SHAPED_LIKE", "SMOOTH", "STATISTICS", "STRUCTURE",
+    "SUMS", "SWITCHES", "WEIGHTED", "names_of", "op_name",
 ]  # fmt: skip
 
 
@@ -69,6 +69,9 @@ STRUCTURE = names_of(
     "view_as_real view_as_complex meshgrid "
     "dropout dropout1d dropout2d dropout3d alpha_dropout feature_dropout feature_alpha_dropout"
 )
+
+# Of these, what takes from its second operand no more than shape, type or place.
+SHAPED_LIKE = names_of("expand_as view_as reshape_as type_as to")
 
 # Linear in one operand.
 AFFINE = names_of(

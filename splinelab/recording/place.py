@@ -4,6 +4,7 @@ from contextlib import contextmanager
 
 import torch
 
+from splinelab._arguments import check_device
 from splinelab.errors import InputError, UnsupportedOperationError
 from splinelab.recording.copies import copied
 
@@ -29,15 +30,16 @@ def place(model, device) -> tuple[torch.nn.Module, torch.device | None, torch.dt
             raise UnsupportedOperationError(
                 f"{where} is compiled, which hides its operations. Record the module before torch.compile."
             )
+    device = None if device is None else check_device(device)
     tensors = [*model.parameters(), *model.buffers()]
     if any(isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin) for tensor in tensors):
         raise InputError(
             "The model has lazy layers without a shape yet: run it once on a batch before it is used here."
         )
     home = tensors[0].device if tensors else None
-    if device is not None and tensors and torch.device(device) != home:
+    if device is not None and tensors and device != home:
         model = copied(model).to(device)
-    return model, torch.device(device) if device is not None else home, floating_type(model)
+    return model, home if device is None else device, floating_type(model)
 
 
 def floating_type(model: torch.nn.Module) -> torch.dtype | None:

@@ -15,7 +15,7 @@ from splinelab.errors import InputError, UnsupportedOperationError, closest
 from splinelab.recording import operations as table
 from splinelab.recording.arrays import Rows, check_finite, pack, pack_above
 from splinelab.recording.following import Following, Kind, tensors, version_of
-from splinelab.recording.judging import curved, judged, tiny
+from splinelab.recording.judging import MisusedError, curved, judged, tiny
 from splinelab.recording.names import NamedCalls
 from splinelab.recording.operations import op_name
 from splinelab.recording.rules import Kinks, kinks_of, pool_bits
@@ -40,6 +40,7 @@ class Recorder(NamedCalls):
         self.seen = self.samples = 0
         self.parts: dict[str, np.ndarray] = {}  # this batch's packed bits by layer
         self.first = True
+        self.makers: dict[str, tuple[str, str]] = {}  # operation → where it was last called: path, words
         self.met: set[str] = set()  # entries of `ignore` that something answered to
 
     def run(self, batch):
@@ -72,10 +73,10 @@ class Recorder(NamedCalls):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         op = op_name(func)
-        operands = self._operands(args, kwargs)
+        operands = self._operands(op, args, kwargs)
         ignored = self._ignored(op)
         if not operands:
-            if op in table.RANDOM and not ignored:
+            if op in table.RANDOM and not ignored and kwargs.get("generator") is None:
                 self._refuse(f"{op} draws random numbers: codes would change from call to call.", op)
             return func(*args, **kwargs)
         if ignored or op not in table.KNOWN:
@@ -85,8 +86,12 @@ class Recorder(NamedCalls):
         try:
             kinks = self._kinks(op, args, kwargs)
             kind, multiple, made_by = judged(op, args, kwargs, operands, self.following)
+        except MisusedError as error:
+            self._refuse(str(error), error.maker)
         except UnsupportedOperationError as error:
             self._refuse(str(error), op)
+        if (kind is Kind.CURVED and made_by == op) or op in table.OTHER_POOLS or op in table.POOLS:
+            self.makers[op] = (self.names.path, self.names.where)
         if op in table.WEIGHTED:
             self._check_real(op, operands)
         layer = None
@@ -102,9 +107,11 @@ class Recorder(NamedCalls):
             self.post[layer].append(result)
         return result
 
-    def _operands(self, args, kwargs) -> list[torch.Tensor]:
-        """What a call is given that depends on the samples; not where it writes (`out`)."""
+    def _operands(self, op: str, args, kwargs) -> list[torch.Tensor]:
+        """What a call is given that depends on the samples; not where it writes, and not mere models of a
+        shape."""
         given = (args, {name: item for name, item in kwargs.items() if name != "out"}) if kwargs else args
+        given = args[:1] if op in table.SHAPED_LIKE else given
         return [item for item in tensors(given) if item in self.following]
 
     def _call(self, func, args, kwargs) -> tuple[object, list[torch.Tensor]]:
@@ -126,22 +133,22 @@ class Recorder(NamedCalls):
         """A call that stands in no row of the table: free if it gives no tensor, and if it is ignored."""
         result, written = self._call(func, args, kwargs)
         made = [*tensors(result), *written]
-        if made and refused and any(self._moving(item) for item in self._operands(args, kwargs)):
+        if made and refused and any(self._moving(item) for item in self._operands(op, args, kwargs)):
             self._refuse(
                 f"No rule gives a spline code for {op}: it stands in no row of the table of operations.", op
             )
         for item in made:
             real = item.is_floating_point() or item.is_complex()
             self.following.add(
-                item, Kind.ACTIVATION if real and not self._all_discrete(args, kwargs) else Kind.DISCRETE
+                item, Kind.ACTIVATION if real and not self._all_discrete(op, args, kwargs) else Kind.DISCRETE
             )
         return result
 
     def _moving(self, item: torch.Tensor) -> bool:
         return self.following.note(item).kind is not Kind.DISCRETE
 
-    def _all_discrete(self, args, kwargs) -> bool:
-        return not any(map(self._moving, self._operands(args, kwargs)))
+    def _all_discrete(self, op: str, args, kwargs) -> bool:
+        return not any(map(self._moving, self._operands(op, args, kwargs)))
 
     # Reading a layer
 
@@ -224,15 +231,16 @@ class Recorder(NamedCalls):
         for entry in self.ignore:
             if entry not in known:
                 names = [*self.layers, *filter(None, self.names.paths.values())]
+                left_out = f", left out {sorted(self.met)}" if self.met else ""
                 raise InputError(
                     f"ignore names {entry!r}, which is no operation, layer or module here: "
-                    f"{closest(entry, names)}the layers are {list(self.layers)}."
+                    f"{closest(entry, names)}the layers are {list(self.layers)}{left_out}."
                 )
 
     def _place(self, op: str) -> str:
-        path = self.names.path
+        path, where = self.makers.get(op, (self.names.path, self.names.where))
         way_out = f"ignore=({op!r},)" + (f" or ignore=({path!r},)" if path else "")
-        return f"It is called in {self.names.where}. To record the rest without it pass {way_out}."
+        return f"It is called in {where}. To record the rest without it pass {way_out}."
 
     # What is refused
 
@@ -245,7 +253,7 @@ class Recorder(NamedCalls):
             return
         if op in table.READS and not torch.is_tensor(result):
             self._refuse(f"{op} takes values out of torch, where they may decide what the model does.", op)
-        if op in table.CASTS and torch.is_tensor(result) and not _real(result):
+        if (op in table.CASTS or op in table.STRUCTURE) and torch.is_tensor(result) and not _real(result):
             self._refuse(f"{op} makes integers of activations, and jumps where they change.", op)
 
     def _check_real(self, op: str, operands: list[torch.Tensor]) -> None:

@@ -1,14 +1,16 @@
 """Rank-one components of a net's linear layers, attached without touching the net's code."""
 
 import fnmatch
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import nn
 
 from splinelab.errors import InputError
+from splinelab.spd.checks import check_layers
 from splinelab.spd.importance import ScalarGate, VectorGate, lower_leaky
+from splinelab.spd.passes import Hook, hooked_pass, saving
+from splinelab.spd.precision import wide, wide_dtype
 
 __all__ = ["Decomposition", "Matrix", "matching"]
 
@@ -21,7 +23,7 @@ class Matrix(nn.Module):
     U: components × outputs. V: components × inputs. group: which of the recipe's ``matrices`` it belongs to,
     penalty and local: their coefficients. even: whether the gate sees an input and its negative as one.
     The rows of V start as random unit vectors and U_c = W V_c · inputs / components, so that
-    the sum is W on average over the draw.
+    the sum is W on average over the draw. Float64 for a float64 weight, else float32.
     """
 
     def __init__(
@@ -29,11 +31,11 @@ class Matrix(nn.Module):
     ) -> None:
         super().__init__()
         self.group, self.penalty, self.local, self.even = 0, 0.0, 0.0, False
-        inputs = weight.shape[1]
+        inputs, weight = weight.shape[1], weight.detach().to(wide_dtype(weight.dtype))
         directions = torch.randn(components, inputs, generator=generator)
         directions = (directions / directions.norm(dim=1, keepdim=True)).to(weight.dtype)
         self.V = nn.Parameter(directions)
-        self.U = nn.Parameter(directions @ weight.detach().T * (inputs / components))
+        self.U = nn.Parameter(directions @ weight.T * (inputs / components))
         if gate == "scalar":
             self.gate: nn.Module = ScalarGate(components, units, generator=generator)
         else:
@@ -49,6 +51,7 @@ class Matrix(nn.Module):
 
     def raw_importance(self, inputs: torch.Tensor) -> torch.Tensor:
         """The gate's value before any sigmoid, … × components, from the layer's inputs in the target."""
+        inputs = inputs.to(self.V)
         read = inputs if self.gate.reads == "inputs" else inputs @ self.V.T
         return torch.maximum(self.gate(read), self.gate(-read)) if self.even else self.gate(read)
 
@@ -61,6 +64,7 @@ class Matrix(nn.Module):
         over; where there are too few, the rest of V stays random. U_c = s W V_c, one s for all, so that the
         sum is as near to W as it can be.
         """
+        inputs, weight = inputs.to(self.V), weight.to(self.V)
         lengths = inputs.norm(dim=1)
         found = (inputs / lengths[:, None])[lengths > 0]
         nearest = torch.full_like(found[:, 0], -torch.inf)
@@ -84,7 +88,10 @@ class Decomposition(nn.Module):
     layers: module path → ``Matrix``.
 
     Inputs are samples × …; importances and masks have one more axis of components at the end of what the
-    layer sees. Every method leaves the net as it found it.
+    layer sees. Every method leaves the net and ``x`` as it found them: the net runs on a copy, cast to the
+    type that its parameters share; where they differ, the samples stay as they are. Of a tuple or dict that
+    the net returns, its output is what ``splinelab.record`` takes. The first pass tries that the layers are
+    what their components stand for (``splinelab.spd.checks``) and raises ``InputError`` where they are not.
     """
 
     def __init__(self, net: nn.Module, layers: Mapping[str, Matrix]) -> None:
@@ -92,6 +99,10 @@ class Decomposition(nn.Module):
         self.net = net.requires_grad_(False)
         self._names = tuple(layers)
         self._matrices = nn.ModuleList(layers.values())
+        self._checked: frozenset[str] = frozenset()
+        self._overwrites: bool | None = (
+            None  # whether the net writes over what autograd keeps; None: not tried
+        )
 
     @property
     def layers(self) -> dict[str, Matrix]:
@@ -106,25 +117,18 @@ class Decomposition(nn.Module):
         return {name: self.linear(name).weight - matrix.total for name, matrix in self.layers.items()}
 
     def target(self, x: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """The net's own output, and the inputs of each decomposed layer on the way."""
+        """The net's own output, and the inputs of each decomposed layer on the way, as the layer got them."""
+        self._check(x, self._names)
         inputs: dict[str, torch.Tensor] = {}
 
-        def recorder(name: str) -> Callable:
-            def record(_, arguments: tuple, __) -> None:
-                if name in inputs:
-                    raise InputError(
-                        f"the layer {name!r} runs twice in one pass; its components would need two masks: "
-                        "give each use a linear layer of its own"
-                    )
-                inputs[name] = arguments[0]
+        def recorder(name: str) -> Hook:
+            def record(_, values: torch.Tensor, __) -> None:
+                inputs[name] = values.clone()  # the net may write over it later on
 
             return record
 
-        with torch.no_grad(), self._hooked({name: recorder(name) for name in self._names}):
-            output = self.net(x)
-        absent = [name for name in self._names if name not in inputs]
-        if absent:
-            raise InputError(f"the layers {', '.join(absent)} did not run on this input; leave them out")
+        with torch.no_grad():
+            output = self._pass(x, {name: recorder(name) for name in self._names})
         return output, inputs
 
     def raw_importances(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -154,8 +158,27 @@ class Decomposition(nn.Module):
         layers = self.layers
         deltas = delta if isinstance(delta, Mapping) else dict.fromkeys(masks, delta)
         hooks = {name: _replacement(layers[name], mask, deltas[name]) for name, mask in masks.items()}
-        with self._hooked(hooks):
-            return self.net(x)
+        self._check(x, masks)
+        if torch.is_grad_enabled() and self._overwrites is None:
+            self._try_gradients(x, masks)
+        with saving(copies=bool(self._overwrites)):
+            return self._pass(x, hooks)
+
+    def check_gradients(self, x: torch.Tensor) -> None:
+        """Raise ``InputError`` where no gradient comes from the output to the components of some layer."""
+        reached = self._try_gradients(x, self._names)
+        if isinstance(reached, RuntimeError):
+            raise InputError(
+                f"torch finds no gradient through the net ({reached}); expected one from its output to each "
+                "decomposed layer: do without what torch names here, or decompose a part of the net"
+            ) from reached
+        cut = [name for name in self._names if name not in reached]
+        if cut:
+            raise InputError(
+                f"no gradient comes from the net's output to {', '.join(cut)} (something between is "
+                "detached, rounded or without effect on the output), so nothing could be learned there: "
+                "leave them out"
+            )
 
     def alive(self, x: torch.Tensor, threshold: float = 0.1) -> dict[str, torch.Tensor]:
         """Which components of each layer have an importance above the threshold on some sample."""
@@ -182,14 +205,37 @@ class Decomposition(nn.Module):
                 setattr(self.get_submodule(owner), leaf, nn.Parameter(blank))
         self.load_state_dict(state)
 
-    @contextmanager
-    def _hooked(self, hooks: Mapping[str, Callable]) -> Iterator[None]:
-        handles = [self.linear(name).register_forward_hook(hook) for name, hook in hooks.items()]
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
+    def train(self, mode: bool = True) -> "Decomposition":
+        """Training mode of the components; the net stays in its own."""
+        self.training = mode
+        self._matrices.train(mode)
+        return self
+
+    def _pass(self, x: torch.Tensor, hooks: Mapping[str, Hook]) -> torch.Tensor:
+        return hooked_pass(self.net, x, hooks)
+
+    def _check(self, x: torch.Tensor, names: Iterable[str]) -> None:
+        if new := [name for name in names if name not in self._checked]:
+            check_layers(self.net, new, lambda hooks: self._pass(x, hooks))
+            self._checked |= frozenset(new)
+
+    def _try_gradients(self, x: torch.Tensor, names: Iterable[str]) -> set[str] | RuntimeError:
+        """The layers that a gradient reaches from the output, or why there is none; sets ``_overwrites``."""
+        masks = {
+            name: torch.ones_like(self.layers[name].U[:, 0]).mul_(0.5).requires_grad_() for name in names
+        }
+        weights = [self.layers[name].V for name in names if self.layers[name].V.requires_grad]
+        failure = None
+        for self._overwrites in (False, True):
+            try:
+                with torch.enable_grad():
+                    total = wide(self.masked(x, masks, 0.5)).sum()
+                found = torch.autograd.grad(total, [*masks.values(), *weights], allow_unused=True)
+            except RuntimeError as error:
+                failure = error
+            else:
+                return {name for name, gradient in zip(masks, found, strict=False) if gradient is not None}
+        return failure
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{name}: {len(matrix)}" for name, matrix in self.layers.items())
@@ -213,11 +259,12 @@ def matching(net: nn.Module, patterns: tuple[str, ...]) -> dict[str, int]:
     return {name: found[name] for name in linears if name in found}
 
 
-def _replacement(matrix: Matrix, mask: Mask, delta: Mask) -> Callable:
-    def replace(linear: nn.Linear, arguments: tuple, output: torch.Tensor) -> torch.Tensor:
+def _replacement(matrix: Matrix, mask: Mask, delta: Mask) -> Hook:
+    def replace(linear: nn.Linear, values: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
         # Σ m_c h_c U_c + δ (W − Σ U_c V_cᵀ) a = Σ (m_c − δ) h_c U_c + δ W a: no product with Δ itself, and
         # the target's exact output where all masks are 1.
-        masked = ((mask - delta) * (arguments[0] @ matrix.V.T)) @ matrix.U + delta * output
-        return masked if linear.bias is None else masked + (1 - delta) * linear.bias
+        m, rest = (part.to(matrix.V) if torch.is_tensor(part) else part for part in (mask, delta))
+        masked = ((m - rest) * (values.to(matrix.V) @ matrix.V.T)) @ matrix.U + rest * output
+        return (masked if linear.bias is None else masked + (1 - rest) * linear.bias).to(output.dtype)
 
     return replace

@@ -6,6 +6,7 @@ import torch
 from splinelab.nets import ResidualMLP
 from splinelab.spd.components import Decomposition
 from splinelab.spd.inputs import one_hot
+from splinelab.spd.precision import wide
 
 __all__ = ["block_contributions", "neuron_contributions"]
 
@@ -17,12 +18,16 @@ def block_contributions(net: ResidualMLP, value: float = 0.75) -> pd.DataFrame:
     Columns `block` (from 1), `feature`, `contribution`. A model that computes x + ReLU(x) exactly has
     contributions that sum to 1 over its blocks for a positive value, and to 0 for a negative one.
     """
-    stream = one_hot(len(net.embedding), value) @ net.embedding
+    stream = one_hot(len(net.embedding), value).to(net.embedding) @ net.embedding
     parts = []
     for number, block in enumerate(net.blocks, 1):
         written = block(stream)
         own = (written * net.embedding).sum(1) / value
-        parts.append(pd.DataFrame({"block": number, "feature": range(len(own)), "contribution": own.numpy()}))
+        parts.append(
+            pd.DataFrame(
+                {"block": number, "feature": range(len(own)), "contribution": wide(own).cpu().numpy()}
+            )
+        )
         stream = stream + written
     return pd.concat(parts, ignore_index=True)
 
@@ -54,8 +59,8 @@ def neuron_contributions(decomposition: Decomposition) -> pd.DataFrame:
                     "block": number,
                     "feature": [f for f in range(features) for _ in range(neurons)],
                     "neuron": list(range(neurons)) * features,
-                    "target": target.flatten().numpy(),
-                    "component": component.flatten().numpy(),
+                    "target": wide(target).flatten().cpu().numpy(),
+                    "component": wide(component).flatten().cpu().numpy(),
                 }
             )
         )

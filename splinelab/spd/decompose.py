@@ -1,6 +1,5 @@
 """The training of a decomposition: stages, history, exact resume."""
 
-import copy
 import hashlib
 import math
 import os
@@ -11,13 +10,16 @@ import numpy as np
 import torch
 from torch import nn
 
+from splinelab._arguments import check_device, check_seed, check_whole
+from splinelab.recording.copies import copied
 from splinelab.spd.components import Decomposition, Matrix, matching
 from splinelab.spd.inputs import generator_for
 from splinelab.spd.objective import loss_terms
+from splinelab.spd.preparation import check_layers_apart, prepared
 from splinelab.spd.pruning import join, survivors
 from splinelab.spd.reassignment import reassign
 from splinelab.spd.recipe import TERMS, SPDRecipe, Stage
-from splinelab.training.run import Run, check_seed, resolve_device
+from splinelab.training.run import Run
 
 __all__ = ["SPDFit", "attach", "decompose"]
 
@@ -46,18 +48,24 @@ class SPDFit:
     seconds: float
 
 
+@torch.inference_mode(False)  # its tensors are to be trained
 def attach(net: nn.Module, recipe: SPDRecipe, seed: int) -> Decomposition:
-    """A decomposition before its first step, on a copy of the net. Raises ``InputError`` where a pattern
-    matches no linear layer."""
-    net = copy.deepcopy(net).cpu().eval()
+    """A decomposition before its first step, on a copy of the net (``splinelab.spd.preparation``).
+
+    Raises ``InputError`` where a pattern matches no linear layer, layers share a weight, or a lazy layer has
+    no shape yet, and for what is no seed; ``UnsupportedOperationError`` for a compiled or scripted net.
+    """
+    seed = check_seed(seed)
+    net = prepared(net)
     found = matching(net, tuple(matrices.pattern for matrices in recipe.matrices))
+    check_layers_apart(net, list(found))
     layers = {}
     for number, (name, index) in enumerate(found.items()):
         chosen, generator = recipe.matrices[index], generator_for("cpu", seed, 1, number)
         weight = net.get_submodule(name).weight
         matrix = Matrix(weight, chosen.components, recipe.gate, chosen.gate_units, generator=generator)
         matrix.group, matrix.penalty, matrix.local = index, chosen.importance, chosen.local
-        layers[name] = matrix.to(weight.dtype)
+        layers[name] = matrix.to(matrix.V.dtype)
     decomposition = Decomposition(net, layers)
     if recipe.start == "inputs":
         weight = next(iter(layers.values())).U
@@ -67,6 +75,8 @@ def attach(net: nn.Module, recipe: SPDRecipe, seed: int) -> Decomposition:
     return decomposition
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def decompose(
     net: nn.Module,
     recipe: SPDRecipe,
@@ -85,11 +95,14 @@ def decompose(
     called with the step and the decomposition at every row of the history, for pictures while it forms.
     Where the recipe has several ``starts``, each has a checkpoint of its own, ``checkpoint`` with a number.
 
-    Raises ``InputError`` for a pattern that matches nothing, ``TrainingError`` for a non-finite loss, for a
-    matrix in which nothing is alive when a stage prunes, and for an unfit checkpoint.
+    Ctrl-C ends a run with a ``checkpoint`` at a step that is saved.
+
+    Raises ``InputError`` for a pattern that matches nothing and for an absent device, ``TrainingError`` for a
+    loss or a weight that is not finite, the last step included, for a matrix in which nothing is alive when a
+    stage prunes, and for a checkpoint that is unfit or cannot be written.
     """
-    check_seed(seed)
-    device = resolve_device(device)
+    seed, device = check_seed(seed), check_device(device)
+    checkpoint_every = check_whole("checkpoint_every", checkpoint_every)
     runs = []
     for start in range(recipe.starts):
         draw = seed if start == 0 else int(np.random.SeedSequence([seed, start]).generate_state(1)[0])
@@ -121,6 +134,7 @@ class _Run(Run):
         self.reassigned: list[dict[str, float]] = []
         self.dtype = next(iter(decomposition.layers.values())).U.dtype
         self.judged = recipe.inputs.sample(_JUDGED, generator_for("cpu", seed, 2)).to(device, self.dtype)
+        decomposition.check_gradients(self.judged)
         self._every = max(1, recipe.steps // recipe.evaluations)
         self._start()
 
@@ -148,7 +162,7 @@ class _Run(Run):
         """Prune, join and reassign, and a fresh optimiser."""
         self.judge()
         if self.now.reassign:
-            self.before = copy.deepcopy(self.decomposition)
+            self.before = copied(self.decomposition)
         if self.now.prune is not None:
             self.decomposition.keep(survivors(self.decomposition, self.judged, self.now.prune))
         if self.now.join is not None:
@@ -194,6 +208,9 @@ class _Run(Run):
             f"{', '.join(bad) or 'none'}): lower lr (by 3 to 10 times), or decompose in float64"
         )
 
+    def module(self) -> nn.Module:
+        return self.decomposition
+
     def due(self) -> bool:
         return self.step > 0 and (self.step % self._every == 0 or self.step in (1, self.steps))
 
@@ -224,7 +241,7 @@ class _Run(Run):
 
     def restore(self, state: Mapping) -> None:
         if state["before"] is not None:
-            self.before = copy.deepcopy(self.decomposition)
+            self.before = copied(self.decomposition)
             self.before.take(state["before"])
             self.before.set_even(self.recipe.stages[self.stage - 1].even)
         self.decomposition.take(state["decomposition"])
@@ -241,5 +258,6 @@ def _rate(stage: Stage, progress: float) -> float:
 def _digest(net: nn.Module) -> str:
     content = hashlib.sha256()
     for name, value in net.state_dict().items():
-        content.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+        values = value.detach().cpu().contiguous().flatten().view(torch.uint8)  # numpy has no bfloat16
+        content.update(name.encode() + values.numpy().tobytes())
     return content.hexdigest()

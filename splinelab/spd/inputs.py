@@ -1,17 +1,16 @@
 """Sparse features: the inputs of the toy models, a function of an explicit generator."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 
-from splinelab.errors import InputError
-from splinelab.training.values import Values, check, not_negative, number, positive_whole
+from splinelab._arguments import check_seed
+from splinelab._schema import Number, Share, Values, Whole, check, schema
+from splinelab.errors import InputError, RecipeError
 
 __all__ = ["SparseFeatures", "generator_for", "one_hot"]
 
 
-@dataclass(frozen=True)
+@schema("recipe", RecipeError)
 class SparseFeatures(Values):
     """Samples whose features are each there with a probability, and uniform in [low, high] if so.
 
@@ -19,24 +18,15 @@ class SparseFeatures(Values):
         least one feature: where chance gives none, one is put in, each feature alike.
     """
 
-    features: int
-    probability: float
-    low: float = 0.0
-    high: float = 1.0
+    features: Whole
+    probability: Share
+    low: Number = 0.0
+    high: Number = 1.0
     nonzero: bool = False
-    zero_rows: float = 0.0
+    zero_rows: Share = 0.0
 
     def __post_init__(self) -> None:
-        check(positive_whole(self.features), "features", self.features, "a positive whole number")
-        for key in ("probability", "zero_rows"):
-            value = getattr(self, key)
-            check(not_negative(value) and value <= 1, key, value, "a number in [0, 1]")
-        check(
-            number(self.low) and number(self.high) and self.low < self.high,
-            "low",
-            self.low,
-            f"a number below high, which is {self.high!r}",
-        )
+        check(self.low < self.high, "low", self.low, f"a number below high, which is {self.high!r}")
 
     def sample(self, count: int, generator: torch.Generator) -> torch.Tensor:
         """``count`` samples × features on the generator's device."""
@@ -62,5 +52,6 @@ def one_hot(features: int, value: float = 0.75) -> torch.Tensor:
 
 def generator_for(device: torch.device | str, *seeds: int) -> torch.Generator:
     """A generator that a list of whole numbers (a seed, a step) decides: no state to keep between steps."""
+    seeds = tuple(check_seed(seed) for seed in seeds)
     state = int(np.random.SeedSequence(seeds).generate_state(1, np.uint64)[0] >> np.uint64(1))
     return torch.Generator(device).manual_seed(state)

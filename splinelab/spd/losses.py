@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 import torch
 
+from splinelab.spd.precision import wide
+
 __all__ = [
     "annealed",
     "faithfulness",
@@ -30,8 +32,8 @@ def faithfulness(differences: Iterable[torch.Tensor]) -> torch.Tensor:
 
 
 def reconstruction(output: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
-    """The squared error, averaged over samples and outputs."""
-    return (output - expected).square().mean()
+    """The squared error, averaged over samples and outputs, in at least float32."""
+    return (wide(output) - wide(expected)).square().mean()
 
 
 def sampled_mask(importance: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:

@@ -33,12 +33,12 @@ def loss_terms(
     if stage.local:
         terms["local"] = stage.local * _local(decomposition, inputs, raw)
     masks, deltas = {}, {}
-    still = round(stage.still_rows * len(x))
     for name, value in raw.items():
-        noise = torch.rand(value.shape, generator=generator, device=x.device, dtype=x.dtype)
+        noise = torch.rand(value.shape, generator=generator, device=x.device, dtype=value.dtype)
         # One number a sample; more axes (positions) share it.
-        shape = (len(x), *[1] * (value.ndim - 1))
-        rest = torch.rand(shape, generator=generator, device=x.device, dtype=x.dtype)
+        shape = (len(value), *[1] * (value.ndim - 1))
+        rest = torch.rand(shape, generator=generator, device=x.device, dtype=value.dtype)
+        still = round(stage.still_rows * len(value))
         noise[:still], rest[:still] = 0, 0
         masks[name] = losses.sampled_mask(lower_leaky(value), noise)
         deltas[name] = rest if recipe.delta else 0.0
@@ -85,7 +85,7 @@ def _local(decomposition: Decomposition, inputs: dict, raw: dict) -> torch.Tenso
         if matrix.local:
             linear, values = decomposition.linear(name), inputs[name]
             before = linear(values)
-            inner = values @ matrix.V.T
+            inner = values.to(matrix.V) @ matrix.V.T
             left = before - inner @ matrix.U
             if linear.bias is not None:
                 left = left - linear.bias

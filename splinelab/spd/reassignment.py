@@ -38,8 +38,8 @@ def reassign(decomposition: Decomposition, inputs: SparseFeatures, x: torch.Tens
     for name, matrix in decomposition.layers.items():
         if not matrix.local:
             continue
-        weight = decomposition.linear(name).weight
-        a = torch.stack([inputs_of[name] for inputs_of in alone])  # signs × features × inputs
+        weight = decomposition.linear(name).weight.to(matrix.V)
+        a = torch.stack([inputs_of[name].to(matrix.V) for inputs_of in alone])  # signs × features × inputs
         stronger = F.relu(a @ weight.T).norm(dim=2).argmax(0)
         a = a[stronger, torch.arange(len(one), device=x.device)]
         claimed = _claims(matrix, a)
@@ -48,7 +48,7 @@ def reassign(decomposition: Decomposition, inputs: SparseFeatures, x: torch.Tens
         kept = torch.tensor(sorted(claimed), dtype=torch.long, device=x.device)
         matrix.keep(kept)
         if without:
-            _add(matrix, a[without], weight, seen[name], x[:, without].abs() > _THERE)
+            _add(matrix, a[without], weight, seen[name].to(matrix.V), x[:, without].abs() > _THERE)
     return new
 
 

@@ -1,21 +1,39 @@
 """Everything that decides a decomposition, apart from the net and the seed."""
 
-from dataclasses import dataclass
+from typing import Annotated
 
+from pydantic import Field
+
+from splinelab._schema import (
+    Name,
+    NotNegative,
+    Number,
+    Positive,
+    Share,
+    Values,
+    Whole,
+    check,
+    expected,
+    one_of,
+    part,
+    schema,
+    several,
+)
+from splinelab.errors import RecipeError
 from splinelab.spd.inputs import SparseFeatures
-from splinelab.training.values import Values, check, not_negative, number, positive, positive_whole
 
 __all__ = ["TERMS", "Matrices", "SPDRecipe", "Stage"]
 
-GATES = ("scalar", "vector")
-PENALTIES = ("power", "smooth-l0")
-STARTS = ("random", "inputs")
-SCHEDULES = ("constant", "cosine")
 #: The terms of the loss, as the history names them.
 TERMS = ("importance", "faithfulness", "together", "layerwise", "subset", "local")
 
+_EACH = "a number from zero, or one for each of the matrices"
+_OneOrEach = NotNegative | several(NotNegative, _EACH)
+_Ends = several(Positive, "two positive numbers: at the start and at the end", 2, 2)
+_Correlation = expected(Annotated[Number, Field(gt=0, le=1)] | None, "None or a number in (0, 1]")
 
-@dataclass(frozen=True)
+
+@schema("recipe", RecipeError)
 class Matrices(Values):
     """Which linear layers get components, and how many.
 
@@ -25,21 +43,14 @@ class Matrices(Values):
         neuron of theirs costs in the local loss.
     """
 
-    pattern: str
-    components: int
-    gate_units: int
-    importance: float
-    local: float = 0.0
-
-    def __post_init__(self) -> None:
-        check(isinstance(self.pattern, str) and self.pattern, "pattern", self.pattern, "a module path")
-        for key in ("components", "gate_units"):
-            check(positive_whole(getattr(self, key)), key, getattr(self, key), "a positive whole number")
-        for key in ("importance", "local"):
-            check(not_negative(getattr(self, key)), key, getattr(self, key), "zero or a positive number")
+    pattern: Name
+    components: Whole
+    gate_units: Whole
+    importance: NotNegative
+    local: NotNegative = 0.0
 
 
-@dataclass(frozen=True)
+@schema("recipe", RecipeError)
 class Stage(Values):
     """A stretch of training with an optimiser (AdamW) of its own.
 
@@ -65,61 +76,28 @@ class Stage(Values):
         least this correlation and which together are nearly of rank one; None joins none.
     """
 
-    steps: int
-    lr: float = 1e-3
-    schedule: str = "cosine"
-    lr_end: float = 0.0
-    weight_decay: float = 0.0
-    penalty: str = "power"
-    sharpness: tuple[float, float] = (1.0, 1.0)
-    importance: float | tuple[float, ...] = 1.0
-    frequency: float = 0.0
-    faithfulness: float = 1.0
-    together: float = 1.0
-    layerwise: float = 0.0
-    subset: float = 0.0
-    local: float = 0.0
+    steps: Whole
+    lr: Positive = 1e-3
+    schedule: one_of("constant", "cosine") = "cosine"
+    lr_end: NotNegative = 0.0
+    weight_decay: NotNegative = 0.0
+    penalty: one_of("power", "smooth-l0") = "power"
+    sharpness: _Ends = (1.0, 1.0)
+    importance: expected(_OneOrEach, _EACH) = 1.0
+    frequency: NotNegative = 0.0
+    faithfulness: NotNegative = 1.0
+    together: NotNegative = 1.0
+    layerwise: NotNegative = 0.0
+    subset: NotNegative = 0.0
+    local: NotNegative = 0.0
     even: bool = False
-    still_rows: float = 0.0
-    prune: float | tuple[float, ...] | None = None
-    join: float | None = None
+    still_rows: Share = 0.0
+    prune: expected(_OneOrEach | None, _EACH) = None
+    join: _Correlation = None
     reassign: bool = False
 
-    def __post_init__(self) -> None:
-        check(positive_whole(self.steps), "steps", self.steps, "a positive whole number")
-        check(positive(self.lr), "lr", self.lr, "a positive number")
-        check(self.schedule in SCHEDULES, "schedule", self.schedule, f"one of {', '.join(SCHEDULES)}")
-        check(self.penalty in PENALTIES, "penalty", self.penalty, f"one of {', '.join(PENALTIES)}")
-        ends = self.sharpness
-        check(
-            isinstance(ends, list | tuple) and len(ends) == 2 and all(map(positive, ends)),
-            "sharpness",
-            ends,
-            "two positive numbers: at the start and at the end",
-        )
-        object.__setattr__(self, "sharpness", tuple(ends))
-        for key in ("lr_end", "weight_decay", "frequency", *TERMS[1:]):
-            check(not_negative(getattr(self, key)), key, getattr(self, key), "zero or a positive number")
-        for key in ("even", "reassign"):
-            check(isinstance(getattr(self, key), bool), key, getattr(self, key), "true or false")
-        share = self.still_rows
-        check(number(share) and 0 <= share <= 1, "still_rows", share, "a number in [0, 1]")
-        for key in ("importance", "prune"):
-            value = getattr(self, key)
-            value = tuple(value) if isinstance(value, list) else value
-            several = value if isinstance(value, tuple) else (value,)
-            fits = (value is None and key == "prune") or (several and all(map(not_negative, several)))
-            check(fits, key, value, "a number from zero, or one for each of the matrices")
-            object.__setattr__(self, key, value)
-        check(
-            self.join is None or (positive(self.join) and self.join <= 1),
-            "join",
-            self.join,
-            "None or a number in (0, 1]",
-        )
 
-
-@dataclass(frozen=True)
+@schema("recipe", RecipeError)
 class SPDRecipe(Values):
     """How to decompose a net. Values are checked when the recipe is made; wrong ones raise ``RecipeError``.
 
@@ -139,22 +117,17 @@ class SPDRecipe(Values):
     4500
     """
 
-    inputs: SparseFeatures
-    matrices: tuple[Matrices, ...]
-    stages: tuple[Stage, ...]
-    gate: str = "vector"
-    start: str = "random"
+    inputs: part(SparseFeatures)
+    matrices: several(part(Matrices), "one or more Matrices, or their dicts")
+    stages: several(part(Stage), "one or more Stage, or their dicts")
+    gate: one_of("scalar", "vector") = "vector"
+    start: one_of("random", "inputs") = "random"
     delta: bool = True
-    starts: int = 1
-    batch: int = 1024
-    evaluations: int = 40
+    starts: Whole = 1
+    batch: Whole = 1024
+    evaluations: Whole = 40
 
     def __post_init__(self) -> None:
-        for key, kind in (("matrices", Matrices), ("stages", Stage)):
-            values = getattr(self, key)
-            check(isinstance(values, list | tuple) and values, key, values, f"one or more {kind.__name__}")
-            object.__setattr__(self, key, tuple(_made(kind, value, key) for value in values))
-        object.__setattr__(self, "inputs", _made(SparseFeatures, self.inputs, "inputs"))
         for key in ("importance", "prune"):
             for stage in self.stages:
                 value = getattr(stage, key)
@@ -162,13 +135,9 @@ class SPDRecipe(Values):
                 check(given == len(self.matrices), key, value, f"one number, or {len(self.matrices)}")
         needs = any(stage.local for stage in self.stages)
         check(self.delta or not needs, "delta", self.delta, "true where a stage has a local loss")
-        check(self.gate in GATES, "gate", self.gate, f"one of {', '.join(GATES)}")
         check(not self.stages[0].reassign, "reassign", True, "false in the first stage: nothing is found yet")
         needs = any(stage.reassign for stage in self.stages)
         check(self.gate == "vector" or not needs, "gate", self.gate, "vector where a stage reassigns")
-        check(self.start in STARTS, "start", self.start, f"one of {', '.join(STARTS)}")
-        for key in ("batch", "evaluations", "starts"):
-            check(positive_whole(getattr(self, key)), key, getattr(self, key), "a positive whole number")
 
     @property
     def steps(self) -> int:

@@ -9,6 +9,7 @@ from scipy.optimize import linear_sum_assignment
 
 from splinelab.errors import InputError
 from splinelab.spd.components import Decomposition
+from splinelab.spd.losses import reconstruction
 
 __all__ = [
     "ColumnScores",
@@ -129,7 +130,7 @@ def exact_features(importances: Mapping[str, object]) -> np.ndarray:
 def rounded_error(decomposition: Decomposition, x: torch.Tensor) -> float:
     """The mean squared error against the target's output with every mask rounded to 0 or 1, and without Δ."""
     masks = {name: value.round() for name, value in decomposition.importances(x).items()}
-    return float((decomposition.masked(x, masks) - decomposition.target(x)[0]).square().mean())
+    return float(reconstruction(decomposition.masked(x, masks), decomposition.target(x)[0]))
 
 
 def _errors(importance: np.ndarray, ideal: np.ndarray, absent: int) -> ImportanceErrors:
@@ -138,7 +139,7 @@ def _errors(importance: np.ndarray, ideal: np.ndarray, absent: int) -> Importanc
 
 
 def _array(values, name: str) -> np.ndarray:
-    values = values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
+    values = values.detach().cpu().double().numpy() if torch.is_tensor(values) else np.asarray(values)
     if values.ndim != 2:
         raise InputError(f"{name} has the shape {values.shape}; expected two axes")
     return values.astype(np.float64)

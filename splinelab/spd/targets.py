@@ -2,25 +2,34 @@
 
 import hashlib
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
-from splinelab.errors import InputError, TrainingError, closest
+from splinelab._arguments import check_seed
+from splinelab._schema import (
+    Count,
+    NotNegative,
+    Number,
+    Positive,
+    Share,
+    Values,
+    Whole,
+    check,
+    one_of,
+    schema,
+)
+from splinelab.errors import InputError, RecipeError, TrainingError, closest
 from splinelab.nets import ResidualMLP, Superposition
 from splinelab.spd.inputs import SparseFeatures, generator_for
-from splinelab.training.run import check_seed
-from splinelab.training.values import Values, check, not_negative, positive, positive_whole
 
 __all__ = ["TARGETS", "Target", "TargetRecipe", "target_recipe", "train_target", "truth"]
 
 _FRESH = 9  # keeps fresh samples apart from those of training and of decompositions
-KINDS = ("superposition", "residual-mlp")
 
 
-@dataclass(frozen=True)
+@schema("recipe", RecipeError)
 class TargetRecipe(Values):
     """How a toy model is built and trained with AdamW. Wrong values raise ``RecipeError``.
 
@@ -30,32 +39,25 @@ class TargetRecipe(Values):
     cosine: whether the learning rate falls to 0 along half a cosine; else it is constant.
     """
 
-    kind: str
-    features: int
-    width: int
-    depth: int
-    neurons: int = 0
-    probability: float = 0.05
-    low: float = 0.0
-    high: float = 1.0
-    lr: float = 5e-3
+    kind: one_of("superposition", "residual-mlp")
+    features: Whole
+    width: Whole
+    depth: Count
+    neurons: Count = 0
+    probability: Share = 0.05
+    low: Number = 0.0
+    high: Number = 1.0
+    lr: Positive = 5e-3
     cosine: bool = True
-    weight_decay: float = 0.01
-    batch: int = 1024
-    steps: int = 10_000
+    weight_decay: NotNegative = 0.01
+    batch: Whole = 1024
+    steps: Whole = 10_000
 
     def __post_init__(self) -> None:
-        check(self.kind in KINDS, "kind", self.kind, f"one of {', '.join(KINDS)}")
-        for key in ("features", "width", "batch", "steps"):
-            check(positive_whole(getattr(self, key)), key, getattr(self, key), "a positive whole number")
-        residual = self.kind == "residual-mlp"
+        least = int(self.kind == "residual-mlp")
         for key in ("depth", "neurons"):
-            value, least = getattr(self, key), int(residual)
-            whole = value == 0 or positive_whole(value)
-            check(whole and value >= least, key, value, f"a whole number from {least}")
-        check(positive(self.lr), "lr", self.lr, "a positive number")
-        check(not_negative(self.weight_decay), "weight_decay", self.weight_decay, "zero or a positive number")
-        self.inputs  # noqa: B018  checks its own fields
+            check(getattr(self, key) >= least, key, getattr(self, key), f"a whole number from {least}")
+        self.inputs  # noqa: B018  checks low and high
 
     @property
     def name(self) -> str:
@@ -131,7 +133,7 @@ def train_target(recipe: TargetRecipe | str, seed: int) -> Target:
     Raises ``TrainingError`` where the loss is not finite at the end.
     """
     recipe = target_recipe(recipe) if isinstance(recipe, str) else recipe
-    check_seed(seed)
+    seed = check_seed(seed)
     net = recipe.build(seed)
     superposition = isinstance(net, Superposition)
     forward = net.tied if superposition else net.in_features

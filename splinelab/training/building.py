@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from splinelab import nets
+from splinelab._arguments import check_seed
 from splinelab.training.recipe import Recipe
 
 __all__ = ["build"]
@@ -16,7 +17,7 @@ def build(recipe: Recipe, seed: int) -> nn.Sequential:
     >>> build(Recipe(net="residual-cnn", sizes=(784, 10)), seed=0).output
     Linear(in_features=32, out_features=10, bias=True)
     """
-    options = {"seed": seed, "dtype": getattr(torch, recipe.dtype)}
+    options = {"seed": check_seed(seed), "dtype": getattr(torch, recipe.dtype)}
     if recipe.net == "cnn":
         return nets.cnn(recipe.sizes, **options)
     if recipe.net == "residual-cnn":

@@ -1,34 +1,44 @@
-"""Resume points on disk: whole or absent, verified, and bound to one run."""
+"""Resume points on disk: whole or absent, verified, and bound to one run; safetensors and JSON, no pickle."""
 
 import hashlib
-import io
+import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as from_safetensors
+from safetensors.torch import save as to_safetensors
 
 from splinelab._files import write_atomically
 from splinelab.errors import TrainingError
 
 __all__ = ["load_checkpoint", "save_checkpoint"]
 
-_MAGIC = b"splinelab checkpoint 1\n"
+FORMAT = "splinelab checkpoint 2"
+_OLD = b"splinelab checkpoint 1\n"
 
 
 def save_checkpoint(path: str | os.PathLike, state: Mapping[str, Any]) -> None:
-    """Write ``state`` (tensors, numbers, text, lists and dicts) atomically, behind its own SHA-256.
+    """Write ``state`` (tensors, numbers, text, None, lists, tuples and dicts of these) atomically.
 
-    A failure (a full disk, no permission) raises ``TrainingError`` and leaves the previous checkpoint as is.
+    The file is a safetensors file whose metadata holds all that is no tensor, as JSON, and a SHA-256 of both.
+    A failure (a full disk, no permission, an object of another kind) raises ``TrainingError`` and leaves the
+    previous checkpoint as is.
     """
-    buffer = io.BytesIO()
-    torch.save(dict(state), buffer)
-    body = buffer.getvalue()
+    tensors: dict[str, torch.Tensor] = {}
+    try:
+        tree = json.dumps({"format": FORMAT, "state": _tree(dict(state), tensors)}, allow_nan=False)
+    except TypeError as error:
+        raise TrainingError(f"the checkpoint {path} cannot hold {error}") from error
+    body = to_safetensors(tensors, {"splinelab": json.dumps({"tree": tree, "sha256": _sha(tree, tensors)})})
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, _MAGIC + hashlib.sha256(body).digest() + body)
+        write_atomically(path, body)
     except OSError as error:
         raise TrainingError(
             f"the checkpoint {path} ({len(body):,} bytes) could not be written: {error.strerror}. "
@@ -40,8 +50,8 @@ def save_checkpoint(path: str | os.PathLike, state: Mapping[str, Any]) -> None:
 def load_checkpoint(path: str | os.PathLike, identity: Mapping[str, Any]) -> dict[str, Any] | None:
     """The state saved at ``path``, or None if there is no file.
 
-    Loads with ``weights_only=True``. Raises ``TrainingError`` for a file that is not a whole checkpoint, and
-    for one whose ``"identity"`` (recipe, seed, data) is not the given one.
+    Raises ``TrainingError`` for a file that is not a whole checkpoint, and for one whose ``"identity"``
+    (recipe, seed, data) is not the given one.
     """
     path = Path(path)
     try:
@@ -50,14 +60,7 @@ def load_checkpoint(path: str | os.PathLike, identity: Mapping[str, Any]) -> dic
         return None
     except OSError as error:
         raise TrainingError(f"the checkpoint {path} cannot be read: {error.strerror}") from error
-    start = len(_MAGIC) + 32
-    digest, body = content[len(_MAGIC) : start], content[start:]
-    if not content.startswith(_MAGIC) or hashlib.sha256(body).digest() != digest:
-        raise TrainingError(
-            f"the checkpoint {path} is corrupt ({len(content):,} bytes that do not match their checksum); "
-            "delete it to start again"
-        )
-    state = torch.load(io.BytesIO(body), weights_only=True, map_location="cpu")
+    state = _parsed(path, content)
     found = state["identity"]
     different = [key for key in sorted({*found, *identity}) if found.get(key) != identity.get(key)]
     if different:
@@ -68,3 +71,88 @@ def load_checkpoint(path: str | os.PathLike, identity: Mapping[str, Any]) -> dic
             f"the checkpoint {path} belongs to another run ({details}); delete it or choose another file"
         )
     return state
+
+
+def _parsed(path: Path, content: bytes) -> dict[str, Any]:
+    if content.startswith(_OLD):
+        raise TrainingError(
+            f"the checkpoint {path} was written by an older version of splinelab, in a format that is no "
+            "longer read; delete it to start again"
+        )
+    try:
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+        stored = json.loads(header["splinelab"])
+        tensors = from_safetensors(content)
+        intact = stored["sha256"] == _sha(stored["tree"], tensors)
+    # Whatever a safetensors parser makes of foreign bytes: nothing is used before the checksum has been seen.
+    except (
+        SafetensorError,
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        MemoryError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise TrainingError(_corrupt(path, content)) from error
+    if not intact:
+        raise TrainingError(_corrupt(path, content))
+    tree = json.loads(stored["tree"])
+    if tree["format"] != FORMAT:
+        raise TrainingError(
+            f"the checkpoint {path} has the format {tree['format']!r}, this version reads {FORMAT!r}; "
+            "delete it to start again"
+        )
+    return _state(tree["state"], tensors)
+
+
+def _corrupt(path: Path, content: bytes) -> str:
+    return (
+        f"the checkpoint {path} is corrupt ({len(content):,} bytes that do not match their checksum); "
+        "delete it to start again"
+    )
+
+
+def _sha(tree: str, tensors: Mapping[str, torch.Tensor]) -> str:
+    """Over the JSON, and over name, type, shape and bytes of every tensor."""
+    content = hashlib.sha256(tree.encode())
+    for name, value in sorted(tensors.items()):
+        content.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        content.update(value.reshape(-1).view(torch.uint8).numpy())
+    return content.hexdigest()
+
+
+def _tree(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    """``value`` as JSON that says what each part is; its tensors go into ``tensors``, by number."""
+    if isinstance(value, torch.Tensor):
+        name = str(len(tensors))
+        tensors[name] = value.detach().cpu().contiguous().clone()  # safetensors wants no shared memory
+        return {"tensor": name}
+    if isinstance(value, Mapping):
+        return {"dict": [[_tree(key, tensors), _tree(item, tensors)] for key, item in value.items()]}
+    if type(value) is tuple:
+        return {"tuple": [_tree(item, tensors) for item in value]}
+    if type(value) is list:
+        return [_tree(item, tensors) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": str(value)}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"a {type(value).__name__}: expected tensors, numbers, text, lists, tuples and dicts")
+
+
+def _state(tree: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
+    """What ``_tree`` took apart."""
+    if isinstance(tree, list):
+        return [_state(item, tensors) for item in tree]
+    if not isinstance(tree, dict):
+        return tree
+    ((kind, held),) = tree.items()
+    if kind == "tensor":
+        return tensors[held]
+    if kind == "dict":
+        return {_state(key, tensors): _state(item, tensors) for key, item in held}
+    if kind == "tuple":
+        return tuple(_state(item, tensors) for item in held)
+    return float(held)

@@ -5,15 +5,19 @@ from torch import nn
 from torch.nn import functional as F
 
 from splinelab.data import Dataset
+from splinelab.errors import InputError
 from splinelab.training.images import resident
 
 __all__ = ["evaluate", "judge"]
 
+LOSSES = ("mse", "cross-entropy")
 _CHUNK = 1000  # images per forward pass
 
 
 def evaluate(net: nn.Module, dataset: Dataset, loss: str = "mse") -> tuple[float, float]:
     """Mean loss and accuracy of a net in eval mode, on the net's own device and in its own precision."""
+    if loss not in LOSSES:
+        raise InputError(f"loss is {loss!r}; expected one of {', '.join(LOSSES)}")
     parameter = next(net.parameters())
     return judge(net, *resident(dataset, parameter.dtype, parameter.device), loss)
 

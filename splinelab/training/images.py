@@ -9,7 +9,7 @@ from splinelab.data import Dataset
 from splinelab.errors import InputError, RecipeError
 from splinelab.training.recipe import Recipe
 
-__all__ = ["TrainingData", "check_fit", "resident", "training_data"]
+__all__ = ["TrainingData", "check_data", "check_fit", "resident", "training_data"]
 
 
 class TrainingData(NamedTuple):
@@ -34,6 +34,15 @@ def training_data(recipe: Recipe) -> TrainingData:
     if not len(split.heldout):
         raise RecipeError(f"recipe: train_images is {recipe.train_images}; that leaves nothing held out")
     return TrainingData(full.take(split.train), full.take(split.heldout))
+
+
+def check_data(data: object) -> TrainingData:
+    """The two data sets that a caller gave; ``InputError`` for anything else."""
+    parts = tuple(data) if isinstance(data, list | tuple) else (data,)
+    if len(parts) != 2 or not all(isinstance(part, Dataset) for part in parts):
+        kinds = ", ".join(type(part).__name__ for part in parts)
+        raise InputError(f"data is ({kinds}); expected two Dataset: the training and the held-out images")
+    return TrainingData(*parts)
 
 
 def check_fit(recipe: Recipe, data: TrainingData) -> None:

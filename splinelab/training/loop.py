@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,13 +10,18 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from splinelab._arguments import check_device, check_seed, check_whole
+from splinelab.errors import InputError
 from splinelab.training.building import build
 from splinelab.training.evaluation import judge
-from splinelab.training.images import TrainingData, check_fit, resident, training_data
+from splinelab.training.images import TrainingData, check_data, check_fit, resident, training_data
 from splinelab.training.recipe import Recipe
-from splinelab.training.run import Run, check_seed, resolve_device
+from splinelab.training.run import Run
 
 __all__ = ["Fit", "evaluation_steps", "fit"]
+
+#: The columns that every history has.
+COLUMNS = ("step", "train_loss", "train_accuracy", "heldout_accuracy", "weight_norm", "weight_decay")
 
 #: A probe looks at the net (in eval mode, no gradients) and returns a number, or several with their names.
 Probe = Callable[[nn.Module], float | Mapping[str, float]]
@@ -47,7 +52,8 @@ def evaluation_steps(steps: int, evaluations: int) -> list[int]:
     >>> evaluation_steps(1000, 4)
     [0, 1, 10, 100, 1000]
     """
-    return [0, *np.unique(np.geomspace(1, steps, evaluations).round().astype(int)).tolist()]
+    spaced = np.geomspace(1, steps, evaluations).round().astype(int)
+    return [0, *np.unique([*spaced, steps]).tolist()]
 
 
 def fit(
@@ -67,30 +73,61 @@ def fit(
     ``checkpoint_every`` steps, and an existing file is resumed: a run killed at any moment and started again
     ends with the bits of an uninterrupted one. Batches depend on seed and epoch alone, never on a global
     generator. ``probes`` are called at every evaluation; one that returns a mapping adds a column per key.
+    Ctrl-C ends a run with a ``checkpoint`` at a step that is saved.
 
-    Raises ``InputError`` for an absent device, ``RecipeError`` where net and images do not fit, and
-    ``TrainingError`` for a non-finite loss or an unfit checkpoint.
+    Raises ``InputError`` for an absent device, a seed or a probe that cannot be, ``RecipeError`` where net
+    and images do not fit, and ``TrainingError`` for a loss or a weight that is not finite, the last step
+    included, and for a checkpoint that is unfit or cannot be written.
     """
-    check_seed(seed)
-    device = resolve_device(device)
-    data = training_data(recipe) if data is None else TrainingData(*data)
+    seed, device = check_seed(seed), check_device(device)
+    checkpoint_every = check_whole("checkpoint_every", checkpoint_every)
+    data = training_data(recipe) if data is None else check_data(data)
     check_fit(recipe, data)
-    run = _Run(recipe, seed, data, device, probes or {})
+    probes = _checked(probes or {})
+    run = _Run(recipe, seed, data, device, probes)
     identity = {
         "recipe": recipe.to_dict(),
         "seed": seed,
         "train": data.train.checksum,
         "heldout": data.heldout.checksum,
-        "probes": sorted(probes or {}),
+        "probes": sorted(probes),
     }
     run.go(identity, checkpoint, checkpoint_every, progress)
     return Fit(run.net.cpu().eval(), run.history, run.snapshots, run.switch_step, run.seconds)
+
+
+def _checked(probes: Mapping[str, Probe]) -> dict[str, Probe]:
+    """Refuse what is no probe, or has the name of a column, before any step."""
+    if not isinstance(probes, Mapping):
+        raise InputError(f"probes is {probes!r}; expected a mapping from names to functions of the net")
+    for name, probe in probes.items():
+        _column(name, name, COLUMNS)
+        if not callable(probe):
+            raise InputError(f"the probe {name!r} is {probe!r}; expected a function of the net")
+    return dict(probes)
+
+
+def _column(key: object, probe: object, taken: Iterable[str]) -> str:
+    if not isinstance(key, str) or key in taken:
+        raise InputError(
+            f"the probe {probe!r} gives a column {key!r}; expected a text that no other column of the "
+            f"history has: not one of {', '.join(taken)}"
+        )
+    return key
+
+
+def _value(value: object, key: str) -> float:
+    try:
+        return value if isinstance(value, int) else float(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"the probe {key!r} gave a {type(value).__name__}; expected one number") from error
 
 
 class _Run(Run):
     """A net, its images and its optimiser."""
 
     KEPT = ("switch_step", "snapshots")
+    LOSS = "train_loss"
 
     def __init__(self, recipe: Recipe, seed: int, data: TrainingData, device: torch.device, probes) -> None:
         super().__init__(recipe.steps)
@@ -151,6 +188,9 @@ class _Run(Run):
         for group in self.optimiser.param_groups:
             group["weight_decay"] = self.recipe.weight_decay
 
+    def module(self) -> nn.Module:
+        return self.net
+
     def due(self) -> bool:
         return self.step in self._due or self.step == self.switch_step
 
@@ -170,7 +210,8 @@ class _Run(Run):
         with torch.no_grad():
             for name, probe in self.probes.items():
                 value = probe(self.net)
-                row.update(value if isinstance(value, Mapping) else {name: value})
+                found = value if isinstance(value, Mapping) else {name: value}
+                row |= {_column(key, name, row): _value(item, key) for key, item in found.items()}
         self.net.train()
         return row
 

@@ -1,19 +1,36 @@
 """Everything that decides how a net is trained, apart from the seed."""
 
 import math
-from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
 
 from splinelab import data
-from splinelab.training.values import Values, check, not_negative, number, positive, positive_whole
+from splinelab._schema import (
+    NotNegative,
+    Number,
+    Positive,
+    Values,
+    Whole,
+    check,
+    expected,
+    one_of,
+    schema,
+    several,
+)
+from splinelab.errors import RecipeError
 
 __all__ = ["Recipe"]
 
-LOSSES = ("mse", "cross-entropy")
-DTYPES = ("float32", "float64")
-NETS = ("mlp", "cnn", "residual-cnn")
+_DATASETS = tuple(name for name in data.names() if not name.endswith("-test"))
+_Images = expected(Whole | None, "a positive whole number, or None for all images")
+_Threshold = expected(
+    Annotated[Number, Field(gt=0, le=1)] | None,
+    "a number in (0, 1], or None for weight decay from the start",
+)
 
 
-@dataclass(frozen=True)
+@schema("recipe", RecipeError)
 class Recipe(Values):
     """How to train a net. Values are checked when the recipe is made; wrong ones raise ``RecipeError``.
 
@@ -39,70 +56,33 @@ class Recipe(Values):
     splinelab.errors.RecipeError: a recipe has no key 'weight_decy'; did you mean 'weight_decay'?
     """
 
-    dataset: str = "mnist5k"
-    train_images: int | None = 1000
-    net: str = "mlp"
-    sizes: tuple[int, ...] = (784, 200, 200, 200, 10)
-    scale: float = 1.0
-    loss: str = "mse"
-    lr: float = 1e-3
-    weight_decay: float = 0.01
-    decay_from_accuracy: float | None = None
-    batch: int = 50
-    steps: int = 10_000
-    dtype: str = "float32"
-    evaluations: int = 40
+    dataset: one_of(*_DATASETS) = "mnist5k"
+    train_images: _Images = 1000
+    net: one_of("mlp", "cnn", "residual-cnn") = "mlp"
+    sizes: several(Whole, "at least two positive whole numbers", least=2) = (784, 200, 200, 200, 10)
+    scale: Positive = 1.0
+    loss: one_of("mse", "cross-entropy") = "mse"
+    lr: Positive = 1e-3
+    weight_decay: NotNegative = 0.01
+    decay_from_accuracy: _Threshold = None
+    batch: Whole = 50
+    steps: Whole = 10_000
+    dtype: one_of("float32", "float64") = "float32"
+    evaluations: Whole = 40
 
     def __post_init__(self) -> None:
-        known = tuple(name for name in data.names() if not name.endswith("-test"))
-        check(self.dataset in known, "dataset", self.dataset, f"one of {', '.join(known)}")
-        check(self.loss in LOSSES, "loss", self.loss, f"one of {', '.join(LOSSES)}")
-        check(self.net in NETS, "net", self.net, f"one of {', '.join(NETS)}")
-        check(self.dtype in DTYPES, "dtype", self.dtype, f"one of {', '.join(DTYPES)}")
-        sizes = self.sizes
-        check(
-            isinstance(sizes, list | tuple) and len(sizes) >= 2 and all(map(positive_whole, sizes)),
-            "sizes",
-            sizes,
-            "at least two positive whole numbers",
-        )
-        object.__setattr__(self, "sizes", tuple(sizes))
         if self.net != "mlp":
-            square = math.isqrt(sizes[0]) ** 2 == sizes[0]
-            check(square, "sizes", sizes, "the pixels of a square image first, such as 784")
+            square = math.isqrt(self.sizes[0]) ** 2 == self.sizes[0]
+            check(square, "sizes", self.sizes, "the pixels of a square image first, such as 784")
         if self.net == "residual-cnn":
-            check(len(sizes) == 2, "sizes", sizes, "two numbers: pixels of an image and classes")
-        for key in ("batch", "steps", "evaluations"):
-            check(positive_whole(getattr(self, key)), key, getattr(self, key), "a positive whole number")
-        check(
-            self.train_images is None or positive_whole(self.train_images),
-            "train_images",
-            self.train_images,
-            "a positive whole number, or None for all images",
-        )
+            check(len(self.sizes) == 2, "sizes", self.sizes, "two numbers: pixels of an image and classes")
         check(
             self.train_images is not None or self.dataset == "mnist-train",
             "train_images",
             None,
             f"a number: {self.dataset} has no separate test set, and all of it leaves nothing held out",
         )
-        for key in ("scale", "lr"):
-            value = getattr(self, key)
-            check(positive(value), key, value, "a positive number")
         check(self.net == "mlp" or self.scale == 1, "scale", self.scale, f"1 for the net {self.net!r}")
-        check(
-            not_negative(self.weight_decay),
-            "weight_decay",
-            self.weight_decay,
-            "zero or a positive number",
-        )
-        threshold = self.decay_from_accuracy
-        check(
-            threshold is None or (number(threshold) and 0 < threshold <= 1),
-            "decay_from_accuracy",
-            threshold,
-            "a number in (0, 1], or None for weight decay from the start",
-        )
 
     @property
     def epochs(self) -> float | None:

@@ -1,16 +1,22 @@
 """A training run that may be killed at any step and goes on with the same bits."""
 
+import math
 import os
+import signal
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 
-from splinelab.errors import InputError, TrainingError
+from splinelab._arguments import check_whole
+from splinelab._files import check_writable
+from splinelab.errors import TrainingError
 from splinelab.training.checkpoint import load_checkpoint, save_checkpoint
 
-__all__ = ["Run", "check_seed", "resolve_device"]
+__all__ = ["Run"]
 
 _LOSS_BLOCK = 25  # steps between looks at the losses: on a GPU each look waits for the queue
 
@@ -23,6 +29,7 @@ class Run:
     """
 
     KEPT: tuple[str, ...] = ()
+    LOSS = "loss"  # the column of the history that must stay finite
 
     def __init__(self, steps: int) -> None:
         self.steps, self.step, self.seconds = steps, 0, 0.0
@@ -38,14 +45,33 @@ class Run:
     ) -> None:
         """Run to the last step, from ``checkpoint`` where that file is there.
 
-        Raises ``TrainingError`` for a non-finite loss and for a checkpoint of another ``identity``.
+        Ctrl-C ends the run after the step that is under way, and saves that step where there is a
+        ``checkpoint``; a second Ctrl-C ends it at once.
+
+        Raises ``TrainingError`` for a loss or a weight that is not finite, for a checkpoint of another
+        ``identity``, and, before the first step, for one that cannot be written.
         """
-        if checkpoint is not None and (state := load_checkpoint(checkpoint, identity)) is not None:
-            self._resume(state)
+        checkpoint_every = check_whole("checkpoint_every", checkpoint_every)
+        if checkpoint is not None:
+            _require_writable(checkpoint)
+            if (state := load_checkpoint(checkpoint, identity)) is not None:
+                self._resume(state)
+
+        def save() -> None:
+            self.check_losses()
+            save_checkpoint(checkpoint, {"identity": dict(identity), **self._state()})
+
+        def stop() -> None:
+            if checkpoint is None:
+                raise KeyboardInterrupt
+            save()
+            kept = f"step {self.step:,} of {self.steps:,} is kept in {checkpoint}"
+            raise KeyboardInterrupt(f"{kept}; the same call goes on from there")
+
         started, before = time.monotonic(), self.seconds
         if self.step == 0 and self.due():
             self.evaluate()
-        with _progress_bar(self.steps, self.step, progress) as bar:
+        with _progress_bar(self.steps, self.step, progress) as bar, _interrupts() as interrupted:
             while self.step < self.steps:
                 self._losses.append(self.advance())
                 self.step += 1
@@ -58,8 +84,13 @@ class Run:
                     bar.set_postfix_str(self.summary())
                 self.seconds = before + time.monotonic() - started
                 if checkpoint is not None and self.step % checkpoint_every == 0:
-                    self.check_losses()
-                    save_checkpoint(checkpoint, {"identity": dict(identity), **self._state()})
+                    save()
+                if interrupted:
+                    stop()
+        if interrupted:  # while the last step was saved
+            stop()
+        self.check_losses()
+        self.check_end()
 
     def advance(self) -> torch.Tensor:
         """One optimiser step; the loss it started from, detached."""
@@ -67,6 +98,10 @@ class Run:
 
     def after_step(self) -> None:
         """What may follow a step, before the history's row."""
+
+    def module(self) -> torch.nn.Module:
+        """What is trained."""
+        raise NotImplementedError
 
     def due(self) -> bool:
         """Whether the history gets a row after ``step`` steps."""
@@ -103,11 +138,25 @@ class Run:
             at = first + int(finite.int().argmin())
             raise TrainingError(f"the loss is not finite at step {at} of {self.steps} {self.advice()}")
 
+    def check_end(self) -> None:
+        """Raise ``TrainingError`` where a row of the history has no finite loss, or a weight is not finite.
+
+        The loss of a step is that of the weights before it, so what the last step did shows here alone.
+        """
+        for step, loss in zip(self.history["step"], self.history[self.LOSS], strict=True):
+            if not math.isfinite(loss):
+                raise TrainingError(f"the loss is {loss} after step {step} of {self.steps} {self.advice()}")
+        for name, value in self.module().state_dict().items():
+            if value.is_floating_point() and not value.isfinite().all():
+                raise TrainingError(
+                    f"the weights {name!r} are not finite after all {self.steps} steps {self.advice()}"
+                )
+
     def evaluate(self) -> None:
         """Add a row to the history."""
         self.check_losses()
         for name, value in self.row().items():
-            # Plain numbers only: checkpoints load with weights_only=True.
+            # Plain numbers only, as checkpoints hold them.
             self.history.setdefault(name, []).append(value if isinstance(value, int) else float(value))
 
     def _state(self) -> dict[str, Any]:
@@ -120,24 +169,40 @@ class Run:
         self.restore(state)
 
 
-def check_seed(seed: Any) -> None:
-    """Raise ``InputError`` for what is no seed."""
-    if not isinstance(seed, int) or seed < 0:
-        raise InputError(f"seed is {seed!r}; expected a whole number, zero or more")
-
-
-def resolve_device(name: str) -> torch.device:
-    """The device of that name; ``InputError`` where torch does not find it."""
+def _require_writable(checkpoint: str | os.PathLike) -> None:
+    """Before hours of training, not after them."""
     try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise InputError(f"device is {name!r}; expected 'cpu' or 'cuda'") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(
-            f"device {name!r} was asked for, but torch {torch.__version__} finds no CUDA device here; "
-            "use device='cpu', or install a CUDA build of torch"
-        )
-    return device
+        check_writable(checkpoint)
+    except OSError as error:
+        raise TrainingError(
+            f"the checkpoint {checkpoint} cannot be written ({error.strerror}): choose another folder"
+        ) from error
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """A list that Ctrl-C fills, so that a step is whole when a run ends; the second Ctrl-C acts at once.
+
+    Only the main thread hears of signals; elsewhere Ctrl-C does what it did.
+    """
+    heard: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield heard
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def hear(number: int, frame: Any) -> None:
+        heard.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    if before in (None, signal.SIG_IGN):
+        yield heard
+        return
+    signal.signal(signal.SIGINT, hear)
+    try:
+        yield heard
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _progress_bar(steps: int, initial: int, progress: bool):

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from splinelab._arguments import check_device, check_seed
 from splinelab.errors import ZooError, closest
 from splinelab.nets import ResidualMLP, Superposition
 from splinelab.spd import (
@@ -22,13 +23,15 @@ from splinelab.spd import (
     train_target,
 )
 from splinelab.spd import decompose as decompose_net
-from splinelab.zoo.store import WEIGHTS, read, read_card, save
+from splinelab.zoo.cards import DecompositionCard
+from splinelab.zoo.store import WEIGHTS, read, read_card, require_writable, save
 
 __all__ = ["decompose", "decomposed", "decomposition", "decomposition_card", "toy_model"]
 
 
 #: Whose recipes the zoo's decompositions follow: ours, and the published one as a baseline.
 RECIPES: dict[str, SPDRecipe] = {**OURS, "TMS-5-2-published": PAPER["TMS-5-2"]}
+CHECKPOINT_EVERY = 500  # steps
 _EMBEDDING = "net.embedding"
 
 
@@ -57,13 +60,22 @@ def decompose(
 ) -> Path:
     """Train a toy model, decompose it by our recipe and write both with a card; returns the weights' path.
 
-    An interrupted run leaves a resume point in ``folder/.checkpoints`` and goes on from there.
+    An interrupted run leaves a resume point in ``folder/.checkpoints`` and goes on from there. Raises
+    ``ZooError``, before any training, for a folder that cannot be written to.
     """
-    recipe, target = _recipe(name), _target(name)
+    recipe, target, seed = _recipe(name), _target(name), check_seed(seed)
+    check_device(device)
+    require_writable(folder, name, seed)
     net, loss = _trained(name, seed)
     resume = Path(folder) / ".checkpoints" / f"{name}-{seed}.ckpt"
     found = decompose_net(
-        net, recipe, seed, checkpoint=resume, checkpoint_every=500, progress=progress, device=device
+        net,
+        recipe,
+        seed,
+        checkpoint=resume,
+        checkpoint_every=CHECKPOINT_EVERY,
+        progress=progress,
+        device=device,
     )
     kept = found.decomposition
     kept.keep(kept.alive(target.fresh_samples()))
@@ -80,8 +92,8 @@ def decompose(
             "layers": scores.astype(object).where(scores.notna(), None).to_dict("list"),
         },
         "seconds": round(found.seconds, 1),
-        "device": device,
-        "history": {key: [_plain(value) for value in column] for key, column in found.history.items()},
+        "device": str(device),
+        "history": found.history,
         "parameters": sum(value.numel() for value in kept.state_dict().values()),
     }
     path = save(folder, name, seed, _packed(kept.state_dict()), about)
@@ -102,7 +114,7 @@ def decomposition(name: str, seed: int = 0, *, folder: str | os.PathLike | None 
     """
     card = decomposition_card(name, seed, folder=folder)
     target, recipe = TargetRecipe.from_dict(card["target"]), SPDRecipe.from_dict(card["recipe"])
-    state = _unpacked(read(name, seed, folder, _again(name, seed)), target.features)
+    state = _unpacked(read(card, folder, _again(name, seed)), target.features)
     if _EMBEDDING in state:
         target = target.replace(width=state[_EMBEDDING].shape[1])
     found = attach(target.build(0), recipe.replace(start="random"), 0)
@@ -116,7 +128,7 @@ def decomposition_card(
 ) -> dict[str, Any]:
     """The provenance card of a decomposition: ``name, seed, target, recipe, metrics, seconds, history``…"""
     _recipe(name)
-    return read_card(name, seed, folder, _again(name, seed))
+    return read_card(DecompositionCard, name, seed, folder, _again(name, seed))
 
 
 def decomposed() -> dict[str, list[int]]:
@@ -161,7 +173,3 @@ def _target(name: str) -> TargetRecipe:
 
 def _again(name: str, seed: int) -> str:
     return f"make it: python -m splinelab decompose {name} --seed {seed} --out DIR, then ask with folder=DIR"
-
-
-def _plain(value: float) -> float | None:
-    return value if value == value else None  # JSON has no nan

@@ -1,25 +1,24 @@
 """Weights and their provenance cards on disk: written whole, and read only if they match."""
 
 import hashlib
-import json
 import os
-import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import load as from_safetensors
 from safetensors.torch import save as to_safetensors
 from torch import nn
 
-from splinelab._files import write_atomically
+from splinelab._arguments import check_seed
+from splinelab._files import check_writable, write_atomically
 from splinelab.errors import ZooError
 from splinelab.training import Recipe, build
+from splinelab.zoo.cards import NetCard, readable, verified
 from splinelab.zoo.recipes import entry
 
-__all__ = ["WEIGHTS", "card", "load", "read", "read_card", "save", "untrained"]
+__all__ = ["WEIGHTS", "card", "load", "read", "read_card", "require_writable", "save", "untrained"]
 
 #: The folder that ships.
 WEIGHTS = Path(__file__).parent / "weights"
@@ -30,17 +29,17 @@ def card(name: str, seed: int = 0, *, folder: str | os.PathLike | None = None) -
     parameters, versions, sha256``.
 
     ``history`` holds columns of equal length, ready for ``pandas.DataFrame``. Raises ``ZooError`` for an
-    unknown name, a seed that is not there, and a card that cannot be read.
+    unknown name, a seed that is not there, and a card that cannot be read, was changed, or is another net's.
     """
     entry(name)
-    return read_card(name, seed, folder, _retrain(name, seed))
+    return read_card(NetCard, name, seed, folder, _retrain(name, seed))
 
 
 def load(name: str, seed: int = 0, *, folder: str | os.PathLike | None = None) -> nn.Sequential:
     """A trained net, float32, on the CPU, in eval mode. ``folder`` is where you retrained it, if you did.
 
-    Raises ``ZooError`` for an unknown name, a seed that is not there, and weights that do not match the
-    checksum on their card.
+    Raises ``ZooError`` for an unknown name, a seed that is not there, a card that was changed or is another
+    net's, and weights that do not match the checksum on their card.
 
     >>> net = load("GA-mse", seed=0)
     >>> [name for name, _ in net.named_children()][-2:]
@@ -49,28 +48,29 @@ def load(name: str, seed: int = 0, *, folder: str | os.PathLike | None = None) -
     expected = card(name, seed, folder=folder)
     recipe = Recipe.from_dict({**expected["recipe"], "dtype": "float32"})  # as it is stored
     net = build(recipe, seed=0)
-    net.load_state_dict(read(name, seed, folder, _retrain(name, seed)))
+    net.load_state_dict(read(expected, folder, _retrain(name, seed)))
     return net.eval()
 
 
-def read_card(name: str, seed: int, folder: str | os.PathLike | None, remedy: str) -> dict[str, Any]:
+def read_card(
+    kind: type, name: str, seed: int, folder: str | os.PathLike | None, remedy: str
+) -> dict[str, Any]:
     """The card of a net or a decomposition; ``remedy`` says in an error how to make it anew."""
-    path = _paths(name, seed, folder, remedy)[1]
+    seed = check_seed(seed)
+    return verified(_paths(name, seed, folder, remedy)[1], kind, name, seed, remedy)
+
+
+def read(card: Mapping[str, Any], folder: str | os.PathLike | None, remedy: str) -> dict[str, torch.Tensor]:
+    """The weights that belong to a card."""
+    path = _paths(card["name"], card["seed"], folder, remedy)[0]
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ZooError(f"the card {path} is not JSON ({error}); {remedy}") from error
-
-
-def read(name: str, seed: int, folder: str | os.PathLike | None, remedy: str) -> dict[str, torch.Tensor]:
-    """Its weights, checked against the card."""
-    path = _paths(name, seed, folder, remedy)[0]
-    expected = read_card(name, seed, folder, remedy)["sha256"]
-    content = path.read_bytes()
+        content = path.read_bytes()
+    except OSError as error:
+        raise ZooError(f"the weights {path} cannot be read ({error.strerror}); {remedy}") from error
     found = hashlib.sha256(content).hexdigest()
-    if found != expected:
+    if found != card["sha256"]:
         raise ZooError(
-            f"the weights {path} do not match their card: SHA-256 {found}, expected {expected}. "
+            f"the weights {path} do not match their card: SHA-256 {found}, expected {card['sha256']}. "
             f"Reinstall splinelab, or {remedy}"
         )
     return from_safetensors(content)
@@ -92,29 +92,36 @@ def save(
 
     The weights go first. Should the run end between the two files, the pair does not match and is refused.
     """
-    folder = Path(folder)
     content = to_safetensors({key: _stored(value) for key, value in state.items()})
-    whole = {
-        "name": name,
-        "seed": seed,
-        **about,
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-        },
-        "sha256": hashlib.sha256(content).hexdigest(),
-    }
-    path = folder / f"{name}-{seed}.safetensors"
+    text = readable(name, seed, about, hashlib.sha256(content).hexdigest())
+    path = _target(folder, name, seed)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, content)
-        write_atomically(path.with_suffix(".json"), (_readable(whole) + "\n").encode())
+        write_atomically(path.with_suffix(".json"), text.encode())
     except OSError as error:
-        raise ZooError(
-            f"{path} cannot be written ({error.strerror}): make room, or choose another folder with --out"
-        ) from error
+        raise _unwritable(path, error) from error
     return path
+
+
+def require_writable(folder: str | os.PathLike, name: str, seed: int) -> None:
+    """Raise ``ZooError`` where ``save`` could not write: before hours of training, not after them."""
+    path = _target(folder, name, seed)
+    try:
+        check_writable(path)
+        check_writable(path.with_suffix(".json"))
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _target(folder: str | os.PathLike, name: str, seed: int) -> Path:
+    return Path(folder) / f"{name}-{seed}.safetensors"
+
+
+def _unwritable(path: Path, error: OSError) -> ZooError:
+    return ZooError(
+        f"{path} cannot be written ({error.strerror}): make room, or choose another folder with --out"
+    )
 
 
 def _paths(name: str, seed: int, folder: str | os.PathLike | None, remedy: str) -> tuple[Path, Path]:
@@ -135,19 +142,3 @@ def _stored(value: torch.Tensor) -> torch.Tensor:
 
 def _retrain(name: str, seed: int) -> str:
     return f"train it: python -m splinelab train {name} --seed {seed} --out DIR, then load with folder=DIR"
-
-
-def _readable(whole: Mapping[str, Any]) -> str:
-    """JSON with a line for each key and each column of the history."""
-
-    def text(value: Any, indent: str) -> str:
-        if isinstance(value, Mapping):
-            inner = ",\n".join(f"{indent} {json.dumps(k)}: {text(v, indent + ' ')}" for k, v in value.items())
-            return "{\n" + inner + "\n" + indent + "}"
-        if isinstance(value, list):
-            return "[" + ", ".join(text(item, indent) for item in value) + "]"
-        if isinstance(value, float):
-            value = float(f"{value:.7g}")
-        return json.dumps(value)
-
-    return text(whole, "")

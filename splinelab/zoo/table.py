@@ -20,8 +20,12 @@ def table(folder: str | os.PathLike | None = None) -> pd.DataFrame:
     here = WEIGHTS if folder is None else Path(folder)
     rows = []
     for name, item in entries().items():
-        files = sorted(here.glob(f"{name}-[0-9]*.safetensors"))
-        seeds = sorted(int(file.stem.rsplit("-", 1)[1]) for file in files)
+        files = {
+            int(seed): file
+            for file in here.glob(f"{name}-*.safetensors")
+            if (seed := file.stem.removeprefix(f"{name}-")).isdecimal()
+        }
+        seeds = sorted(files)
         cards = [card(name, seed, folder=folder) for seed in seeds]
         images = item.recipe.train_images
         rows.append(
@@ -32,7 +36,7 @@ def table(folder: str | os.PathLike | None = None) -> pd.DataFrame:
                 "loss": item.recipe.loss,
                 "train accuracy": _mean(cards, "train_accuracy"),
                 "held-out accuracy": _mean(cards, "heldout_accuracy"),
-                "MB": round(sum(file.stat().st_size for file in files) / 1e6, 1),
+                "MB": round(sum(file.stat().st_size for file in files.values()) / 1e6, 1),
                 "about": item.about,
             }
         )

@@ -67,12 +67,16 @@ def pretrained(name: str) -> nn.Module:
     be fetched.
     """
     found = _entry(name)
-    saved = torch.load(io.BytesIO(_content(found)), weights_only=True, map_location="cpu")
-    state = saved.get("state_dict", saved)
     net = resnet_cifar(found.depth)
-    # Published from a net that was spread over several GPUs, which puts "module." before every name.
-    net.load_state_dict({key.removeprefix("module."): value for key, value in state.items()})
+    net.load_state_dict(_state(_content(found)))
     return net.eval()
+
+
+def _state(content: bytes) -> dict[str, torch.Tensor]:
+    saved = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
+    state = saved.get("state_dict", saved)
+    # Published from a net that was spread over several GPUs, which puts "module." before every name.
+    return {key.removeprefix("module."): value for key, value in state.items()}
 
 
 def pretrained_at_hand() -> bool:

@@ -3,14 +3,17 @@
 import os
 from pathlib import Path
 
+from splinelab._arguments import check_device, check_seed
 from splinelab.data import Dataset
 from splinelab.errors import InputError
 from splinelab.training import Fit, TrainingData, evaluate, fit, training_data
 from splinelab.zoo.probes import pair_auc
 from splinelab.zoo.recipes import Entry, entries, entry
-from splinelab.zoo.store import save
+from splinelab.zoo.store import require_writable, save
 
 __all__ = ["heldout", "require_heldout", "train", "training_images"]
+
+CHECKPOINT_EVERY = 2000  # steps
 
 
 def train(
@@ -24,11 +27,15 @@ def train(
     """Train an entry by its recipe and write weights and card into ``folder``; returns the weights' paths.
 
     G and G-memorised are moments of one run, so either name writes both. An interrupted run leaves a resume
-    point in ``folder/.checkpoints`` and goes on from there, to the same bits.
+    point in ``folder/.checkpoints`` and goes on from there, to the same bits. Raises ``ZooError``, before any
+    training, for a folder that cannot be written to.
     """
-    found = entry(name)
+    found, seed = entry(name), check_seed(seed)
+    check_device(device)
     group = [item for item in entries().values() if item.recipe == found.recipe]
     owner = next(item for item in group if item.snapshot is None)
+    for item in group:
+        require_writable(folder, item.name, seed)
     data = training_data(found.recipe)
     resume = Path(folder) / ".checkpoints" / f"{owner.name}-{seed}.ckpt"
     result = fit(
@@ -38,7 +45,7 @@ def train(
         device=device,
         probes={"pairs": pair_auc(data.heldout)},
         checkpoint=resume,
-        checkpoint_every=2000,
+        checkpoint_every=CHECKPOINT_EVERY,
         progress=progress,
     )
     paths = [
@@ -111,7 +118,7 @@ def _about(item: Entry, result: Fit, data: TrainingData, device: str) -> dict:
         "metrics": metrics,
         "switch_step": result.switch_step,
         "seconds": round(result.seconds, 1),
-        "device": device,
+        "device": str(device),
         "history": history,
         "parameters": sum(value.numel() for value in result.net.parameters()),
     }

@@ -1,0 +1,39 @@
+"""Work that falls into pieces, through joblib: here, in processes, or on a cluster, as the caller configures.
+
+Nothing is spread unless the caller says so:
+
+    with joblib.parallel_config(n_jobs=2): ...            # two processes
+    with joblib.parallel_config("dask"): ...              # the workers of a Dask cluster
+
+The pieces never depend on the number of workers, and are put together in their order.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from joblib import Parallel, delayed, parallel
+
+__all__ = ["groups", "spread"]
+
+MOST = 256  # pieces at most: enough for 64 cores, few enough to be sent
+
+
+def spread(function: Callable, jobs: Iterable[tuple], *shared: Any) -> Iterator[Any]:
+    """`function(*shared, *job)` for every job, in order; one result at a time where the backend can."""
+    backend, _ = parallel.get_active_backend()
+    how = "generator" if backend.supports_return_generator else "list"
+    yield from Parallel(return_as=how)(delayed(function)(*shared, *job) for job in jobs)
+
+
+def groups(pieces: list, costs: list[int], least: int) -> list[list]:
+    """Neighbouring pieces joined until each group costs at least `least` and there are about 256 at most."""
+    enough = max(least, sum(costs) // MOST)
+    found: list[list] = [[]]
+    spent = 0
+    for piece, cost in zip(pieces, costs, strict=True):
+        if spent >= enough:
+            found.append([])
+            spent = 0
+        found[-1].append(piece)
+        spent += cost
+    return found

@@ -1,0 +1,170 @@
+"""Provenance cards: what stands on one, and that nothing of it was changed since it was written.
+
+A card ends with a digest of all its other fields, the SHA-256 of the weights among them: name, seed, recipe,
+scores and weights hold together, or are refused together.
+"""
+
+import itertools
+import json
+import math
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from splinelab._documents import digest, read_json
+from splinelab._schema import (
+    Count,
+    Name,
+    NotNegative,
+    Number,
+    Text,
+    Values,
+    Whole,
+    check,
+    expected,
+    part,
+    schema,
+    several,
+)
+from splinelab.errors import SplinelabError, ZooError
+from splinelab.spd import SPDRecipe, TargetRecipe
+from splinelab.training import Recipe
+
+__all__ = ["DecompositionCard", "NetCard", "readable", "verified"]
+
+_Digest = expected(Annotated[str, Field(pattern="^[0-9a-f]{64}$")], "a SHA-256: 64 hexadecimal digits")
+_Cell = expected(int | Number | None, "a number, or null")
+_Metrics = dict[Name, _Cell]
+_History = dict[Name, several(_Cell, "one or more numbers or nulls")]
+
+
+@schema("card", ZooError)
+class Images(Values):
+    """The images that a net was trained on, or judged by."""
+
+    name: Name
+    images: Whole
+    checksum: _Digest
+
+
+@schema("card", ZooError)
+class NetCard(Values):
+    """The card of a net."""
+
+    name: Name
+    seed: Count
+    about: Text
+    recipe: part(Recipe)
+    data: dict[Name, part(Images)]
+    metrics: _Metrics
+    switch_step: expected(Whole | None, "a positive whole number, or null")
+    seconds: NotNegative
+    device: Name
+    history: _History
+    parameters: Whole
+    versions: dict[Name, Name]
+    sha256: _Digest
+    digest: _Digest
+
+    def __post_init__(self) -> None:
+        check(set(self.data) == {"train", "heldout"}, "data", list(self.data), "train and heldout")
+        _check_history(self.history)
+
+
+@schema("card", ZooError)
+class Scores(Values):
+    """What a decomposition reached."""
+
+    target_loss: NotNegative
+    losses: several(Number, "one or more numbers")
+    rounded_error: NotNegative
+    layers: dict[Name, several(Name | _Cell, "one value per layer")]
+    reassigned: several(dict[Name, _Cell], "one mapping per stage that reassigned", least=0) = ()
+
+
+@schema("card", ZooError)
+class DecompositionCard(Values):
+    """The card of a decomposition."""
+
+    name: Name
+    seed: Count
+    about: Text
+    target: part(TargetRecipe)
+    recipe: part(SPDRecipe)
+    metrics: part(Scores)
+    seconds: NotNegative
+    device: Name
+    history: _History
+    parameters: Whole
+    versions: dict[Name, Name]
+    sha256: _Digest
+    digest: _Digest
+
+    def __post_init__(self) -> None:
+        lengths = {key: len(column) for key, column in self.metrics.layers.items()}
+        check(len(set(lengths.values())) == 1, "metrics.layers", lengths, "columns of equal length")
+        _check_history(self.history)
+
+
+def _check_history(history: Mapping[str, tuple]) -> None:
+    lengths = {key: len(column) for key, column in history.items()}
+    check(len(set(lengths.values())) == 1, "history", lengths, "columns of equal length")
+    steps = history.get("step", (None,))
+    rising = None not in steps and all(a < b for a, b in itertools.pairwise(steps))
+    check(rising, "history.step", steps, "steps that rise")
+
+
+def verified(
+    path: Path, kind: type[NetCard | DecompositionCard], name: str, seed: int, remedy: str
+) -> dict[str, Any]:
+    """The content of a card, checked; ``ZooError`` with ``remedy`` for one that is damaged, changed, or of
+    another net."""
+    try:
+        content = read_json(path)
+    except ValueError as error:
+        raise ZooError(f"the card {path} {error}; {remedy}") from error
+    if isinstance(content, dict) and "digest" not in content:
+        raise ZooError(f"the card {path} has no digest: it was cut, or written by an older version; {remedy}")
+    try:
+        found = kind.from_dict(content)
+    except SplinelabError as error:
+        raise ZooError(f"the card {path} is damaged ({error}); {remedy}") from error
+    if (found.name, found.seed) != (name, seed):
+        raise ZooError(
+            f"the card {path} is that of {found.name}, seed {found.seed}; expected {name}, seed {seed}: "
+            f"give the files their own names back, or {remedy}"
+        )
+    if digest(_rest(content)) != found.digest:
+        raise ZooError(
+            f"the card {path} was changed after it was written: its content has another digest; "
+            f"reinstall splinelab, or {remedy}"
+        )
+    return content
+
+
+def readable(name: str, seed: int, about: Mapping[str, Any], sha256: str) -> str:
+    """The text of a card, with a line for each key and each column of the history."""
+    versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
+    whole = {"name": name, "seed": seed, **about, "versions": versions, "sha256": sha256}
+    written = json.loads(_text(whole, ""))  # numbers as they are rounded there
+    return _text({**whole, "digest": digest(written)}, "") + "\n"
+
+
+def _rest(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in content.items() if key != "digest"}
+
+
+def _text(value: Any, indent: str) -> str:
+    if isinstance(value, Mapping):
+        inner = ",\n".join(f"{indent} {json.dumps(k)}: {_text(v, indent + ' ')}" for k, v in value.items())
+        return "{\n" + inner + "\n" + indent + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_text(item, indent) for item in value) + "]"
+    if isinstance(value, float):
+        value = float(f"{value:.7g}") if math.isfinite(value) else None  # JSON has no NaN
+    return json.dumps(value)
