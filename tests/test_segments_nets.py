@@ -13,8 +13,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from splinelab import record
+from splinelab.errors import InputError, UnsupportedOperationError, VerificationError
 from splinelab.nets import cnn, residual_cnn
-from splinelab.polytopes import path, plane, rays, segment, trace
+from splinelab.polytopes import Rest, from_layer, frozen, path, paths, plane, rays, segment, trace
+from splinelab.polytopes.exact import exact_copy
+from splinelab.polytopes.line import Line
 
 NETS = {}
 
@@ -498,3 +501,170 @@ def test_one_pass_and_many_find_the_same(name, many_passes):
         np.testing.assert_allclose(again.values[name], once.values[name], atol=1e-11)
     assert slice_again.codes == slice_once.codes
     np.testing.assert_allclose(slice_again.areas, slice_once.areas, atol=1e-11)
+
+
+# What is refused, in the same words by all
+
+
+def image_net():
+    return nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(48, 3)).eval()
+
+
+def all_four(net, points):
+    return (
+        lambda: segment(net, points[0], points[1]),
+        lambda: path(net, points),
+        lambda: rays(net, points),
+        lambda: plane(net, *points),
+    )
+
+
+IMAGES = ends(3, 1, 6, 6)
+
+
+@pytest.mark.parametrize(
+    "net, points, words",
+    [
+        (image_net, IMAGES[:, None], r"x\[0\] instead of x\[:1\]"),
+        (image_net, IMAGES[..., :5], r"takes no points of shape \(1, 6, 5\)"),
+        (image_net, (50 * IMAGES).to(torch.uint8), "images / 255"),
+        (image_net, (50 * IMAGES).long(), "images / 255"),
+        (image_net, [IMAGES[0], IMAGES[1, :, :5], IMAGES[2]], "one shape"),
+        (image_net, IMAGES / 0, "NaN or infinite"),
+        (lambda: nn.Sequential(nn.Flatten(), nn.LazyLinear(4), nn.ReLU()).eval(), IMAGES, "lazy"),
+    ],
+)
+def test_points_and_models_that_do_not_fit(net, points, words):
+    for call in all_four(net(), points):
+        with pytest.raises(InputError, match=words):
+            call()
+
+
+def test_points_of_any_layout_are_taken():
+    net, points = model("residual_in_place").float(), ends(3, 6).numpy()
+    odd = points[:, ::-1].astype(">f8")[:, ::-1]
+    for one, other in zip(all_four(net, points), all_four(net, odd), strict=True):
+        one, other = one(), other()
+        one, other = (one[0].path, other[0].path) if isinstance(one, list) else (one, other)
+        assert one.codes == other.codes
+
+
+class Transformed(torch.utils.data.Dataset):
+    images = IMAGES
+
+    def __getitem__(self, index):
+        return self.images[index] / 2, 0
+
+    def __len__(self):
+        return len(self.images)
+
+
+def test_no_transform_is_passed_by():
+    net, given = image_net(), Transformed()
+    for call in (
+        lambda: path(net, given),
+        lambda: rays(net, given),
+        lambda: Rest(net, "0", given),
+        lambda: from_layer(net, "0", given),
+        lambda: frozen(net, given),
+    ):
+        with pytest.raises(InputError, match="transform"):
+            call()
+
+
+OTHERS = {
+    "the mean of the batch": lambda m, x: m.c(r(m.a(x) - m.a(x).mean(0))),
+    "its size": lambda m, x: m.c(r(m.a(x)) / len(x)),
+    "the place in it": lambda m, x: m.c(r(m.a(x) + torch.arange(len(x))[:, None])),
+    "the first of it": lambda m, x: m.c(r(m.a(x) - m.a(x)[:1])),
+    "its statistics": lambda m, x: m.c(r(F.batch_norm(m.a(x), None, None, training=True))),
+    "a random number": lambda m, x: m.c(r(m.a(x) + torch.rand(10))),
+}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_what_depends_on_more_than_the_point_is_refused(what):
+    for call in all_four(Net(OTHERS[what]).eval(), ends(3, 6)):
+        with pytest.raises((UnsupportedOperationError, VerificationError)):
+            call()
+
+
+def test_verification_says_where(monkeypatch):
+    net, wrong = model("residual_in_place"), Net(OTHERS["its size"]).eval()
+    with pytest.raises(
+        VerificationError, match=r"At t = \d\.\d+, inside piece \d+: output \d is .* the network's"
+    ):
+        segment(wrong, *ends(2, 6))
+    with pytest.raises(VerificationError, match=r"of path [01], inside"):
+        paths(wrong, [ends(2, 6), ends(2, 6, seed=2)])
+    with pytest.raises(VerificationError, match=r"region \d+, \(u, v\) = "):
+        plane(wrong, *ends(3, 6))
+    cut = Line.cut
+
+    def inverted(self, values, name):
+        cut(self, values, name)
+        if name == "relu#2":
+            self.layers[name][1][:] ^= 128
+
+    monkeypatch.setattr(Line, "cut", inverted)
+    with pytest.raises(VerificationError, match=r"code differs from the network's in layer 'relu#2'"):
+        segment(net, *ends(2, 6))
+
+
+def test_a_copy_that_is_another_net_is_found():
+    class Half(Net):
+        def __deepcopy__(self, memo):
+            other = Half(self.run)
+            other.c.weight.data *= 0.5
+            return other.eval()
+
+    with pytest.raises(VerificationError, match="float64 copy"):
+        segment(Half(NETS["residual_in_place"]).eval(), *ends(2, 6))
+    outside = nn.Linear(10, 10)
+    hidden = Net(lambda m, x: m.c(r(outside(r(m.a(x)))))).float().eval()
+    with pytest.raises(InputError, match="a closure"):
+        segment(hidden, *ends(2, 6))
+
+
+def test_sizes_taken_before_a_layer_hold_behind_it():
+    net = model("reshaped_by_n")
+    found = segment(net, *ends(2, 6), layer="a", verify=True)
+    rest, z = from_layer(net, "a", ends(2, 6))
+    with torch.no_grad():
+        torch.testing.assert_close(rest(z), net(ends(2, 6)), rtol=0, atol=0)
+    assert found.regions > 3
+
+
+def test_mixed_precision_does_not_round_inputs():
+    net = nn.Sequential(nn.Linear(6, 10), nn.ReLU(), nn.Linear(10, 3)).eval()
+    net.register_parameter("unused", nn.Parameter(torch.ones(1, dtype=torch.bfloat16)))
+    net._parameters = dict(reversed(net._parameters.items()))
+    x = ends(2, 6).float()
+    assert torch.equal(Rest(net, "0", x).activations(x), net[0](x))
+    assert segment(net, *x).regions > 1
+
+
+class Overwriting(nn.Sequential):
+    """In-place ReLUs and a residual sum, as in published ResNets."""
+
+    def forward(self, x):
+        y = self[1](self[0](x))
+        y = self[1](self[2](y) + y)
+        y += self[2](y)
+        return self[3](self[1](y))
+
+
+def test_in_place_activations_take_one_pass(monkeypatch):
+    net = Overwriting(nn.Linear(6, 10), nn.ReLU(inplace=True), nn.Linear(10, 10), nn.Linear(10, 3)).eval()
+    found = path(net, ends(2, 6))
+    check_path(net.double(), found)
+
+    class Once(trace.Trace):
+        def __init__(self, *args, one_pass, **options):
+            assert one_pass, "the pass was given up"
+            super().__init__(*args, one_pass=one_pass, **options)
+
+    monkeypatch.setattr(trace, "Trace", Once)
+    line = Line([0.0, 1.0], [0], [1])
+    trace.run(exact_copy(net), line, ends(2, 6))
+    assert line.cells == len(found) > 3

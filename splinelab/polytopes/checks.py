@@ -53,6 +53,12 @@ def _check_points(model: nn.Module, exact: nn.Module, points: torch.Tensor, what
     except SplinelabError:
         raise
     except Exception as error:
+        if _own(model, points) is not None:
+            raise InputError(
+                f"{what}: the model takes them, its float64 copy fails: {_line(error)} Does the model hold "
+                "layers or constants where a copy does not reach them (a closure, a global)? Make them its "
+                "modules and buffers."
+            ) from error
         shape = tuple(points.shape[1:])
         hint = ""
         if shape[:1] == (1,):

@@ -18,6 +18,7 @@ from splinelab.errors import InputError, UnsupportedOperationError
 from splinelab.polytopes.exact import KeepPrecision, exact_copy
 from splinelab.polytopes.freezing import FREEZE, opened
 from splinelab.polytopes.operations import mapped
+from splinelab.polytopes.points import samples_of
 from splinelab.recording.following import tensors
 from splinelab.recording.operations import READS, op_name
 
@@ -81,7 +82,7 @@ class Frozen(nn.Module):
         exact = opened(exact_copy(model))
         self.model = opened(copy.deepcopy(model).eval())
         self.fixed = fixed
-        reference = torch.as_tensor(getattr(reference, "images", reference)).detach()
+        reference = torch.as_tensor(samples_of(reference, "The reference samples")).detach()
         if not -reference.ndim <= batch_dim < reference.ndim or reference.shape[batch_dim] != 1:
             raise InputError(
                 f"The reference has shape {tuple(reference.shape)}; expected one sample, with length 1 along "

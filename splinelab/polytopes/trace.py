@@ -182,6 +182,7 @@ class Trace(NamedCalls):
             self._cut(self.mesh.layers, self.mesh.cut, z, name)
             if self.keep:
                 self.values[name] = z.clone()  # what follows may work in place
+            del z  # a view, perhaps, of what the call works on in place
         call = Call(self, args, kwargs, self.mesh.rows)
         result = call.make(func)
         wrong = operations.shape_problem(op, [result], call.operands, call.known)
