@@ -31,10 +31,10 @@ TAKE_A_DEVICE = {
 @pytest.mark.parametrize("call", TAKE_A_DEVICE.values(), ids=TAKE_A_DEVICE)
 def test_a_device_that_is_not_there(call):
     for device in ("cuda", "cuda:0"):
-        with pytest.raises(InputError, match=rf"device '?{device}.*no CUDA device.*use device='cpu'"):
+        with pytest.raises(InputError, match=rf"device is '?{device}.*cannot be used here.*expected 'cpu'"):
             call(device)
     for device in ("gpu", 3.5):
-        with pytest.raises(InputError, match=r"device is .*expected 'cpu' or 'cuda'"):
+        with pytest.raises(InputError, match=r"device is .*expected 'cpu'"):
             call(device)
 
 
@@ -51,5 +51,5 @@ TAKE_A_SEED = {
 @pytest.mark.parametrize("seed", [-1, 0.5, None, True, "0", 2**63, np.int64(-1)])
 @pytest.mark.parametrize("call", TAKE_A_SEED.values(), ids=TAKE_A_SEED)
 def test_what_is_no_seed(call, seed):
-    with pytest.raises(InputError, match=r"seed is .*expected a whole number"):
+    with pytest.raises(InputError, match=r"seed is .*expected (a whole number|0 to)"):
         call(seed)

@@ -189,7 +189,7 @@ def test_bad_recipes():
         RECIPE.replace(stages=RECIPE.stages[1:])
     with pytest.raises(RecipeError, match=r"gate.*vector where a stage reassigns"):
         RECIPE.replace(gate="scalar")
-    with pytest.raises(RecipeError, match=r"reassign.*true or false"):
+    with pytest.raises(RecipeError, match=r"reassign is 1.*expected a valid boolean"):
         Stage(3, reassign=1)
 
 
