@@ -647,6 +647,13 @@ def test_random_numbers_are_refused_or_the_caller_s_own_risk():
         record(before, inputs(5, 6), ignore="rand_like")
 
 
+def test_a_mask_s_lowest_number_is_no_threshold_in_either_precision():
+    lowest = torch.finfo(torch.float32).min
+    net = Apply(lambda z: torch.maximum(F.relu(z), torch.tensor(lowest)).clamp(max=-lowest))
+    for dtype in (torch.float32, torch.float64):
+        assert list(record(net.to(dtype), inputs(5, 6)).codes.layers) == ["relu"]
+
+
 def test_ignore_names_something():
     net = mlp()
     for wrong, hint in (("nosuch", r"layers are \['2', '4'\]"), ("relu#2", "no operation, layer or module")):

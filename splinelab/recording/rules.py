@@ -125,7 +125,10 @@ def _out_of_reach(threshold, value: torch.Tensor) -> bool:
             return False
     elif not isinstance(threshold, int | float):
         return False
-    return value.is_floating_point() and abs(float(threshold)) >= torch.finfo(value.dtype).max
+    # A mask made for float32 is one in a float64 copy too.
+    return value.is_floating_point() and abs(float(threshold)) >= min(
+        torch.finfo(value.dtype).max, torch.finfo(torch.float32).max
+    )
 
 
 def pool_bits(n: int, args, kwargs) -> torch.Tensor:
