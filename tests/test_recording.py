@@ -13,8 +13,9 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import splinelab
 from splinelab.errors import InputError, UnsupportedOperationError, VerificationError
-from splinelab.recording import Activations, Recording, record
+from splinelab.recording import Activations, Recording, operations, record
 from splinelab.recording.arrays import pack_on_device
+from splinelab.recording.rules import RULES
 
 
 def seeded(net, seed=0):
@@ -276,6 +277,12 @@ def test_maximum_of_two_activations_is_coded_where_they_cross():
     with torch.no_grad():
         z = net.linear(x)
     assert np.array_equal(record(net, x).codes.bits(), (z[:, :3] > z[:, 3:]).numpy())
+
+
+def test_what_switches_in_the_table_has_a_rule_and_the_other_way_round():
+    assert set(RULES) == operations.SWITCHES
+    passing = operations.STRUCTURE | operations.AFFINE | operations.SUMS | operations.PRODUCTS
+    assert not passing & (operations.SWITCHES | operations.SMOOTH | operations.RANDOM)
 
 
 def test_zero_is_off():
