@@ -169,7 +169,7 @@ def test_the_last_step_counts():
 
 @pytest.mark.parametrize("every", [0, -1, 1.5, None])
 def test_steps_between_checkpoints(every, tmp_path):
-    with pytest.raises(InputError, match=r"checkpoint_every is .*one or more"):
+    with pytest.raises(InputError, match=r"checkpoint_every is .*at least 1"):
         decompose(Diagonal(), SHORT, 0, checkpoint=tmp_path / "x.ckpt", checkpoint_every=every)
 
 
