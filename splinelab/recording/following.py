@@ -48,6 +48,8 @@ def tensors(thing) -> Iterator[torch.Tensor]:
     """All tensors in nested tuples, lists and mappings, model outputs included."""
     if isinstance(thing, torch.Tensor):
         yield thing
+    elif thing is None or isinstance(thing, int | float | str):  # before the slow question for a mapping
+        return
     elif isinstance(thing, tuple | list):
         for item in thing:
             yield from tensors(item)
@@ -96,7 +98,10 @@ ORDINARY, WHOLE = Note(Kind.ACTIVATION), Note(Kind.DISCRETE)
 
 def version_of(tensor: torch.Tensor) -> int:
     """How often the numbers have been written to."""
-    return 0 if tensor.is_inference() else tensor._version
+    try:
+        return tensor._version
+    except RuntimeError:  # tensors made in inference mode have none
+        return 0
 
 
 def _storage(tensor: torch.Tensor):

@@ -10,7 +10,6 @@ from torch.utils import data as torch_data
 
 from splinelab.data.dataset import Dataset
 from splinelab.errors import InputError
-from splinelab.recording.arrays import check_finite
 from splinelab.recording.signature import Signature
 
 __all__ = ["KINDS", "Batch", "Reader", "expected_samples", "tensor_of"]
@@ -82,9 +81,6 @@ class Reader:
                 )
             if len(batch) == 0:
                 raise InputError("A batch of the inputs is empty: expected at least one sample in each.")
-            for item in batch.tensors:
-                if item.is_floating_point() or item.is_complex():
-                    check_finite(item, "The inputs hold", seen, "Clean or leave out such samples.")
             seen += len(batch)
             yield batch.mapped(lambda item: item.to(dtype=dtype) if item.is_floating_point() else item)
         if seen == 0:

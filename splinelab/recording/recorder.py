@@ -53,7 +53,9 @@ class Recorder(NamedCalls):
         self.names.begin()
         given = batch.own()
         for tensor in given.tensors:
-            real = tensor.is_floating_point() or tensor.is_complex()
+            real = _real(tensor)
+            if real:  # the copy is looked at, which lies in the processor's cache
+                check_finite(tensor, "The inputs hold", self.seen, "Clean or leave out such samples.")
             self.following.add(tensor, Kind.ACTIVATION if real else Kind.DISCRETE)
         with self:
             output = self.model(*given.positional, **given.named)
