@@ -55,7 +55,9 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy and torch are loaded
 
+import cProfile
 import platform
+import pstats
 import resource
 import time
 import warnings
@@ -72,6 +74,7 @@ from sklearn.cluster import SpectralClustering
 from sklearn.metrics import pairwise_distances, silhouette_score
 from sklearn.neighbors import kneighbors_graph
 from threadpoolctl import threadpool_limits
+from torch import nn
 
 from splinelab import charts, data, mechanisms, polytopes, record, spd, zoo
 from splinelab.clustering import silhouette
@@ -328,6 +331,47 @@ charts.describe(
 for metric, found in growth.groupby("metric"):
     rate = found["million pairs a second"].iloc[-1]
     print(f"{metric}: {rate:.0f} million pairs a second; 60,000 images would take {1800 / rate:.0f} s")
+
+# %% [markdown]
+# *And the memory?* Counting needs the codes, an eighth of a byte per bit, and one block of distances, however many
+# images there are. The memory beyond what the process holds already is read off the system, where it tells.
+
+
+# %% tags=["hide-input", "nbval-ignore-output"]
+def held_at_most(call):
+    """Megabytes that a call holds at most beyond what is held before it; None where the system does not tell."""
+
+    def held(key):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith(key)) / 1024
+
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # the highest is the present again
+        before = held("VmRSS")
+        call()
+        return held("VmHWM") - before
+    except OSError:
+        return None
+
+
+grown = pd.DataFrame(
+    [
+        {
+            "images": size,
+            "all distances": size * (size - 1) / 2 * 4 / 1e6,
+            "histogram": held_at_most(
+                lambda size=size: class_histograms(everything[:size], images.labels[:size], "hamming")
+            ),
+        }
+        for size in sizes
+    ]
+)
+if grown["histogram"].isna().any():
+    print("this system does not tell how much memory a process held")
+else:
+    for row in grown.itertuples(index=False):
+        print(f"{row[0]:,} images: {row[2]:.0f} MB; a list of all distances {row[1]:.0f} MB")
+
 if full_mnist:
     train = data.mnist("train")
     start = time.perf_counter()
@@ -395,7 +439,103 @@ if counts_bits is False and not quick:
 # The default backend meets its targets on any recent processor, because every processor multiplies matrices well.
 # The extra `[fast]` is for processors with a wide popcount, where its targets were set (a Zen 4 core), and it needs
 # an eighth of a byte per unit instead of four: on others it saves memory, and little time.
+
+# %% [markdown]
+# ## Recording
 #
+# *What does it cost to read the code of a net, beside running it?* The contender is what one writes by hand: a forward
+# hook on every `nn.ReLU` that packs the signs of its input. It has no check and misses `F.relu` and every ReLU that
+# works in place on a view; `record` sees every operation, refuses those without a rule, looks for values that are not
+# finite, and compares codes and outputs with the plain model on other sizes of batch. All of that is part of its time.
+# The nets are an MLP with three layers of 200 on 20,000 images, and a small untrained CNN on 500 images of 32 × 32 in
+# three colours; all passes go in the same batches.
+
+# %% tags=["hide-input", "nbval-ignore-output"]
+BATCH = 512
+torch.manual_seed(0)
+small_cnn = nn.Sequential(
+    nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+    nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+    nn.Flatten(), nn.Linear(2048, 64), nn.ReLU(), nn.Linear(64, 10),
+).eval()  # fmt: skip
+repeated = torch.from_numpy(images.images).repeat(1 if quick else 4, 1, 1, 1)
+passes = {
+    "MLP": (zoo.load("GA-mse", 0).eval(), repeated),
+    "CNN": (small_cnn, torch.rand(100 if quick else 500, 3, 32, 32)),
+}
+
+
+def plain(net, inputs):
+    """The outputs, batch by batch."""
+    with torch.no_grad():
+        return torch.cat([net(batch) for batch in inputs.split(BATCH)])
+
+
+def hooked(net, inputs):
+    """Outputs and packed signs by hand-written hooks."""
+    kept = []
+
+    def keep(module, given, output):
+        kept.append(np.packbits((given[0] > 0).flatten(1).numpy(), axis=1))
+
+    hooks = [layer.register_forward_hook(keep) for layer in net.modules() if isinstance(layer, nn.ReLU)]
+    outputs = plain(net, inputs)
+    for hook in hooks:
+        hook.remove()
+    return outputs, kept
+
+
+costs = []
+for name, (net, inputs) in passes.items():
+    times = in_turns(
+        {
+            "plain": lambda net=net, inputs=inputs: plain(net, inputs),
+            "hooks": lambda net=net, inputs=inputs: hooked(net, inputs),
+            "codes": lambda net=net, inputs=inputs: record(net, inputs, batch_size=BATCH, activations=False),
+            "codes and activations": lambda net=net, inputs=inputs: record(net, inputs, batch_size=BATCH),
+        }
+    )
+    for what, aim in {"hooks": None, "codes": 1.3, "codes and activations": 1.6}.items():
+        costs.append({"net": name, "what": what, "ratio": times[what] / times["plain"], "aim": aim})
+for row in costs:
+    told = f"{row['net']}, {row['what']}: {row['ratio']:.2f} × a plain pass"
+    reached = "" if row["aim"] is None else "reached" if row["ratio"] <= row["aim"] else "not reached"
+    print(told + (f"; aim {row['aim']} ×: {reached}" if reached else ""))
+
+# %% [markdown]
+# The faster the processor multiplies, the more the rest shows: what `record` adds is a fixed time per operation and
+# batch, some milliseconds for its checks, and one more reading of each layer's values.
+#
+# *Does the cost grow with the number of images alone?* The same net and images, from few to many.
+
+# %% tags=["hide-input", "nbval-ignore-output"]
+net, inputs = passes["MLP"]
+counts = [len(inputs) // 16, len(inputs) // 4, len(inputs)]
+growing = [
+    in_turns({"record": lambda count=count: record(net, inputs[:count], activations=False)})["record"]
+    for count in counts
+]
+recorded = pd.DataFrame({"images": counts, "ms": growing})
+recorded["µs per image"] = 1000 * recorded["ms"] / recorded["images"]
+charts.describe(
+    alt.Chart(recorded)
+    .mark_line(point=True, color=charts.BLUE)
+    .encode(
+        x=alt.X("images:Q", title="images"),
+        y=alt.Y("ms:Q", title="CPU time (ms)"),
+        tooltip=[
+            "images:Q",
+            alt.Tooltip("ms:Q", format=".3~g"),
+            alt.Tooltip("µs per image:Q", format=".3~g"),
+        ],
+    )
+    .properties(title="Recording codes: time grows as the images do"),
+    "CPU time of recording: "
+    + "; ".join(f"{row.images:,} images {row.ms:.0f} ms" for row in recorded.itertuples())
+    + ".",
+)
+
+# %% [markdown]
 # ## Geometry
 #
 # The rest of this appendix is about [polytopes](03_polytope_density): exact boundaries against the samples that one
@@ -481,6 +621,36 @@ print(f"{side} × {side} grid: {100 * seen:.0f} % of them, {by_grid:.0f} ms")
 ratio, enough = by_grid / polygons, seen >= 0.95
 verdict = "reached" if ratio >= 10 else "not reached"
 print(f"{'' if enough else 'more than '}{ratio:.0f} × faster than the grid; target ≥ 10 ×: {verdict}")
+
+# %% [markdown]
+# *What do the checks cost?* Nothing is returned before the network itself has been asked: a piece in sixteen of every
+# path and plane (eight at least, 64 at most), and a few points of the copy in float64 that the traversal runs on. Their
+# share of the time by the profiler, in the two calls above and in a small segment.
+
+
+# %% tags=["hide-input", "nbval-ignore-output"]
+def share_of_checks(call):
+    """Milliseconds of a call, and the share that its checks take."""
+    call()
+    with cProfile.Profile() as profiler:
+        call()
+    found = pstats.Stats(profiler)
+    spent = sum(
+        stats[3] for (_, _, name), stats in found.stats.items() if name in ("_verify", "_check_points")
+    )
+    return 1000 * found.total_tt, spent / found.total_tt
+
+
+behind, ends = polytopes.from_layer(net, "pool2", torch.from_numpy(unseen.images[[0, 1]]).double())
+last, close = polytopes.from_layer(net, "relu4", torch.from_numpy(unseen.images[[0, 1]]).double())
+checked = {
+    "segment from pool2": lambda: polytopes.segment(behind, *ends),
+    f"plane from {layer}": lambda: polytopes.plane(rest, *three),
+    "segment from relu4": lambda: polytopes.segment(last, *close),
+}
+for what, call in checked.items():
+    taken, spent = share_of_checks(call)
+    print(f"{what}: {taken:.0f} ms, {100 * spent:.0f} % of it for the checks")
 
 # %% [markdown]
 # *The density of all pairs of 1000 images*, against the loop that one writes first: for each pair the number of units

@@ -111,16 +111,21 @@ def _chosen(rows: slice, found: np.ndarray, k: int | str, threshold: float) -> s
     """The neighbours that some rows choose, with their affinities; `found` is overwritten."""
     n = found.shape[1]
     found[np.arange(len(found)), np.arange(rows.start, rows.stop)] = 0
-    found[found <= max(threshold, 0)] = 0
+    floor = max(threshold, 0)
     if n == 1:
         least = np.full(1, np.inf)
     elif k == "adaptive":
+        found *= found > floor
         least = _at_largest_drop(found)
     else:
         nth = max(n - k, 0)
         least = np.partition(found, nth, axis=1)[:, nth]
-    found[found < least[:, None] - _TIE] = 0
-    return sparse.csr_matrix(found)
+    # One pass over the matrix, and no second one over its zeros.
+    bound = np.maximum(least - _TIE, np.nextafter(floor, np.inf))
+    at = np.flatnonzero(found >= bound[:, None])
+    row, column = np.divmod(at, n)
+    ends = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(found)))])
+    return sparse.csr_matrix((found.ravel()[at], column, ends), shape=found.shape)
 
 
 def _mutual(chosen: list[sparse.csr_matrix]) -> Graph:
