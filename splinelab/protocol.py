@@ -14,6 +14,7 @@ from joblib import Parallel, delayed
 from torch import nn
 
 from splinelab import zoo
+from splinelab._arguments import check_seed, check_whole
 from splinelab.codes import SplineCodes
 from splinelab.data import Dataset, protocol_split, stratified_split
 from splinelab.distances import Bootstrap, bootstrap, pairwise
@@ -30,7 +31,6 @@ __all__ = [
     "in_parallel",
     "logit_margin",
     "nets",
-    "resampled",
     "sample",
     "views",
 ]
@@ -66,12 +66,33 @@ def evaluation_images(dataset: Dataset, n: int = 500) -> dict[str, Dataset]:
     """
     split = protocol_split(dataset)
     parts = {"training": dataset.take(split.train), "held-out": dataset.take(split.heldout)}
-    return {name: sample(part, n) for name, part in parts.items()}
+    return {name: part.take(np.sort(_drawn(part, n, 0))) for name, part in parts.items()}
 
 
-def sample(dataset: Dataset, n: int) -> Dataset:
-    """`n` images, stratified by class and always the same; all of them where there are fewer."""
-    return dataset.take(stratified_split(dataset, min(n, len(dataset)), seed=0).train)
+def sample(dataset: Dataset, n: int, *, seed: int = 0) -> Dataset:
+    """`n` images drawn by `seed`, as many of each class as the data set has in proportion; all of them where
+    there are fewer. The one way in which chapters choose images.
+
+    They come in rounds of one image of each class, the classes of a round in random order, so that the first
+    ten of a sample of digits are ten digits, and the first half is a fair sample, too.
+    """
+    return dataset.take(_drawn(dataset, n, seed))
+
+
+def _drawn(dataset: Dataset, n: int, seed: int) -> np.ndarray:
+    classes, members = np.unique(dataset.labels, return_inverse=True)
+    rng = np.random.default_rng([check_seed(seed), len(classes)])
+    if n < len(classes):  # too few for each: which ones is drawn as well
+        chosen = np.sort(rng.permutation(len(classes))[: check_whole("n", n)])
+        index = np.array([rng.choice(np.flatnonzero(members == one)) for one in chosen])
+    else:
+        index = stratified_split(dataset, min(check_whole("n", n), len(dataset)), seed=seed).train
+    index = rng.permutation(index)
+    turn = np.empty(len(index), int)  # the how-manieth of its class each image is
+    for one in np.unique(members[index]):
+        mine = np.flatnonzero(members[index] == one)
+        turn[mine] = np.arange(len(mine))
+    return index[np.argsort(turn, kind="stable")]
 
 
 def views(recording: Recording) -> dict[str, SplineCodes | np.ndarray]:
@@ -146,36 +167,6 @@ def in_parallel(function: Callable, jobs: Mapping[Hashable, tuple]) -> dict[Hash
     return dict(zip(jobs, ran, strict=True))
 
 
-def resampled(
-    statistic: Callable[..., float],
-    *measured: np.ndarray,
-    resamples: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> tuple[float, float, float]:
-    """A statistic and its percentile interval over images and nets: (value, low, high).
-
-    Each array of `measured` is seeds × images (or × pairs of disjoint images), all of one shape. A draw takes
-    seeds and images with replacement, the same for all arrays, and hands the drawn arrays to `statistic`.
-    Draws in which it is not finite (nothing to divide by) are left out.
-    """
-    arrays = [np.asarray(values, np.float64) for values in measured]
-    if not arrays or arrays[0].ndim != 2 or any(values.shape != arrays[0].shape for values in arrays):
-        shapes = [values.shape for values in arrays]
-        raise InputError(f"resampled got arrays of shapes {shapes}; expected one shape, seeds × images")
-    rng = np.random.default_rng(seed)
-    nets_, images = arrays[0].shape
-    draws = []
-    for _ in range(resamples):
-        some = np.ix_(rng.integers(nets_, size=nets_), rng.integers(images, size=images))
-        draws.append(statistic(*(values[some] for values in arrays)))
-    draws = np.asarray(draws)[np.isfinite(draws)]
-    value = float(statistic(*arrays))
-    tail = (1 - level) / 2
-    low, high = np.quantile(draws, [tail, 1 - tail]) if len(draws) else (np.nan, np.nan)
-    return value, float(min(low, value)), float(max(high, value))
-
-
 def compare(
     models: Sequence[nn.Module],
     images: Dataset,
@@ -186,8 +177,8 @@ def compare(
 ) -> Bootstrap:
     """How well each comparison separates the classes of `images`, over the nets of one arm.
 
-    The bootstrap draws images and nets (one per training seed) with replacement, the same for every
-    comparison and, with the same `seed`, for every arm, so that differences are paired.
+    The bootstrap draws images with replacement, the same for every comparison and, with the same `seed`, for
+    every arm, so that differences are paired; intervals cover images and nets.
     """
     comparisons = tuple(comparisons)
     stacks: dict[str, list[np.ndarray]] = {name: [] for name in comparisons}

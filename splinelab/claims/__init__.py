@@ -5,20 +5,17 @@ per chapter, and the verdicts that follow from them.
 """
 
 from splinelab.claims.entries import Case, Claim, Measurement
-from splinelab.claims.intervals import count_over_seeds, mean_over_seeds
-from splinelab.claims.ledger import Ledger, holm
+from splinelab.claims.ledger import Finding, Ledger
 from splinelab.claims.notebook import Notebook, write_verdicts
 from splinelab.claims.scoreboard import print_scoreboard, scoreboard_markdown
 
 __all__ = [
     "Case",
     "Claim",
+    "Finding",
     "Ledger",
     "Measurement",
     "Notebook",
-    "count_over_seeds",
-    "holm",
-    "mean_over_seeds",
     "print_scoreboard",
     "scoreboard_markdown",
     "write_verdicts",

@@ -3,11 +3,9 @@
 import dataclasses
 import datetime
 from collections.abc import Mapping
-
-from scipy import stats
+from typing import Self
 
 from splinelab._schema import (
-    Count,
     Name,
     Number,
     Text,
@@ -21,24 +19,29 @@ from splinelab._schema import (
     several,
 )
 from splinelab.errors import ClaimError
+from splinelab.intervals import LEVEL, Interval
 
 __all__ = ["Case", "Claim", "Measurement"]
 
 RULES = {"above": 1, "below": 1, "equals": 1, "within": 2}  # how many numbers each takes
-# A second run on another processor may move the last digit: up to this the stored entry stays as it is.
+# A second run on another processor may move the last digits: up to this share the stored entry stays as it is.
 SAME = 5e-4
+MOMENT = "%Y-%m-%d %H:%M"
 
-_Finite = expected(Number, "a number: a measurement needs finite low ≤ value ≤ high")
 _Reason = expected(Name | None, "text that is not empty, or nothing")
 
 
 @schema("case", ClaimError)
 class Case:
-    """One number that a claim needs: `holds` is one of above, below (a test), within, equals (a count)."""
+    """One number that a claim needs: `holds` is one of above, below (a test), within, equals.
+
+    quantity: what is measured, where that differs from case to case; "" where the claim says it.
+    """
 
     label: Name
     holds: one_of(*RULES)
     threshold: several(Number, "one or two numbers", most=2)
+    quantity: Text = ""
 
     def __post_init__(self) -> None:
         words = f"{RULES[self.holds]} number(s): {self.holds} takes {RULES[self.holds]}"
@@ -46,26 +49,17 @@ class Case:
         ordered = self.threshold[0] <= self.threshold[-1]
         check(ordered, "threshold", self.threshold, "the smaller number first")
 
-    def clears(self, low: float, high: float) -> bool:
-        """Whether the whole interval lies where the rule wants it."""
-        bound = self.threshold[0]
+    def outcome(self, interval: Interval) -> str:
+        """ "holds" where the whole interval lies where the rule wants it, "contradicted" where the whole of it
+        lies elsewhere, "undecided" otherwise."""
+        low, high, bound, last = interval.low, interval.high, self.threshold[0], self.threshold[-1]
         if self.holds == "above":
-            return low > bound
-        if self.holds == "below":
-            return high < bound
-        if self.holds == "equals":
-            return low == high == bound
-        return bound <= low and high <= self.threshold[1]
-
-    def p_value(self, low: float, high: float) -> float | None:
-        """Two-sided p of the threshold itself; None for counts, which are not tested."""
-        if self.holds not in ("above", "below"):
-            return None
-        deviation = (high - low) / (2 * stats.norm.ppf(0.975))
-        middle = (high + low) / 2 - self.threshold[0]
-        if deviation == 0:
-            return 1.0 if middle == 0 else 0.0
-        return float(2 * stats.norm.sf(abs(middle) / deviation))
+            inside, outside = low > bound, high <= bound
+        elif self.holds == "below":
+            inside, outside = high < bound, low >= bound
+        else:
+            inside, outside = bound <= low and high <= last, high < bound or low > last
+        return "holds" if inside else "contradicted" if outside else "undecided"
 
     def __str__(self) -> str:
         numbers = " to ".join(f"{value:g}" for value in self.threshold)
@@ -83,14 +77,28 @@ class Claim(Values):
     statement: Name
     quantity: Name
     cases: several(part(Case), "one or more cases")
+    committed: expected(Name, "a day and a time: 2026-11-20 15:58")
+    measured: expected(Name | None, "a day and a time, or nothing") = None
     seeds: Whole = 5
     theirs: expected(Number | None, "a number, or nothing") = None
     not_tested: _Reason = None
-    revised: _Reason = None  # date and reason, where a rule changed after its measurement
+    revised: several(Name, "one or more dated reasons", least=0) = ()  # of changes after the measurement
+    elsewhere: expected(Name | None, "the id of a claim, or nothing") = None  # the same on a second data set
 
     def __post_init__(self) -> None:
         labels = [case.label for case in self.cases]
         check(len(set(labels)) == len(labels), "cases", labels, "each label once")
+        for key in ("committed", "measured"):
+            given = getattr(self, key)
+            check(given is None or _moment(given), key, given, "a day and a time: 2026-11-20 15:58")
+        for reason in self.revised:
+            day, colon, why = reason.partition(":")
+            dated = bool(_day(day) and colon and why.strip())
+            check(dated, "revised", reason, "a day and a reason: '2026-11-20: the first case was added'")
+        late = self.measured is not None and self.measured < self.committed and not self.revised
+        check(
+            not late, "committed", self.committed, "`revised` to say why the rule came after its measurement"
+        )
 
     @classmethod
     def from_dict(cls, entry: Mapping) -> "Claim":
@@ -114,55 +122,66 @@ class Claim(Values):
 
 
 def _case(label: str, rule: object) -> Case:
-    if not isinstance(rule, Mapping) or len(rule) != 1 or not set(rule) <= set(RULES):
+    rest = (
+        {key: value for key, value in rule.items() if key != "quantity"} if isinstance(rule, Mapping) else {}
+    )
+    if len(rest) != 1 or not set(rest) <= set(RULES):
         raise ClaimError(f"{label!r}: a rule is one of {list(RULES)} with a number, got {rule}")
-    ((holds, threshold),) = rule.items()
+    ((holds, threshold),) = rest.items()
+    threshold = threshold if isinstance(threshold, list) else [threshold]
     try:
-        return Case(label, holds, threshold if isinstance(threshold, list) else [threshold])
+        return Case(label, holds, threshold, rule.get("quantity", ""))
     except ClaimError as error:
         raise ClaimError(f"{label!r}: {error}") from error
 
 
 @schema("measurement", ClaimError)
-class Measurement(Values):
-    """A value with its 95 % interval, the number of images or runs behind it, the seeds and the data.
+class Measurement(Interval):
+    """An interval with the name and the checksum of the data that it was measured on.
 
     `measured` is the day, such as 2026-11-20, or empty.
     """
 
-    value: _Finite
-    low: _Finite
-    high: _Finite
-    n: Whole
-    seeds: several(Count, "one or more whole numbers, zero or more")
-    data: Name
-    checksum: Name
+    data: expected(Name, "the name of a data set") = ""
+    checksum: expected(Name, "a checksum") = ""
     measured: Text = ""
 
     def __post_init__(self) -> None:
-        ordered, interval = self.low <= self.value <= self.high, (self.low, self.value, self.high)
-        check(ordered, "interval", interval, "a measurement that has finite low ≤ value ≤ high")
-        check(len(set(self.seeds)) == len(self.seeds), "seeds", self.seeds, "each seed once")
+        super().__post_init__()
+        check(self.level == LEVEL, "level", self.level, f"{LEVEL}: the ledger widens intervals itself")
+        check(bool(self.data), "data", self.data, "the name of a data set")
+        check(bool(self.checksum), "checksum", self.checksum, "a checksum")
         check(not self.measured or _day(self.measured), "measured", self.measured, "a day: 2026-11-20")
 
-    @property
-    def text(self) -> str:
-        """Value and interval as readers see them."""
-        if self.low == self.high:
-            return f"{self.value:.3g}"
-        return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
+    @classmethod
+    def of(cls, interval: Interval, **given) -> Self:
+        """An interval as a measurement; `given` are the fields that it lacks, or others in place of its own."""
+        return cls(**{**interval.to_dict(), **given})
 
     def to_dict(self) -> dict:
-        """Plain numbers for a JSON file, rounded where rounding errors begin."""
-        rounded = {key: round(getattr(self, key), 6) for key in ("value", "low", "high")}
-        return {**super().to_dict(), **rounded}
+        """Plain numbers for a JSON file, to nine digits: a measurement of 1e-15 is not 0."""
+        content = super().to_dict()
+        return {**content, **{key: _short(content[key]) for key in ("value", "low", "high", "freedom")}}
 
     def same_as(self, other: "Measurement") -> bool:
-        """Whether nothing but the last digits (and the day) differs."""
-        close = all(abs(getattr(self, key) - getattr(other, key)) <= SAME for key in ("value", "low", "high"))
+        """Whether nothing but the last digits (and the day) differs: as a share of the value or the width."""
+        scale = max(abs(self.value), self.high - self.low)
+        close = all(abs(mine - theirs) <= SAME * scale for mine, theirs in zip(self, other, strict=True))
         return close and all(
-            getattr(self, key) == getattr(other, key) for key in ("n", "seeds", "data", "checksum")
+            getattr(self, key) == getattr(other, key)
+            for key in ("over", "n", "seeds", "method", "data", "checksum")
         )
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.9g}")
+
+
+def _moment(text: str) -> bool:
+    try:
+        return datetime.datetime.strptime(text, MOMENT).strftime(MOMENT) == text
+    except ValueError:
+        return False
 
 
 def _day(text: str) -> bool:

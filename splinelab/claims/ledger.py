@@ -1,32 +1,42 @@
 """The ledger: claims, their measurements, and the verdicts that follow.
 
-A claim has one or more *cases*, each a number with an interval that must clear a threshold. The first case is
-the source's own setting and gives the scoreboard its figure. A verdict is computed, never typed:
+A claim has one or more *cases*, each a number with an interval and a rule; the first is the source's own
+setting. A case *holds* where its whole interval lies where the rule wants it, is *contradicted* where the whole
+of it lies elsewhere, and *undecided* otherwise. Intervals are simultaneous over the cases of a claim
+(Bonferroni), so that what is printed is what decides, and no claim changes another's verdict. A verdict is
+computed, never typed:
 
 - every case holds: *reproduced* (*extends* where the finding is our own);
-- some hold: *reproduced under a condition*, and the condition names them;
-- none holds: *not reproduced*;
+- the first case is contradicted, or none holds and one is contradicted: *contradicted*;
+- some hold: *reproduced under a condition*, which names them;
+- none holds and none is contradicted: *undecided*;
 - fewer seeds than the rule asks for, or cases missing: *partial*;
 - no measurement: *not tested*, with the reason that the claim gives.
-
-Thresholds on a continuous number are tests, so their p-values (normal, from the width of the 95 % interval)
-are corrected over the whole ledger by Holm's method (Holm 1979).
 """
 
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
-from splinelab.claims.entries import Claim, Measurement
+from splinelab.claims.entries import Case, Claim, Measurement
 from splinelab.claims.stored import read_claims, read_results, write_lock
 from splinelab.errors import ClaimError
+from splinelab.intervals import LEVEL, Interval
 
-__all__ = ["Ledger", "book_folder", "holm", "results_folder"]
+__all__ = ["VERDICTS", "Ledger", "book_folder", "results_folder"]
 
-LEVEL = 0.05
+OUTCOMES = ("holds", "contradicted", "undecided")
+VERDICTS = (
+    "reproduced",
+    "extends",
+    "reproduced under a condition",
+    "contradicted",
+    "undecided",
+    "partial",
+    "not tested",
+)
 
 
 def book_folder() -> Path:
@@ -43,6 +53,57 @@ def book_folder() -> Path:
 def results_folder() -> Path:
     """Where measurements go: `SPLINELAB_RESULTS`, or `book/results` of the checkout."""
     return Path(os.environ.get("SPLINELAB_RESULTS") or book_folder() / "results")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A measured case: the measurement, its interval simultaneous with the claim's other cases."""
+
+    claim: Claim
+    case: Case
+    measurement: Measurement
+    interval: Interval
+
+    @property
+    def outcome(self) -> str:
+        """ "holds", "contradicted" or "undecided"."""
+        return self.case.outcome(self.interval)
+
+    @property
+    def quantity(self) -> str:
+        """What is measured, in one line."""
+        return " ".join((self.case.quantity or self.claim.quantity).split())
+
+    @property
+    def needs(self) -> str:
+        """What would decide an undecided case."""
+        found, where = self.interval, self.case.label
+        distance = min(abs(found.value - bound) for bound in self.case.threshold)
+        if not found.confident:
+            return f"{where}: the nets disagree ({found.low:g} to {found.high:g})"
+        if not distance:
+            return f"{where}: the value is the threshold"
+        times = ((found.high - found.low) / 2 / distance) ** 2
+        if found.over == "images":
+            return f"{where}: about {math.ceil(times * found.n):,} images would decide"
+        return f"{where}: about {math.ceil(times * len(found.seeds)):,} nets would decide"
+
+    def to_dict(self) -> dict:
+        """One entry of a row's `cases`."""
+        found = self.interval
+        return {
+            "case": self.case.label,
+            "quantity": self.quantity,
+            "value": found.value,
+            "low": found.low,
+            "high": found.high,
+            "interval": found.over,
+            "n": found.n,
+            "seeds": list(found.seeds),
+            "data": self.measurement.data,
+            "rule": str(self.case),
+            "outcome": self.outcome,
+        }
 
 
 @dataclass
@@ -93,45 +154,58 @@ class Ledger:
             raise ClaimError(f"{claim_id} has no case {label!r}; its cases are {labels}")
         self.measurements.setdefault(claim_id, {})[label] = measurement
 
-    def holding(self) -> dict[tuple[str, str], bool]:
-        """For each measured case: whether it clears its threshold after Holm's correction."""
-        clears, p_values = {}, {}
-        for claim_id, cases in self.measurements.items():
-            for case in self.claims[claim_id].cases:
-                if case.label in cases:
-                    found = cases[case.label]
-                    clears[claim_id, case.label] = case.clears(found.low, found.high)
-                    p = case.p_value(found.low, found.high)
-                    if p is not None:
-                        p_values[claim_id, case.label] = p
-        adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
-        return {key: ok and adjusted.get(key, 0.0) < LEVEL for key, ok in clears.items()}
+    def found(self, claim_id: str) -> list[Finding]:
+        """The measured cases of a claim, in its order, each with its simultaneous interval and outcome."""
+        claim, measured = self.claims[claim_id], self.measurements.get(claim_id, {})
+        tests = sum(each.confident for each in measured.values())
+        return [
+            Finding(claim, case, measured[case.label], measured[case.label].among(max(tests, 1)))
+            for case in claim.cases
+            if case.label in measured
+        ]
 
     def verdicts(self) -> dict[str, tuple[str, str]]:
-        """`{id: (verdict, condition)}`; the condition says which cases hold, or why nothing was tested."""
-        holding = self.holding()
-        return {claim.id: self._verdict(claim, holding) for claim in self.claims.values()}
+        """`{id: (verdict, condition)}`; the condition says which cases hold, what is missing, what would
+        decide, or why nothing was tested."""
+        return {claim.id: self.verdict(claim.id)[:2] for claim in self.claims.values()}
 
-    def _verdict(self, claim: Claim, holding: dict[tuple[str, str], bool]) -> tuple[str, str]:
-        cases = self.measurements.get(claim.id, {})
-        if not cases:
+    def verdict(self, claim_id: str) -> tuple[str, str, Finding | None]:
+        """Verdict, condition, and the first case that carries the verdict."""
+        claim, found = self.claims[claim_id], self.found(claim_id)
+        if not found:
             if not claim.not_tested:
                 raise ClaimError(f"{claim.id} has neither a measurement nor a reason under `not_tested`")
-            return "not tested", claim.not_tested
-        labels = [case.label for case in claim.cases]
-        missing = [label for label in labels if label not in cases]
-        few = min(len(measurement.seeds) for measurement in cases.values())
+            return "not tested", claim.not_tested, None
+        missing = [case.label for case in claim.cases if case.label not in self.measurements[claim_id]]
+        few = min(len(each.interval.seeds) for each in found)
         if missing or few < claim.seeds:
-            lacks = [f"not measured: {', '.join(missing)}"] if missing else []
+            lacks = [f"not measured: {'; '.join(missing)}"] if missing else []
             lacks += [f"{few} of {claim.seeds} seeds"] if few < claim.seeds else []
-            return "partial", "; ".join(lacks)
-        yes = [label for label in labels if holding[claim.id, label]]
-        no = [label for label in labels if not holding[claim.id, label]]
-        if not no:
-            return ("extends" if claim.source == "ours" else "reproduced"), ""
-        if not yes:
-            return "not reproduced", ""
-        return "reproduced under a condition", f"holds for {'; '.join(yes)}; not for {'; '.join(no)}"
+            return "partial", "; ".join(lacks), found[0]
+        by = {outcome: [each for each in found if each.outcome == outcome] for outcome in OUTCOMES}
+        if len(by["holds"]) == len(found):
+            return ("extends" if claim.source == "ours" else "reproduced"), "", found[0]
+        if found[0].outcome == "contradicted" or (by["contradicted"] and not by["holds"]):
+            rest = {**by, "contradicted": by["contradicted"] if by["holds"] or by["undecided"] else []}
+            return "contradicted", _named(rest), by["contradicted"][0]
+        if by["holds"]:
+            return "reproduced under a condition", _named(by), by["holds"][0]
+        return "undecided", "; ".join(each.needs for each in by["undecided"][:1]), by["undecided"][0]
+
+    def scope(self, claim_id: str) -> str:
+        """The data sets of a claim's cases, and the verdict on a second one where that is a claim of its own."""
+        names = list(dict.fromkeys(each.measurement.data for each in self.found(claim_id)))
+        other = self.claims[claim_id].elsewhere
+        if other is None:
+            return ", ".join(names)
+        second = ", ".join(dict.fromkeys(each.measurement.data for each in self.found(other)))
+        return f"{', '.join(names)}; {second or other}: {self.verdict(other)[0]}"
+
+    def false_holds(self) -> float:
+        """How many claims, at most, chance alone lets hold in some case, were the truth at every threshold:
+        2.5 % of the claims whose cases are confidence intervals."""
+        tested = [name for name in self.claims if any(each.interval.confident for each in self.found(name))]
+        return (1 - LEVEL) / 2 * len(tested)
 
     def rows(self, chapter: str | None = None) -> list[dict]:
         """The scoreboard as plain records, in the order of `claims.yml`.
@@ -139,59 +213,39 @@ class Ledger:
         With `chapter`, only its claims, and of these the measured ones: while a chapter is written, its
         ledger may have holes.
         """
-        holding = self.holding()
         wanted = [
             claim
             for claim in self.claims.values()
             if chapter is None or (claim.chapter == chapter and self.measurements.get(claim.id))
         ]
-        return [self._row(claim, holding) for claim in wanted]
+        return [self._row(claim) for claim in wanted]
 
-    def _row(self, claim: Claim, holding: dict[tuple[str, str], bool]) -> dict:
-        first = self.measurements.get(claim.id, {}).get(claim.cases[0].label)
-        verdict, condition = self._verdict(claim, holding)
+    def _row(self, claim: Claim) -> dict:
+        verdict, condition, carrying = self.verdict(claim.id)
+        cases = [each.to_dict() for each in self.found(claim.id)]
+        ours = carrying.to_dict() if carrying else {}
         return {
             "id": claim.id,
             "source": claim.source,
             "chapter": claim.chapter,
-            "statement": claim.statement.strip(),
+            "statement": " ".join(claim.statement.split()),
             "theirs": claim.theirs,
-            "ours": first.value if first else None,
-            "low": first.low if first else None,
-            "high": first.high if first else None,
-            "n": first.n if first else None,
-            "seeds": list(first.seeds) if first else [],
-            "data": first.data if first else None,
+            "ours": ours.get("value"),
+            "low": ours.get("low"),
+            "high": ours.get("high"),
+            "n": ours.get("n"),
+            "seeds": ours.get("seeds", []),
+            "data": ours.get("data"),
             "verdict": verdict,
             "condition": condition,
+            "cases": cases,
         }
 
-    def cases(self, claim_ids: Iterable[str]) -> list[dict]:
-        """Every measured case of some claims: what was found, the rule, and whether it holds."""
-        holding = self.holding()
-        return [
-            {
-                "claim": claim_id,
-                "case": case.label,
-                "measured": found,
-                "rule": str(case),
-                "holds": holding[claim_id, case.label],
-            }
-            for claim_id in claim_ids
-            for case in self.claims[claim_id].cases
-            if (found := self.measurements.get(claim_id, {}).get(case.label))
-        ]
 
-
-def holm(p_values: list[float]) -> list[float]:
-    """Holm's step-down adjusted p-values (Holm 1979), in the given order.
-
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    order = np.argsort(p_values, kind="stable")
-    adjusted, highest = [0.0] * len(p_values), 0.0
-    for rank, index in enumerate(order):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = highest
-    return adjusted
+def _named(by: dict[str, list[Finding]]) -> str:
+    words = {"holds": "holds for", "contradicted": "contradicted for", "undecided": "undecided for"}
+    return ". ".join(
+        f"{words[outcome]} {'; '.join(each.case.label for each in found)}"
+        for outcome, found in by.items()
+        if found
+    )

@@ -10,6 +10,7 @@ from splinelab.claims.ledger import Ledger, results_folder
 from splinelab.claims.scoreboard import cases_markdown, chapter_markdown
 from splinelab.claims.stored import write_json, write_results
 from splinelab.errors import ClaimError
+from splinelab.intervals import Interval
 
 __all__ = ["Notebook", "write_verdicts"]
 
@@ -27,17 +28,23 @@ class Notebook:
         self.chapter, self.committed = chapter, committed
         self.ledger = Ledger.load()
 
-    def record(
-        self, claim_id: str, case: str, interval: tuple[float, float, float], *, n: int, seeds, data
-    ) -> None:
-        """Enter `(value, low, high)`, measured on the `Dataset` `data`; the file is written by `save`."""
-        measurement = Measurement(
-            *(float(number) for number in interval),
-            n,
-            tuple(seeds),
-            data.name,
-            data.checksum,
-            datetime.date.today().isoformat(),
+    def record(self, claim_id: str, case: str, interval: Interval, *, data, n=None, seeds=None) -> None:
+        """Enter an interval, measured on the `Dataset` `data`; the file is written by `save`.
+
+        `n` and `seeds` replace the interval's own: what counts as one image, and which nets they were.
+        """
+        if not isinstance(interval, Interval):
+            raise ClaimError(
+                f"{claim_id}, {case!r}: the interval is {interval!r}; expected one of splinelab.intervals "
+                "(over_nets, range_over_nets, two_level, exactly)"
+            )
+        given = {key: value for key, value in (("n", n), ("seeds", seeds)) if value is not None}
+        measurement = Measurement.of(
+            interval,
+            **given,
+            data=data.name,
+            checksum=data.checksum,
+            measured=datetime.date.today().isoformat(),
         )
         owner = self.ledger.claims.get(claim_id)
         if owner and owner.chapter != self.chapter:

@@ -1,72 +1,93 @@
-"""The ledger as readers see it: in the terminal, as JSON, and on the book's landing page."""
+"""The ledger as readers see it: in the terminal, as JSON, and in tables of the book."""
 
 import json
 from collections.abc import Iterable
 
-from splinelab.claims.ledger import Ledger
+from splinelab.claims.ledger import Finding, Ledger
 
 __all__ = ["cases_markdown", "chapter_markdown", "print_scoreboard", "scoreboard_markdown"]
 
 
 def print_scoreboard(as_json: bool = False) -> None:
     """What `python -m splinelab claims` prints."""
-    rows = Ledger.load().rows()
+    ledger = Ledger.load()
+    rows = ledger.rows()
     if as_json:
         print(json.dumps(rows, indent=2))
         return
     for row in rows:
-        theirs = "–" if row["theirs"] is None else f"{row['theirs']:g}"
-        print(f"{row['id']:<28}{row['verdict']:<30}theirs {theirs:<8}ours {_ours(row)}")
-        print(f"    {_one_line(row['statement'])}")
-        if row["condition"]:
-            print(f"    {row['condition']}")
+        print(f"{row['id']:<30}{row['verdict']:<30}{ledger.scope(row['id'])}")
+        print(f"    {row['statement']}")
+        for line in _evidence(ledger, row):
+            print(f"    {line}")
+    print(_caution(ledger))
 
 
 def scoreboard_markdown() -> str:
     """The scoreboard as a MyST table, every claim in the same type size, linked to its chapter."""
-    return _table(
-        [{**row, "id": f"[{row['id']}](../notebooks/{row['chapter']})"} for row in Ledger.load().rows()]
-    )
+    ledger = Ledger.load()
+    rows = [{**row, "name": f"[{row['id']}](../notebooks/{row['chapter']})"} for row in ledger.rows()]
+    return f"{_table(ledger, rows)}\n\n{_caution(ledger)}"
 
 
 def chapter_markdown(ledger: Ledger, chapter: str) -> str:
     """The part of the scoreboard that belongs to one chapter, in which nothing may be measured yet."""
-    return _table(ledger.rows(chapter))
+    return _table(ledger, [{**row, "name": row["id"]} for row in ledger.rows(chapter)])
 
 
 def cases_markdown(ledger: Ledger, claim_ids: Iterable[str]) -> str:
     """Every measured case of some claims as a table."""
     lines = [
-        "| claim | case | ours, 95 % interval | n | seeds | data, measured | rule | holds |",
-        "|" + "---|" * 8,
+        "| claim | case | ours, simultaneous 95 % interval | over | n | seeds | data, measured | rule | outcome |",
+        "|" + "---|" * 9,
     ]
-    for row in ledger.cases(claim_ids):
-        found = row["measured"]
-        lines.append(
-            f"| {row['claim']} | {row['case']} | {found.text} | {found.n} | {len(found.seeds)} "
-            f"| {found.data}, {found.measured} | {row['rule']} | {'yes' if row['holds'] else 'no'} |"
-        )
+    for claim_id in claim_ids:
+        for each in ledger.found(claim_id):
+            found, measured = each.interval, each.measurement
+            lines.append(
+                f"| {claim_id} | {each.case.label} | {found.text} | {found.over} | {found.n} | {len(found.seeds)} "
+                f"| {measured.data}, {measured.measured} | {each.case} | {each.outcome} |"
+            )
     return "\n".join(lines)
 
 
-def _table(rows: list[dict]) -> str:
-    lines = ["| claim | verdict | theirs | ours, 95 % interval |", "|---|---|---|---|"]
+def _table(ledger: Ledger, rows: list[dict]) -> str:
+    lines = ["| claim | verdict | what was measured |", "|---|---|---|"]
     for row in rows:
-        theirs = "–" if row["theirs"] is None else f"{row['theirs']:g}"
-        condition = f": {row['condition']}" if row["condition"] else ""
+        told = f"**{row['verdict']}**" + (f" ({scope})" if (scope := ledger.scope(row["id"])) else "")
         lines.append(
-            f"| {row['id']} {_one_line(row['statement'])} | **{row['verdict']}**{condition} | {theirs} "
-            f"| {_ours(row)} |"
+            f"| {row['name']} {row['statement']} | {told} | {'<br>'.join(_evidence(ledger, row)) or '–'} |"
         )
     return "\n".join(lines)
 
 
-def _ours(row: dict) -> str:
-    if row["ours"] is None:
-        return "–"
-    interval = "" if row["low"] == row["high"] else f" [{row['low']:.3g}, {row['high']:.3g}]"
-    return f"{row['ours']:.3g}{interval}"
+def _evidence(ledger: Ledger, row: dict) -> list[str]:
+    """In words: the quantity and the source's figure, then one case for each outcome that there is."""
+    carrying = ledger.verdict(row["id"])[2]
+    if carrying is None:
+        return [row["condition"]]
+    theirs = "" if row["theirs"] is None else f"; the source: {row['theirs']:g}"
+    found = ledger.found(row["id"])
+    first = {carrying.outcome: carrying}
+    for each in found:
+        first.setdefault(each.outcome, each)
+    lines = [f"{carrying.quantity}{theirs}"]
+    for outcome, each in first.items():
+        count = sum(other.outcome == outcome for other in found)
+        among = f", and {count - 1} more" if count > 1 else ""
+        lines.append(f"{outcome}: {_told(each, carrying)}{among}")
+    if row["verdict"] in ("undecided", "partial") and row["condition"]:
+        lines.append(row["condition"])
+    return lines
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+def _told(each: Finding, carrying: Finding) -> str:
+    other = f" ({each.quantity})" if each.quantity != carrying.quantity else ""
+    return f"{each.case.label}{other}, {each.interval.text}"
+
+
+def _caution(ledger: Ledger) -> str:
+    return (
+        "Intervals are simultaneous over the cases of a claim. Were the truth at every threshold, chance alone would "
+        f"let some case hold in at most {ledger.false_holds():.1f} of these {len(ledger.claims)} claims."
+    )

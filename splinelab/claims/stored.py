@@ -36,6 +36,11 @@ def read_claims(book: Path, *, locked: bool = True) -> dict[str, Claim]:
         if claim.id in claims:
             raise ClaimError(f"claims.yml lists {claim.id} twice: give one of them another id")
         claims[claim.id] = claim
+    for claim in claims.values():
+        if claim.elsewhere is not None and claim.elsewhere not in claims:
+            raise ClaimError(
+                f"claims.yml, {claim.id}: elsewhere is {claim.elsewhere!r}, which is no claim's id"
+            )
     if locked and (book / LOCK).exists():
         _compare(claims, book / LOCK)
     return claims

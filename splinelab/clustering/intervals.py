@@ -1,4 +1,4 @@
-"""Intervals for the agreement of clusters with classes: images are resampled, and seeds with them."""
+"""Intervals for the agreement of clusters with classes, over images and nets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ def bootstrap_ari(
     """Image-level paired bootstrap of the adjusted Rand index.
 
     `clusterings`: name → one label array (samples) per training seed, all of the same images; noise (−1)
-    counts as one more cluster. Each draw takes images and seeds with replacement, the same for every name;
-    clusters stay as they were found. As in `distances.bootstrap`, a pair of an image with its own copy is
+    counts as one more cluster. Each draw takes images with replacement, the same for every name and net;
+    clusters stay as they were found. Intervals cover images and nets. As in `distances.bootstrap`, a pair of an image with its own copy is
     left out. The result's statistic is "ari".
     """
     if not clusterings or not all(clusterings.values()):
@@ -37,20 +37,19 @@ def bootstrap_ari(
     truth = np.atleast_1d(np.asarray(truth))
     classes = check_labels(truth, len(truth))[0]
     cells = {name: [_cells(labels, classes) for labels in found] for name, found in clusterings.items()}
-    n, runs = len(classes), seeds.pop()
-    once = np.ones(n)
-    values = {name: float(np.mean([_ari(cell, once) for cell in found])) for name, found in cells.items()}
-    draws = {name: np.empty(resamples) for name in cells}
+    n, once = len(classes), np.ones(len(classes))
+    nets = {name: np.array([_ari(cell, once) for cell in found]) for name, found in cells.items()}
+    draws = {name: np.empty((resamples, len(found))) for name, found in cells.items()}
     rng = np.random.default_rng(seed)
     for draw in range(resamples):
         weights = np.bincount(rng.integers(n, size=n), minlength=n).astype(np.float64)
-        chosen = rng.integers(runs, size=runs)
         for name, found in cells.items():
-            each = {run: _ari(found[run], weights) for run in set(chosen.tolist())}
-            draws[name][draw] = np.mean([each[run] for run in chosen])
+            draws[name][draw] = [_ari(cell, weights) for cell in found]
     return Bootstrap(
-        {name: Agreement(value) for name, value in values.items()},
-        {name: Agreement(drawn) for name, drawn in draws.items()},
+        values={name: Agreement(float(np.mean(each))) for name, each in nets.items()},
+        nets={name: Agreement(each) for name, each in nets.items()},
+        draws={name: Agreement(drawn) for name, drawn in draws.items()},
+        images=n,
     )
 
 

@@ -1,6 +1,6 @@
 """Hamming, Jaccard, L2 and cosine distances: matrices, blocks, neighbours, histograms and separability."""
 
-from splinelab.distances.bootstrap import Bootstrap, Difference, PermutationNull, bootstrap, permutation_null
+from splinelab.distances.bootstrap import Bootstrap, PermutationNull, bootstrap, permutation_null
 from splinelab.distances.histograms import ClassHistograms, class_histograms
 from splinelab.distances.matrices import blocks, neighbours, pairwise
 from splinelab.distances.operands import METRICS
@@ -10,7 +10,6 @@ __all__ = [
     "METRICS",
     "Bootstrap",
     "ClassHistograms",
-    "Difference",
     "PermutationNull",
     "Separability",
     "blocks",

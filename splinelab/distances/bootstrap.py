@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.stats import norm
 
 from splinelab._arguments import check_seed, check_whole
 from splinelab._memory import require
@@ -20,49 +18,41 @@ from splinelab.distances.separability import (
     summarise,
 )
 from splinelab.errors import InputError
+from splinelab.intervals import Draws, Interval
 
 LEVELS = 2**12  # distances are replaced by at most this many ranks while resampling
-
-
-class Difference(NamedTuple):
-    """A difference of two values: its size, its interval and a two-sided p against no difference."""
-
-    value: float
-    low: float
-    high: float
-    p: float
 
 
 @dataclass(frozen=True, eq=False)
 class Bootstrap:
     """What `bootstrap` returns.
 
-    `values[name]` is the `Separability` of each name, averaged over seeds; `draws[name]` the same of every
-    resample (arrays of the number of resamples). Draw i of every name used the same images and the same
-    seeds, so differences are paired, also between two `Bootstrap`s of the same images, seed and number of
-    nets.
+    `values[name]` is the `Separability` of each name, averaged over nets; `nets[name]` the same of each net
+    (arrays of their number) and `draws[name]` of every resample of the images (arrays resamples × nets). Draw
+    i of every name used the same images, so differences are paired, also between two `Bootstrap`s of the same
+    images and seed. `images` is their number.
     """
 
     values: dict[str, Separability]
+    nets: dict[str, Separability]
     draws: dict[str, Separability]
+    images: int
 
-    def interval(self, name, statistic="auc", level=0.95):
-        """The value of a statistic (auc, overlap, d_prime or gap) with the percentile interval that holds
-        `level` of the draws: (value, low, high)."""
-        return getattr(self.values[name], statistic), *_interval(getattr(self.draws[name], statistic), level)
+    def of(self, name, statistic="auc") -> Draws:
+        """A statistic of every net and draw."""
+        return Draws(getattr(self.nets[name], statistic), getattr(self.draws[name], statistic), self.images)
 
-    def difference(self, a, b, statistic="auc", *, other=None, level=0.95):
-        """`Difference` a − b of a statistic; p by normal approximation with the sd of the draws.
+    def interval(self, name, statistic="auc", level=0.95) -> Interval:
+        """The value of a statistic (auc, overlap, d_prime or gap) with its interval over images and nets."""
+        return self.of(name, statistic).interval().at(level)
 
-        With `other`, b is looked up there: the same comparison in another net, or on other images (which are
-        then drawn independently unless they are the same ones).
+    def difference(self, a, b, statistic="auc", *, other=None, level=0.95) -> Interval:
+        """The difference a − b of a statistic with its interval.
+
+        With `other`, b is looked up there: the same comparison in another arm, net for net, or on other
+        images (which are then drawn independently unless they are the same ones).
         """
-        other = other or self
-        value = getattr(self.values[a], statistic) - getattr(other.values[b], statistic)
-        draws = getattr(self.draws[a], statistic) - getattr(other.draws[b], statistic)
-        sd = draws.std(ddof=1)
-        p = 2 * norm.sf(abs(value) / sd) if sd > 0 else float(value == 0)
-        return Difference(float(value), *_interval(draws, level), float(p))
+        return self.of(a, statistic).minus((other or self).of(b, statistic)).interval().at(level)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +71,9 @@ def bootstrap(distances, labels, *, resamples=400, seed=0):
     the same n images, in the same order). Each draw takes n images with replacement; a pair of two
     different images counts as often as its images were drawn together (the product of their
     multiplicities), and a pair of an image with its own copy is left out: its distance is 0 by
-    construction and says nothing about the class. With lists, each draw also takes as many seeds with
-    replacement, the same for every name, and averages over them: the interval then covers images and
-    seeds, and `values` holds the mean over seeds. A single matrix stands for every seed.
+    construction and says nothing about the class. With lists, each draw measures every net; intervals then
+    cover images and nets (see `intervals.two_level`), and `values` holds the mean over nets. A single matrix
+    stands for every net.
 
     While resampling, distances are replaced by ranks on at most 2¹² levels of equally many pairs. Where
     there are no more distinct distances than that, nothing changes; otherwise pairs that share a level
@@ -99,7 +89,7 @@ def bootstrap(distances, labels, *, resamples=400, seed=0):
         )
     resamples, seed = check_whole("resamples", resamples, 2), check_seed(seed)  # two: for an interval
     stacks = {name: list(d) if isinstance(d, (list, tuple)) else [d] for name, d in distances.items()}
-    seeds = _check_stacks(stacks)
+    _check_stacks(stacks)
     n = len(next(iter(stacks.values()))[0])
     codes = check_pairs(labels, n)
     matrices = sum(map(len, stacks.values()))
@@ -110,20 +100,24 @@ def bootstrap(distances, labels, *, resamples=400, seed=0):
     )
 
     ranks = {name: [_Ranks(d, codes) for d in stack] for name, stack in stacks.items()}
-    values = {
-        name: _mean([rank.value for rank in stack], np.ones(len(stack))) for name, stack in ranks.items()
-    }
-    draws = {name: [] for name in stacks}
+    nets = {name: _columns([rank.value for rank in stack]) for name, stack in ranks.items()}
+    drawn = {name: [] for name in stacks}
     rng = np.random.default_rng(seed)
     for _ in range(resamples):
         pairs, weights = _draw(rng, codes)
-        chosen = np.bincount(rng.integers(seeds, size=seeds), minlength=seeds)
         for name, stack in ranks.items():
-            take = chosen if len(stack) > 1 else np.ones(1)
-            drawn = [rank.draw(pairs, weights) for rank, times in zip(stack, take, strict=True) if times]
-            draws[name].append(_mean(drawn, take[take > 0]))
-    columns = {name: np.array([astuple(draw) for draw in found]).T for name, found in draws.items()}
-    return Bootstrap(values, {name: Separability(*found) for name, found in columns.items()})
+            drawn[name].append(_columns([rank.draw(pairs, weights) for rank in stack]))
+    return Bootstrap(
+        values={
+            name: Separability(*(float(np.mean(each)) for each in astuple(of))) for name, of in nets.items()
+        },
+        nets=nets,
+        draws={
+            name: Separability(*np.moveaxis([astuple(row) for row in rows], 1, 0))
+            for name, rows in drawn.items()
+        },
+        images=n,
+    )
 
 
 def permutation_null(distances, labels, *, permutations=200, seed=0):
@@ -164,9 +158,9 @@ class _Ranks:
         return summarise(self.values, self.bins, counts[self.count :], counts[: self.count])
 
 
-def _mean(found, weights):
-    """The weighted mean of several `Separability`."""
-    return Separability(*np.average([astuple(each) for each in found], axis=0, weights=weights).tolist())
+def _columns(found):
+    """Several `Separability` as one of arrays."""
+    return Separability(*np.array([astuple(each) for each in found]).T)
 
 
 def _levels(distances):
@@ -216,9 +210,3 @@ def _check_stacks(stacks):
         raise InputError(
             f"names hold {sorted(lengths)} seeds: expected the same number for every name, or one matrix"
         )
-    return max(lengths)
-
-
-def _interval(draws, level):
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)

@@ -5,49 +5,38 @@ images of the same class and of different classes. Images are resampled here, no
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import norm
-
-from splinelab.distances import Difference
 from splinelab.distances.separability import check_pairs
 from splinelab.errors import InputError
+from splinelab.intervals import Draws, Interval
 from splinelab.polytopes.pairs import STATISTICS, NetDensity, Pairs, Welch, multiplicities
 
-__all__ = ["Density", "Estimate", "NetDensity", "Welch", "density"]
-
-
-class Estimate(NamedTuple):
-    """A value with the interval that holds `level` of the resamples."""
-
-    value: float
-    low: float
-    high: float
+__all__ = ["Density", "NetDensity", "Welch", "density"]
 
 
 @dataclass(frozen=True, eq=False)
 class Density:
-    """What `density` returns. Each statistic is an `Estimate` and a mean over nets.
+    """What `density` returns. Each statistic is a mean over nets with its `Interval`.
 
     - intra, inter: mean density of same-class and different-class pairs, divided by the mean of all pairs;
     - ratio: intra / inter;
     - matched: the same among pairs equally far apart. Pairs fall into quantile bins of their Euclidean
       distance (the bins of the whole sample, in every resample too); in each bin the mean intra density is
       divided by the mean inter density; the bins' ratios are averaged with the number of intra pairs as
-      weights. A bin that lacks either kind, or whose inter density is 0, is left out. nan if none is left.
+      weights. A bin that lacks either kind, or whose inter density is 0, is left out. None if none is left.
 
-    `nets` holds a `NetDensity` for each net. `draws[statistic]` are the resamples' values: draw i took the
-    same images for every `Density` of the same seed, number of images and labels, and the same nets too
-    where their number is equal, so that differences are paired.
+    `nets` holds a `NetDensity` for each net. `draws[statistic]` are the resamples' values, as
+    `intervals.Draws`: draw i took the same images for every `Density` of the same seed, number of images and
+    labels, so that differences are paired.
     """
 
-    intra: Estimate
-    inter: Estimate
-    ratio: Estimate
-    matched: Estimate
+    intra: Interval
+    inter: Interval
+    ratio: Interval
+    matched: Interval | None
     nets: tuple[NetDensity, ...]
-    draws: dict[str, np.ndarray]
+    draws: dict[str, Draws]
     level: float
     images: int
 
@@ -56,25 +45,15 @@ class Density:
         """Pairs of identical activations, over all nets."""
         return sum(net.excluded for net in self.nets)
 
-    def difference(self, other, statistic: str = "ratio", *, level: float | None = None) -> Difference:
+    def difference(self, other, statistic: str = "ratio", *, level: float | None = None) -> Interval:
         """This minus `other`, a `Density` (another layer, an untrained net) or a number (1: no difference
-        between intra and inter), as `distances.Difference`: p by normal approximation with the sd of the
-        draws. Raises `InputError` for an unknown statistic or another number of resamples.
+        between intra and inter). Raises `InputError` for an unknown statistic, another number of resamples or
+        of nets, and for a statistic that is None.
         """
         if statistic not in STATISTICS:
             raise InputError(f"unknown statistic {statistic!r}: expected one of {', '.join(STATISTICS)}")
-        value, draws = getattr(self, statistic).value, self.draws[statistic]
-        if isinstance(other, Density):
-            if len(other.draws[statistic]) != len(draws):
-                raise InputError(
-                    f"the two have {len(draws)} and {len(other.draws[statistic])} resamples: expected as many"
-                )
-            value, draws = value - getattr(other, statistic).value, draws - other.draws[statistic]
-        else:
-            value, draws = value - float(other), draws - float(other)
-        sd = np.nanstd(draws, ddof=1)
-        p = 2 * norm.sf(abs(value) / sd) if sd > 0 else float(value == 0)
-        return Difference(*_estimate(value, draws, self.level if level is None else level), float(p))
+        other = other.draws[statistic] if isinstance(other, Density) else float(other)
+        return self.draws[statistic].minus(other).interval().at(self.level if level is None else level)
 
 
 def density(
@@ -98,9 +77,9 @@ def density(
     resamples, level, seed
         The bootstrap draws images with replacement `resamples` times; a pair of different images counts as
         often as its two images were drawn together (the product of their multiplicities), and an image
-        makes no pair with its own copy. With several nets each draw also takes as many nets with
-        replacement and averages them, so that intervals cover images and seeds. Draws without a same-class
-        or a different-class pair are drawn again. `level` is the share of draws in an interval.
+        makes no pair with its own copy. With several nets each draw measures all of them, and intervals cover
+        images and nets (see `intervals.two_level`). Draws without a same-class or a different-class pair are
+        drawn again. `level` is the coverage of an interval.
     device : where distances are computed.
 
     Raises
@@ -128,21 +107,21 @@ def density(
             "share between 0 and 1"
         )
     classes = check_pairs(labels, len(nets[0][1]))
-    # Streams of their own, so that the images drawn do not depend on the number of nets.
-    images, runs = (np.random.default_rng([seed, stream]) for stream in range(2))
-    drawn = multiplicities(images, classes, resamples)
-    chosen = np.stack([np.bincount(runs.integers(len(nets), size=len(nets)), minlength=len(nets))
-                       for _ in range(resamples)], axis=1)  # fmt: skip
+    drawn = multiplicities(np.random.default_rng([seed, 0]), classes, resamples)
     found, per_net = [], {name: [] for name in STATISTICS}
     for net_codes, net_activations in nets:
         pairs = Pairs(net_codes, net_activations, classes, bins, device)
         found.append(pairs.summary())
         for name, values in pairs.statistics(drawn).items():
             per_net[name].append(values)
-    draws = {name: (np.stack(each) * chosen).sum(axis=0) / len(nets) for name, each in per_net.items()}
-    estimates = {
-        name: _estimate(float(np.mean([getattr(net, name) for net in found])), draws[name], level)
+    draws = {
+        name: Draws(
+            np.array([getattr(net, name) for net in found]), np.stack(per_net[name], axis=1), len(classes)
+        )
         for name in STATISTICS
+    }
+    estimates = {
+        name: of.interval().at(level) if np.isfinite(of.value) else None for name, of in draws.items()
     }
     return Density(**estimates, nets=tuple(found), draws=draws, level=level, images=len(classes))
 
@@ -181,11 +160,3 @@ def _flat(activations) -> np.ndarray:
             f"{int(bad.argmax())}: expected finite values"
         )
     return activations.reshape(len(activations), -1)
-
-
-def _estimate(value: float, draws: np.ndarray, level: float) -> Estimate:
-    draws = draws[~np.isnan(draws)]  # a draw in which no pair or bin of the statistic was left
-    if not len(draws):
-        return Estimate(value, float("nan"), float("nan"))
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(value, float(low), float(high))
