@@ -45,6 +45,7 @@ ROOMS = [
     "mechanisms",
     "zoo",
     "protocol",
+    "headlines",
     "claims",
     "charts",
 ]
