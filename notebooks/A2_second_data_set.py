@@ -244,7 +244,7 @@ charts.describe(
 
 # %% [markdown]
 # The right half agrees with chapter 1. On digits the two nets that favour codes on MNIST, GA-mse and N-mse, are level
-# with linear outputs: the wide lead of codes is gone, and on held-out images it has become a small deficit. The
+# with linear outputs or a little behind: the wide lead of codes is gone, and on held-out images neither keeps any. The
 # reversal under cross-entropy is there on both. Post-ReLU activations are ahead of codes on digits, by little with
 # mean squared error and by much with cross-entropy.
 #
