@@ -29,7 +29,10 @@ __all__ = [
     "distance_matrices",
     "evaluation_images",
     "in_parallel",
+    "least_pure",
     "logit_margin",
+    "majority_classes",
+    "margin_drop",
     "nets",
     "sample",
     "views",
@@ -123,6 +126,50 @@ def logit_margin(output: np.ndarray) -> np.ndarray:
     """
     top = np.partition(output, -2, axis=1)[:, -2:]
     return top[:, 1] - top[:, 0]
+
+
+def least_pure(clusters: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Which samples lie in the cluster whose largest class has the smallest share (the first such)."""
+    shares = {c: np.bincount(truth[clusters == c]).max() / (clusters == c).sum() for c in np.unique(clusters)}
+    return clusters == min(shares, key=shares.get)
+
+
+def majority_classes(clusters: np.ndarray, truth: np.ndarray) -> int:
+    """How many different classes are the largest of some cluster, the smallest class in a tie."""
+    return len({int(np.bincount(truth[clusters == c]).argmax()) for c in np.unique(clusters)})
+
+
+def margin_drop(
+    outputs: Sequence[np.ndarray],
+    clusterings: Sequence[np.ndarray],
+    truth: np.ndarray,
+    *,
+    resamples: int = 400,
+    seed: int = 0,
+) -> tuple[float, float, float]:
+    """Median logit margin in the least pure cluster minus that of all other samples: (value, low, high).
+
+    `outputs` (samples × classes) and `clusterings` (samples) have one array per net, all of the same samples;
+    margins are in units of each net's own overall median, so that nets of different losses can be compared.
+    The 95 % interval is of draws of samples and nets with replacement; where a draw has no sample of the
+    cluster, it counts as no difference.
+    """
+    margins = [logit_margin(output) for output in outputs]
+    margins = [values / np.median(values) for values in margins]
+    masks = [least_pure(clusters, truth) for clusters in clusterings]
+
+    def drop(run: int, index: np.ndarray) -> float:
+        values, mask = margins[run][index], masks[run][index]
+        return float(np.median(values[mask]) - np.median(values[~mask])) if mask.any() else 0.0
+
+    rng = np.random.default_rng(seed)
+    n, runs = len(truth), len(margins)
+    draws = []
+    for _ in range(resamples):
+        index = rng.integers(n, size=n)
+        draws.append(np.mean([drop(run, index) for run in rng.integers(runs, size=runs)]))
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return float(np.mean([drop(run, np.arange(n)) for run in range(runs)])), float(low), float(high)
 
 
 def nets(name: str, seeds: Iterable[int], dataset: Dataset) -> list[nn.Module]:
