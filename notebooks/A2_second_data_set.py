@@ -184,7 +184,7 @@ both = pd.concat([table.assign(data=dataset), mnist.assign(data="MNIST")], ignor
 
 
 def shown(row, digits: int) -> str:
-    if row.interval == "range":
+    if row.over == "range":
         return f"{row.value:.0f} [{row.low:.0f}, {row.high:.0f}]"
     sign = "+" if "−" in row.quantity or "−" in row.arm or "−" in row.images else ""
     return f"{row.value:{sign}.{digits}f} [{row.low:{sign}.{digits}f}, {row.high:{sign}.{digits}f}]"
@@ -366,7 +366,7 @@ def sign(row) -> str:
     return "+" if row.low > 0 else "−" if row.high < 0 else "0"
 
 
-signs = both[(both["claim"] != "") & (both["interval"] != "range")]
+signs = both[(both["claim"] != "") & (both["over"] != "range")]
 signs = signs.assign(sign=[sign(row) for row in signs.itertuples()])
 index = ["claim", "quantity", "arm", "images"]
 wide = signs.pivot_table(index=index, columns="data", values="sign", aggfunc="first", sort=False).dropna()
@@ -385,7 +385,7 @@ wide[~same][[dataset, "MNIST"]]
 
 # %% tags=["hide-input"]
 asked = table[table["claim"] != ""].groupby("claim", sort=False)
-asked.agg(cases=("arm", "size"), quantity=("quantity", "first"), n=("n", "max"), seeds=("seeds", "max"))
+asked.agg(cases=("arm", "size"), quantity=("quantity", "first"))
 
 # %% [markdown]
 # ## Another data set

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
 from torch import nn
 
 from splinelab import clustering, protocol
@@ -14,11 +13,12 @@ from splinelab.codes import SplineCodes
 from splinelab.data import Dataset
 from splinelab.distances import Bootstrap, bootstrap
 from splinelab.errors import InputError
+from splinelab.intervals import Interval, over_nets, range_over_nets
 from splinelab.recording import record
 
-__all__ = ["COLUMNS", "measure", "over_nets"]
+__all__ = ["COLUMNS", "measure"]
 
-COLUMNS = ["claim", "quantity", "arm", "images", "value", "low", "high", "interval", "n", "seeds"]
+COLUMNS = ["claim", "quantity", "arm", "images", "value", "low", "high", "over", "interval"]
 
 #: Claim → quantity, comparison, baseline: by how much the one ROC-AUC exceeds the other.
 LEADS = {
@@ -41,8 +41,6 @@ PAIRS = (
 )
 #: Pairs of arms whose silhouettes are compared: grokked or long-trained against ordinary.
 SILHOUETTES = (("GA-mse", "N-mse"), ("G", "N-mse"), ("GA-ce", "N-ce"), ("GCE", "N-ce"))
-
-Interval = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -76,11 +74,11 @@ def measure(
     elbows: arm → those of its views, "codes" and "linear", whose number of clusters is chosen by the elbow
         over ``ks``. ``starts`` are those of k-means.
 
-    Returns columns `claim` (its id in the ledger; empty for levels), `quantity`, `arm`, `images`, `value`,
-    `low`, `high` (95 %), `interval`, `n` (images), `seeds` (nets). What `interval` says the bounds are:
-    "images and nets" (percentiles of draws of both), "nets" (Student's t over nets; nan for one net), or
-    "range" (median, smallest and largest of the nets; no confidence interval). A k of 0: no knee was found,
-    and nothing is subtracted from it (nan).
+    Returns columns `claim` (its id in the ledger; empty for levels), `quantity`, `arm`, `images`, `interval`
+    (a `splinelab.intervals.Interval`), and of that `value`, `low`, `high` and `over`: "images and nets",
+    "nets", or "range" (median, smallest and largest net; no confidence interval). Of one net there is no
+    interval over nets, and such a row is left out. A k of 0: no knee was found; where a net has none,
+    nothing is subtracted from it, and the row is left out.
 
     The draws are the same for all arms (seed 0), so differences are paired. Raises InputError for arms of
     unequal numbers of nets.
@@ -95,30 +93,23 @@ def measure(
                 scanned = (elbows or {}).get(name, ())
                 jobs[name, part] = (nets, images, scanned, ks, starts, resamples, shuffle)
     looks = protocol.in_parallel(_look, jobs)
-    seeds = counts.pop()
-    rows = [
-        (*row[:2], arm, part, *row[2], row[3], len(parts[part]), seeds)
-        for (arm, part), look in looks.items()
-        for row in _of_an_arm(look)
-    ]
-    for part, images in parts.items():
+    rows = [(*row[:2], arm, part, row[2]) for (arm, part), look in looks.items() for row in _of_an_arm(look)]
+    for part in parts:
         found = {arm: look for (arm, where), look in looks.items() if where == part}
-        rows += [(*row[:3], part, *row[3], row[4], len(images), seeds) for row in _between_arms(found)]
+        rows += [(*row[:3], part, row[3]) for row in _between_arms(found)]
     if {"training", "held-out"} <= set(parts):
-        n = min(len(parts["training"]), len(parts["held-out"]))
         for arm in [*arms, "random bits"]:
             both = looks[arm, "training"], looks[arm, "held-out"]
-            rows += [(*row[:2], arm, row[2], *row[3], row[4], n, seeds) for row in _between_images(*both)]
-    return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def over_nets(values: Sequence[float]) -> Interval:
-    """The mean of one value per net, with Student's 95 % interval; a single net has none (nan)."""
-    mean, n = float(np.mean(values)), len(values)
-    if n < 2:
-        return mean, float("nan"), float("nan")
-    half = float(student.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n))
-    return mean, mean - half, mean + half
+            rows += [(*row[:2], arm, *row[2:]) for row in _between_images(*both)]
+    return pd.DataFrame(
+        [
+            (*names, *interval, interval.over, interval.replace(n=n) if n else interval)
+            for *names, interval in rows
+            if interval is not None
+            for n in [len(parts[names[-1]]) if names[-1] in parts else 0]
+        ],
+        columns=COLUMNS,
+    )
 
 
 def _look(nets, images, scanned, ks, starts, resamples, shuffle) -> _Look:
@@ -161,37 +152,37 @@ def _shuffled(codes: SplineCodes, seed: int) -> SplineCodes:
     return SplineCodes.from_bits({"shuffled": np.random.default_rng(seed).permuted(codes.bits(), axis=0)})
 
 
-def _of_an_arm(look: _Look) -> list[tuple[str, str, Interval, str]]:
-    both, separation, agreement = "images and nets", look.separation, look.agreement
-    rows = [("", f"ROC-AUC, {name}", separation.interval(name), both) for name in separation.values]
+def _of_an_arm(look: _Look) -> list[tuple[str, str, Interval | None]]:
+    separation, agreement = look.separation, look.agreement
+    rows = [("", f"ROC-AUC, {name}", separation.interval(name)) for name in separation.values]
     for claim, (one, other) in LEADS.items():
         if other in separation.values:
             lead = separation.difference(one, other)
-            rows.append((claim, f"ROC-AUC, {one} − {other}", lead[:3], both))
+            rows.append((claim, f"ROC-AUC, {one} − {other}", lead))
     for claim, name in {"spline-1e": "Jaccard", "spline-1h": "Hamming"}.items():
-        rows.append((claim, f"gap, {name}", separation.interval(name, "gap"), both))
+        rows.append((claim, f"gap, {name}", separation.interval(name, "gap")))
     for claim, view in {"spline-2a": "codes", "spline-2c": "linear"}.items():
         if view in look.elbows:
-            rows.append((claim, f"k by the elbow, {view}", _spread(look.elbows[view]), "range"))
+            rows.append((claim, f"k by the elbow, {view}", range_over_nets(look.elbows[view])))
     for view in agreement.values:
-        rows.append(("", f"ARI at k = 10, {view}", agreement.interval(view, "ari"), both))
+        rows.append(("", f"ARI at k = 10, {view}", agreement.interval(view, "ari")))
     for claim, one, other in [
         ("spline-2e", "codes", "linear"),
         ("ours-normalised-activations", "unit length", "codes"),
     ]:
         if {one, other} <= set(agreement.values):
             lead = agreement.difference(one, other, "ari")
-            rows.append((claim, f"ARI at k = 10, {one} − {other}", lead[:3], both))
-    rows.append(("spline-4b", "majority classes at k = 10, codes", _spread(look.majorities), "range"))
-    rows.append(("", "silhouette at k = 10, codes", over_nets(look.silhouettes), "nets"))
+            rows.append((claim, f"ARI at k = 10, {one} − {other}", lead))
+    rows.append(("spline-4b", "majority classes at k = 10, codes", range_over_nets(look.majorities)))
+    rows.append(("", "silhouette at k = 10, codes", _over_nets(look.silhouettes)))
     if look.margin:
-        rows.append(("spline-2b", "margin in the least pure of 11 − elsewhere", look.margin, both))
+        rows.append(("spline-2b", "margin in the least pure of 11 − elsewhere", look.margin))
     if look.accuracies:
-        rows.append(("", "accuracy", over_nets(look.accuracies), "nets"))
+        rows.append(("", "accuracy", _over_nets(look.accuracies)))
     return rows
 
 
-def _between_arms(looks: Mapping[str, _Look]) -> list[tuple[str, str, str, Interval, str]]:
+def _between_arms(looks: Mapping[str, _Look]) -> list[tuple[str, str, str, Interval | None]]:
     """Differences between arms on the same images."""
     rows = []
     for claim, statistic, one, other in PAIRS:
@@ -200,25 +191,25 @@ def _between_arms(looks: Mapping[str, _Look]) -> list[tuple[str, str, str, Inter
                 "Jaccard", "Jaccard", statistic, other=looks[other].separation
             )
             name = {"auc": "ROC-AUC"}.get(statistic, statistic)
-            rows.append((claim, f"{name}, Jaccard", f"{one} − {other}", found[:3], "images and nets"))
+            rows.append((claim, f"{name}, Jaccard", f"{one} − {other}", found))
     for one, other in SILHOUETTES:
         if {one, other} <= set(looks):
-            found = over_nets(np.subtract(looks[one].silhouettes, looks[other].silhouettes))
-            rows.append(("spline-4f", "silhouette at k = 10, codes", f"{one} − {other}", found, "nets"))
+            found = _over_nets(np.subtract(looks[one].silhouettes, looks[other].silhouettes))
+            rows.append(("spline-4f", "silhouette at k = 10, codes", f"{one} − {other}", found))
     return rows
 
 
-def _between_images(training: _Look, heldout: _Look) -> list[tuple[str, str, str, Interval, str]]:
+def _between_images(training: _Look, heldout: _Look) -> list[tuple[str, str, str, Interval]]:
     """Differences between training and held-out images in one arm."""
     closed = training.separation.difference("Jaccard", "Jaccard", "gap", other=heldout.separation)
-    rows = [("ours-train-heldout-gap", "gap, Jaccard", "training − held-out", closed[:3], "images and nets")]
+    rows = [("ours-train-heldout-gap", "gap, Jaccard", "training − held-out", closed)]
     if "codes" in training.elbows:
-        before, after = (np.where(k, k, np.nan) for k in (training.elbows["codes"], heldout.elbows["codes"]))
-        more = _spread(after - before)
-        rows.append(("ours-train-heldout-k", "k by the elbow, codes", "held-out − training", more, "range"))
+        before, after = np.array(training.elbows["codes"]), np.array(heldout.elbows["codes"])
+        if before.all() and after.all():
+            more = range_over_nets(after - before)
+            rows.append(("ours-train-heldout-k", "k by the elbow, codes", "held-out − training", more))
     return rows
 
 
-def _spread(values: Sequence[float]) -> Interval:
-    """Median, smallest and largest over nets."""
-    return float(np.median(values)), float(np.min(values)), float(np.max(values))
+def _over_nets(values: Sequence[float]) -> Interval | None:
+    return over_nets(values) if len(values) > 1 else None

@@ -19,6 +19,7 @@ from splinelab.codes import SplineCodes
 from splinelab.data import Dataset, protocol_split, stratified_split
 from splinelab.distances import Bootstrap, bootstrap, pairwise
 from splinelab.errors import InputError
+from splinelab.intervals import Draws, Interval
 from splinelab.recording import Recording, record
 from splinelab.training import build, fit
 
@@ -146,30 +147,29 @@ def margin_drop(
     *,
     resamples: int = 400,
     seed: int = 0,
-) -> tuple[float, float, float]:
-    """Median logit margin in the least pure cluster minus that of all other samples: (value, low, high).
+) -> Interval:
+    """Median logit margin in the least pure cluster minus that of all other samples, with its interval.
 
     `outputs` (samples × classes) and `clusterings` (samples) have one array per net, all of the same samples;
     margins are in units of each net's own overall median, so that nets of different losses can be compared.
-    The 95 % interval is of draws of samples and nets with replacement; where a draw has no sample of the
-    cluster, it counts as no difference.
+    Clusters stay as they were found; where a draw has no sample of the least pure one, it counts as no
+    difference.
     """
     margins = [logit_margin(output) for output in outputs]
     margins = [values / np.median(values) for values in margins]
     masks = [least_pure(clusters, truth) for clusters in clusterings]
 
-    def drop(run: int, index: np.ndarray) -> float:
-        values, mask = margins[run][index], masks[run][index]
-        return float(np.median(values[mask]) - np.median(values[~mask])) if mask.any() else 0.0
+    def drops(index: np.ndarray) -> list[float]:
+        return [
+            float(np.median(values[index][mask[index]]) - np.median(values[index][~mask[index]]))
+            if mask[index].any()
+            else 0.0
+            for values, mask in zip(margins, masks, strict=True)
+        ]
 
-    rng = np.random.default_rng(seed)
-    n, runs = len(truth), len(margins)
-    draws = []
-    for _ in range(resamples):
-        index = rng.integers(n, size=n)
-        draws.append(np.mean([drop(run, index) for run in rng.integers(runs, size=runs)]))
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return float(np.mean([drop(run, np.arange(n)) for run in range(runs)])), float(low), float(high)
+    rng, n = np.random.default_rng(check_seed(seed)), len(truth)
+    drawn = np.array([drops(rng.integers(n, size=n)) for _ in range(resamples)])
+    return Draws(np.array(drops(np.arange(n))), drawn, n).interval()
 
 
 def nets(name: str, seeds: Iterable[int], dataset: Dataset) -> list[nn.Module]:

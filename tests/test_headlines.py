@@ -61,7 +61,7 @@ def test_leads_against_scikit_learn(find, arms, parts, part):
     expected = [aucs(net, parts[part]) for net in arms["N-mse"]]
     for claim, (one, other) in headlines.LEADS.items():
         row = find(f"ROC-AUC, {one} − {other}", "N-mse", part)
-        assert row.claim == claim and row.interval == "images and nets"
+        assert row.claim == claim and row.over == "images and nets" and row.interval.seeds == (0, 1)
         assert row.value == pytest.approx(np.mean([e[one] - e[other] for e in expected]), abs=1e-4)
         assert row.low <= row.value <= row.high
 
@@ -98,7 +98,7 @@ def test_clusters_against_scikit_learn(find, arms, parts):
     lead = find("ARI at k = 10, codes − linear", "U")
     assert lead.value == pytest.approx(np.mean(found["codes"]) - np.mean(found["linear"]), abs=1e-3)
     row = find("silhouette at k = 10, codes", "U")
-    assert row.value == pytest.approx(np.mean(silhouettes), abs=1e-4) and row.interval == "nets"
+    assert row.value == pytest.approx(np.mean(silhouettes), abs=1e-4) and row.over == "nets"
 
 
 def test_number_of_clusters_and_accuracy(find, table, arms, parts):
@@ -106,9 +106,7 @@ def test_number_of_clusters_and_accuracy(find, table, arms, parts):
     elbows = [clustering.scan_k(code, range(2, 15), n_init=4).elbow for code in codes]
     row = find("k by the elbow, codes", "N-mse")
     assert (row.value, row.low, row.high) == (np.median(elbows), min(elbows), max(elbows))
-    assert row.interval == "range" and "range" not in set(
-        table[table["quantity"].str.contains("AUC")].interval
-    )
+    assert row.over == "range" and "range" not in set(table[table["quantity"].str.contains("AUC")].over)
     assert not len(table.query("quantity == 'k by the elbow, codes' and arm == 'U'"))
     accuracies = [evaluate(net, parts["held-out"])[1] for net in arms["U"]]
     row = find("accuracy", "U")
@@ -141,11 +139,14 @@ def test_the_table_is_tidy_and_its_claims_are_in_the_ledger(table, parts):
     assert list(table.columns) == headlines.COLUMNS
     assert not table.duplicated(["quantity", "arm", "images"]).any()
     assert set(table["claim"]) - {""} <= set(Ledger.load().claims)
-    assert set(table["n"]) == {120} and set(table["seeds"]) == {2}
-    assert set(table["interval"]) == {"images and nets", "nets", "range"}
+    assert {(each.n, each.seeds) for each in table["interval"]} <= {(120, (0, 1)), (2, (0, 1))}
+    assert set(table["over"]) == {"images and nets", "nets", "range"}
+    for row in table.itertuples():
+        assert tuple(row.interval) == (row.value, row.low, row.high) and row.over == row.interval.over
 
 
 def test_one_net_has_no_interval_over_nets(arms, parts):
-    assert np.isnan(headlines.over_nets([0.3])).tolist() == [False, True, True]
+    alone = headlines.measure({"U": arms["U"][:1]}, parts, resamples=10)
+    assert set(alone["over"]) == {"images", "range"} and "accuracy" not in set(alone["quantity"])
     with pytest.raises(InputError, match=r"\[1, 2\] nets; expected the same number"):
         headlines.measure({"N-mse": arms["N-mse"], "U": arms["U"][:1]}, parts)
