@@ -84,7 +84,9 @@ def test_causal_pictures_count_what_fails():
     assert "each of 3 clusters" in spec["description"]
     assert "a dashed line, for 2 of them" in spec["description"]
     assert "less than a tenth for 1." in spec["description"]
-    assert min(every("shown", mechanisms.removals(table).to_dict())) == 1e-6  # on a log scale nothing is below 0
+    assert (
+        min(every("shown", mechanisms.removals(table).to_dict())) == 1e-6
+    )  # a log scale shows nothing below 0
     assert "1 of 3 clusters lie on or above" in drawn(mechanisms.harms(table))["description"]
 
 

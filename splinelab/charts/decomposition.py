@@ -57,9 +57,10 @@ def forming(vectors: pd.DataFrame, columns: pd.DataFrame) -> alt.TopLevelMixin:
     last = vectors[vectors["step"] == steps[-1]]
     return describe(
         chart,
-        f"The target's {len(columns)} columns as wide grey bars from the origin, and the components as arrows, at a "
-        f"moment of training chosen with the slider, from step {steps[0]} to {steps[-1]}. At the end "
-        f"{len(last)} arrows are left, {int((last['importance'] > 0.5).sum())} of them with an importance above .5.",
+        f"The target's {len(columns)} columns as wide grey bars from the origin, and the components as "
+        f"arrows, at a moment of training chosen with the slider, from step {steps[0]} to {steps[-1]}. At the "
+        f"end {len(last)} arrows are left, {int((last['importance'] > 0.5).sum())} of them of importance "
+        "above .5.",
     )
 
 
@@ -148,15 +149,15 @@ def importance_maps(table: pd.DataFrame, title: str = "") -> alt.TopLevelMixin:
             )
             .properties(width=alt.Step(size), height=alt.Step(size), title=matrix)
         )
-    high = table[table["importance"] > 0.1].groupby("matrix", sort=False)
     counts = "; ".join(
-        f"{matrix} {len(rows)} for {rows['feature'].nunique()} features and {rows['component'].nunique()} components"
-        for matrix, rows in high
+        f"{matrix} {len(rows)} for {rows['feature'].nunique()} features and "
+        f"{rows['component'].nunique()} components"
+        for matrix, rows in table[table["importance"] > 0.1].groupby("matrix", sort=False)
     )
     return describe(
         alt.hconcat(*panels).properties(title=title) if title else alt.hconcat(*panels),
-        "Importance of each component where one feature alone is on, one panel for each matrix. Cells above .1: "
-        f"{counts or 'none'}.",
+        "Importance of each component where one feature alone is on, one panel for each matrix. "
+        f"Cells above .1: {counts or 'none'}.",
     )
 
 

@@ -160,8 +160,8 @@ def methods(table: pd.DataFrame) -> alt.TopLevelMixin:
 
 
 def removals(table: pd.DataFrame, floor: float = 0.01) -> alt.TopLevelMixin:
-    """Harm to the own feature when its cluster is removed, and when matched random sets are, both as shares of
-    the harm of removing everything: columns model, seed, cluster, features, own and random."""
+    """Harm to a feature when its cluster is removed, and when matched random sets are, both as shares of the
+    harm of removing everything: columns model, seed, cluster, features, own and random."""
     kinds = {"own": "its own cluster", "random": "matched random sets (mean)"}
     rows = table.melt(["model", "seed", "cluster", "features"], list(kinds), "removed", "share")
     rows["removed"] = rows["removed"].map(kinds)
@@ -191,9 +191,9 @@ def removals(table: pd.DataFrame, floor: float = 0.01) -> alt.TopLevelMixin:
     below, weak = int((table["random"] < floor).sum()), int((table["own"] < 0.1).sum())
     return describe(
         alt.layer(line, points).properties(width=420, height=alt.Step(46)),
-        f"Two points for each of {len(table)} clusters on a log scale. Random sets do less than {floor:g} of the "
-        f"harm of removing everything, a dashed line, for {below} of them; the cluster itself does less than a "
-        f"tenth for {weak}.",
+        f"Two points for each of {len(table)} clusters on a log scale. Random sets do less than {floor:g} of "
+        f"the harm of removing everything, a dashed line, for {below} of them; the cluster itself does less "
+        f"than a tenth for {weak}.",
     )
 
 
