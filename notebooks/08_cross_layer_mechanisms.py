@@ -468,12 +468,12 @@ alive
 # chapter had the source say that the threshold makes no difference; it says that it controls the trade-off between keeping
 # relevant components and filtering noise.)
 #
-# **97 or 100.** The two-block model has "97 of 100 mechanisms as size-2 clusters" in one place and "100 pair clusters" in
+# **97 or 100.** The two-block model has "97 of 100 ground-truth feature mechanisms as size-2 clusters" in one place and "100 pair clusters" in
 # another. [Chapter 9](09_residual_mlp_circuits) puts the counts side by side. Nothing of ours can settle it; the ledger lists it
 # as not tested.
 #
-# **Where is the identity?** In TMS 5-2+ID the source finds five clusters "with the identity distributed across all of them".
-# Its table of these clusters has two columns, for layers 1 and 2, whose entries add up to all 36 components. Components
+# **Where is the identity?** In TMS 5-2+ID the source finds five clusters; "the identity functionality is distributed across
+# all 5 clusters". Its table of these clusters has two columns, for layers 1 and 2, whose entries add up to all 36 components. Components
 # of a third matrix, the identity, would have to be among them, and the table does not say where.
 #
 # ## Try it on an unfinished decomposition
@@ -566,7 +566,7 @@ print(ledger.save())
 #
 # **Does not.** The method as printed, where ten neighbours are nearly all of twelve components, or fewer than a group of 50
 # needs. The source says itself that it did not isolate the identity of the small model; its method finds none of the six
-# mechanisms on our decompositions, where other methods find all. Which of its descriptions one follows decides over
+# mechanisms on our decompositions, where most other methods find all. Which of its descriptions one follows decides over
 # everything on the residual MLPs. The first thousand rows of the validation set cannot hold 40 pairs. And no threshold on
 # importance filters anything in our residual MLPs.
 #
