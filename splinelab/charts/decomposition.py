@@ -58,8 +58,8 @@ def forming(vectors: pd.DataFrame, columns: pd.DataFrame) -> alt.TopLevelMixin:
     return describe(
         chart,
         f"The target's {len(columns)} columns as wide grey bars from the origin, and the components as "
-        f"arrows, at a moment of training chosen with the slider, from step {steps[0]} to {steps[-1]}. At the "
-        f"end {len(last)} arrows are left, {int((last['importance'] > 0.5).sum())} of them of importance "
+        f"arrows, at a moment of training chosen with the slider, from step {steps[0]} to {steps[-1]}. At "
+        f"the end {len(last)} arrows are left, {int((last['importance'] > 0.5).sum())} of them of importance "
         "above .5.",
     )
 
