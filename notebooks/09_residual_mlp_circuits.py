@@ -34,8 +34,8 @@
 #   misses are among these, or due to a component that half of the features share.
 # - Removing a group does **nearly all the harm** that can be done to its feature, matched random sets next to none of it, and
 #   hardly any other feature suffers.
-# - But groups that are **wrong by construction** do far more harm than random sets, too, in three models of four. In the small
-#   models only keeping a group alone tells them from right ones; in the residual MLPs rather how much harm removal does.
+# - But groups that are **wrong by construction** do far more harm than random sets, too, in three models of four. Keeping a
+#   group alone tells them from right ones in the small models, the amount of harm that its removal does in the residual MLPs.
 
 # %% tags=["colab", "remove-cell"]
 # On Colab only: fetch the repository and install the package from it.
