@@ -126,7 +126,7 @@ fit = spd.decompose(net, recipe, seed, watch=look)  # live, about half a minute
 # *How do the components form?* Grey bars are the five columns of the encoder; every arrow is one of 20 components,
 # as strong as its importance. Move the slider.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "nbval-ignore-output"]
 columns = pd.DataFrame(
     {"x": net.linear1.weight[0].tolist(), "y": net.linear1.weight[1].tolist(), "feature": range(5)}
 )
@@ -136,7 +136,7 @@ pictures.forming(pd.DataFrame(moments), columns)
 # At first every component points along the input that it was started from, and none is important. Within a few
 # hundred steps several arrows share each column; then the penalty and the joins leave one for each of the five.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "nbval-ignore-output"]
 pictures.losses(pd.DataFrame(fit.history))
 
 # %% [markdown]
@@ -145,7 +145,7 @@ pictures.losses(pd.DataFrame(fit.history))
 #
 # *Does each component answer to one feature?* Switch on one feature at a time, at .75, and read the importances.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "nbval-ignore-output"]
 pictures.importance_maps(spd.importance_table(fit.decomposition, 5))
 
 # %% [markdown]
