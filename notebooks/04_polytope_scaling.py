@@ -60,23 +60,26 @@ import copy
 import numpy as np
 import pandas as pd
 import torch
-from scipy.stats import rankdata
 from torch import nn
 
 from splinelab import charts, claims, data, polytopes, protocol, zoo
 from splinelab.charts import rays as pictures
+from splinelab.intervals import Interval, range_over_nets, two_level
 
 charts.use()
 torch.set_num_threads(1)
 committed = seed == 0 and not quick
 seeds = range(seed, seed + (3 if committed else 1))
 LAYERS = {"CNN": ["pool2", "pool3", "relu4", "relu5"], "RES": ["stem", "block1", "block2"]}
-RAYS = {"pool2": 8, "pool3": 60, "relu4": 100, "relu5": 100, "stem": 1, "block1": 4, "block2": 10}
+# Rays of each net, by cost: from the stem one takes ten seconds. Every ten in a row are ten digits.
+RAYS = {"pool2": 30, "pool3": 60, "relu4": 60, "relu5": 60, "stem": 10, "block1": 10, "block2": 30}
+NOISE = {**RAYS, "pool2": 10, "stem": 3, "block1": 4, "block2": 10}
 if not committed:
     RAYS = {layer: max(1, n // 10) for layer, n in RAYS.items()}
+    NOISE = {layer: max(1, n // 10) for layer, n in NOISE.items()}
     LAYERS["RES"] = ["block2"]
 images = data.mnist5k()
-heldout = protocol.sample(zoo.heldout("CNN"), 100)  # never trained on, the ten digits in equal parts
+heldout = protocol.sample(zoo.heldout("CNN"), 100)  # never trained on; every ten in a row are ten digits
 trained = {
     (name, s): net
     for name in LAYERS
@@ -148,7 +151,6 @@ def scan(model: nn.Module, layer: str, kind: str, n: int, noise_seed: int) -> li
                     "by layer": {name: alphas[ray.path.crossing_layer == i] for i, name in enumerate(names)},
                     "changes": where,
                     "classes": classes,
-                    "density": ray.density(WINDOWS),
                 }
             )
     return found
@@ -163,7 +165,6 @@ def without_biases(model: nn.Module, keep: tuple[str, ...] = ()) -> nn.Module:
     return model
 
 
-WINDOWS = np.geomspace(1e-4, 1, 61)  # for densities below α = 1: 60 windows, equally wide in log α
 ARMS = {  # untrained nets, by the biases that they keep
     "usual biases": ("conv", "linear", "output"),
     "convolutions and classifier only": ("conv", "output"),
@@ -172,7 +173,7 @@ ARMS = {  # untrained nets, by the biases that they keep
     "none": (),
 }
 jobs = [
-    (name, layer, kind, s, trained[name, s], RAYS[layer])
+    (name, layer, kind, s, trained[name, s], (RAYS if kind == "images" else NOISE)[layer])
     for layer in ["stem", "block1", "pool2", "block2", "pool3", "relu4", "relu5"]  # the slow ones first
     for name in LAYERS
     if layer in LAYERS[name]
@@ -181,14 +182,14 @@ jobs = [
     if not (kind == "half-normal" and (name == "RES" or layer == "pool2"))
 ]
 jobs += [
-    ("CNN", layer, arm, s, without_biases(untrained[s], kept), RAYS[layer])
+    ("CNN", layer, arm, s, without_biases(untrained[s], kept), NOISE[layer])
     for layer in ["pool2", "pool3", "relu4"]
     for arm, kept in ARMS.items()
     for s in seeds
     if layer != "pool2" or arm in ("usual biases", "classifier only", "none")
 ]
 jobs += [
-    ("CNN", layer, "no biases, noise", s, without_biases(untrained[s]), RAYS[layer])
+    ("CNN", layer, "no biases, noise", s, without_biases(untrained[s]), NOISE[layer])
     for layer in ["pool2", "pool3", "relu4"]
     for s in seeds
 ]
@@ -215,6 +216,22 @@ def table_of(statistic, kinds=("images",), cases=CASES) -> np.ndarray:
         for case in cases
         for kind in kinds
     }
+
+
+def bounds(statistic, *arrays: np.ndarray) -> Interval | None:
+    """A statistic of nets × rays with its 95 % interval over images and nets; None where it has no value."""
+    return two_level(statistic, *arrays, seeds=seeds) if np.isfinite(statistic(*arrays)) else None
+
+
+def ratio_of_sums(upper: np.ndarray, lower: np.ndarray) -> float:
+    return upper.sum() / lower.sum() if lower.sum() else np.nan
+
+
+def interval(found: Interval | None, digits: int = 2) -> str:
+    if found is None:
+        return "–"
+    value, low, high = (f"{number:.{digits}f}" for number in found)
+    return f"{value} [{low}, {high}]"
 
 
 def lines_of(case: tuple, kind: str, edges: np.ndarray, part: str | None = None) -> np.ndarray:
@@ -264,23 +281,15 @@ pictures.ray_explorer(
 # origin is one and the same for every image: there the input has vanished, and what is left are the net's biases.
 #
 # *How often does the class change, and on which side of the activation?* Rays are dear at low layers,
-# where tens of thousands of boundaries lie on each, and cheap at high ones: the number per net is in the table's first
-# column, over three nets. Intervals (95 %) resample images and nets.
+# where tens of thousands of boundaries lie on each, and cheap at high ones: the number is in the table's first
+# column, over three nets, one ray or more for each digit. Intervals (95 %) are over images and nets; three nets
+# make them wide.
 
 # %% tags=["hide-input"]
 below = table_of(lambda ray: np.sum(ray["changes"] < 1))
 beyond = table_of(lambda ray: np.sum(ray["changes"] >= 1))
-changed = {
-    case: protocol.resampled(np.mean, (below[case] + beyond[case] > 0).astype(float)) for case in below
-}
-far = {case: protocol.resampled(np.mean, beyond[case]) for case in beyond}
-
-
-def interval(found, digits: int = 2) -> str:
-    value, low, high = (f"{number:.{digits}f}" for number in found)
-    return f"{value} [{low}, {high}]"
-
-
+changed = {case: bounds(np.mean, (below[case] + beyond[case] > 0).astype(float)) for case in below}
+far = {case: bounds(np.mean, beyond[case]) for case in beyond}
 pd.DataFrame(
     {
         f"{name}, {layer}": {
@@ -331,25 +340,33 @@ pictures.two_axes(
 )
 
 # %% tags=["hide-input"]
-with np.errstate(all="ignore"):
-    middle = table_of(
-        lambda ray: np.median(ray["alphas"][ray["alphas"] < 1]) if (ray["alphas"] < 1).any() else np.nan
-    )
-medians = {case: protocol.resampled(np.nanmean, found) for case, found in middle.items()}
+CENTRES = np.linspace(0.05, 1.95, 191)  # of the windows in which a peak is looked for
+
+
+def peak(ray: dict) -> float:
+    """The middle of the window of width .1, up to twice the activation, that holds most boundaries."""
+    counts = np.subtract(*(np.searchsorted(ray["alphas"], CENTRES + side) for side in (0.05, -0.05)))
+    return CENTRES[counts == counts.max()].mean() if counts.max() else np.nan
+
+
+def mean(values: np.ndarray) -> float:
+    """Over rays that have a value."""
+    return np.nanmean(values) if np.isfinite(values).any() else np.nan
+
+
+peaks = {case: bounds(mean, found) for case, found in table_of(peak).items()}
+middle = table_of(
+    lambda ray: np.median(ray["alphas"][ray["alphas"] < 1]) if (ray["alphas"] < 1).any() else np.nan
+)
+medians = {case: bounds(mean, found) for case, found in middle.items()}
 inner, within = (table_of(lambda ray, limit=limit: np.sum(ray["alphas"] < limit)) for limit in (0.1, 1))
-
-
-def ratio_of_sums(upper: np.ndarray, lower: np.ndarray) -> float:
-    return upper.sum() / lower.sum() if lower.sum() else np.nan
-
-
-near = {case: protocol.resampled(ratio_of_sums, inner[case], within[case]) for case in inner}
+near = {case: bounds(ratio_of_sums, inner[case], within[case]) for case in inner}
 pd.DataFrame(
     {
         f"{name}, {layer}": {
             "boundaries at α < 1": f"{within[name, layer, 'images'].mean():.0f}",
-            "their median α": interval(medians[name, layer, "images"], 3),
-            "densest linear window": f"{AXES['linear'][lines_of((name, layer), 'images', AXES['linear']).argmax()]:.2f}",
+            "α of the peak": interval(peaks[name, layer, "images"]),
+            "median α": interval(medians[name, layer, "images"], 3),
             "share at α < .1": interval(near[name, layer, "images"]),
         }
         for name, layer in CASES
@@ -456,7 +473,7 @@ def shell_counts(kinds: tuple, cases=CASES) -> tuple[dict, dict]:
 
 
 inside, outside = shell_counts(("images", "noise"))
-shells = {case: protocol.resampled(shell_ratio, inside[case], outside[case]) for case in inside}
+shells = {case: bounds(shell_ratio, inside[case], outside[case]) for case in inside}
 pd.DataFrame(
     {
         f"{name}, {layer}": {kind: interval(shells[name, layer, kind], 1) for kind in ["images", "noise"]}
@@ -499,7 +516,7 @@ for case in fresh_cases:
     for arm in [*ARMS, "no biases, noise"]:
         if (*case, arm, seed) in rays:
             totals |= table_of(count, (arm,), [case])
-per_image = {case: protocol.resampled(np.mean, found) for case, found in totals.items()}
+per_image = {case: bounds(np.mean, found) for case, found in totals.items()}
 pd.DataFrame(
     {
         ", ".join(case): {
@@ -512,12 +529,26 @@ pd.DataFrame(
 
 # %% tags=["hide-input"]
 within_fresh, outside_fresh = shell_counts(("usual biases",), fresh_cases)
+peaked = {
+    case: bounds(np.mean, (found < 1).astype(float))  # no boundary, no peak
+    for case, found in (
+        table_of(peak, ("usual biases",), fresh_cases) | table_of(peak, ("images",), fresh_cases)
+    ).items()
+}
 pd.DataFrame(
     {
-        ", ".join(case[:2]): interval(protocol.resampled(shell_ratio, counts, outside_fresh[case]), 1)
-        for case, counts in within_fresh.items()
-    },
-    index=["untrained, usual biases: per unit length, α < 1 over α ≥ 1"],
+        ", ".join(case): {
+            "densest between origin and activation, untrained": interval(peaked[*case, "usual biases"]),
+            "the same, trained": interval(peaked[*case, "images"]),
+            "per unit length, α < 1 over α ≥ 1, untrained": interval(
+                bounds(
+                    shell_ratio, within_fresh[*case, "usual biases"], outside_fresh[*case, "usual biases"]
+                ),
+                1,
+            ),
+        }
+        for case in fresh_cases
+    }
 )
 
 # %% [markdown]
@@ -588,36 +619,48 @@ pictures.profiles(
 )
 
 # %% [markdown]
-# For a number: cut each ray below α = 1 into 60 windows of equal width in log α, take the density (boundaries per unit
-# length) of each, and ask for the rank of the window in which the class changes, 0 for the sparsest and 1 for the
-# densest; ties share their mean, so that a window drawn at random has .5. Two harder opponents stand beside it:
-# the rank of a place drawn uniformly in α, and the rank of a boundary drawn at random.
+# For a number: the boundaries within .05 of a class change, per unit length, as a share of the mean from origin to
+# activation. Above 1 the place is denser than that mean. Changes below and beyond α = 1 are kept apart, as the source
+# does. Beside it, for comparison, the same at a boundary drawn at random from those below α = 1: a boundary has others near it where
+# boundaries crowd.
 
 
 # %% tags=["hide-input"]
-def ranks(ray: dict, places: np.ndarray, weights=None) -> float:
-    """Sum over places below α = 1 of the rank of their window."""
-    rank = (rankdata(ray["density"]) - 0.5) / len(ray["density"])
-    window = np.searchsorted(WINDOWS, places[places < 1], side="right") - 1
-    return rank[np.clip(window, 0, len(rank) - 1)].sum()
+def near_by(ray: dict, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Boundaries within .05 of each place, and how many there would be at the mean density below α = 1."""
+    low, high = np.maximum(places - 0.05, 0), places + 0.05
+    there = np.searchsorted(ray["alphas"], high) - np.searchsorted(ray["alphas"], low)
+    return there, (high - low) * np.sum(ray["alphas"] < 1)
 
 
-def random_rank(ray: dict) -> float:
-    """Expected rank of a place uniform in α, below 1."""
-    return (rankdata(ray["density"]) - 0.5) / len(ray["density"]) @ np.diff(WINDOWS) / (1 - WINDOWS[0])
+def density_at(kind: str) -> dict[tuple, Interval | None]:
+    """Their ratio over all places of a kind: class changes below α = 1, beyond it, or boundaries below."""
+    chosen = {
+        "below": lambda ray: ray["changes"][ray["changes"] < 1],
+        "beyond": lambda ray: ray["changes"][ray["changes"] >= 1],
+        "boundary": lambda ray: ray["alphas"][ray["alphas"] < 1],
+    }[kind]
+    there, expected = (table_of(lambda ray, i=i: near_by(ray, chosen(ray))[i].sum()) for i in (0, 1))
+    return {case: bounds(ratio_of_sums, there[case], expected[case]) for case in there}
 
 
-rank_sum = table_of(lambda ray: ranks(ray, ray["changes"]))
-change_rank = {case: protocol.resampled(ratio_of_sums, rank_sum[case], below[case]) for case in rank_sum}
-boundary_sum = table_of(lambda ray: ranks(ray, ray["alphas"]))
-uniform = table_of(random_rank)
+def sparse_change(ray: dict) -> bool:
+    """Whether the class changes beyond the activation where boundaries are sparser than below it."""
+    there, expected = near_by(ray, ray["changes"][ray["changes"] >= 1])
+    return bool((there < expected).any())
+
+
+dense = {kind: density_at(kind) for kind in ["below", "beyond", "boundary"]}
+plenty = {case: bounds(np.mean, found.astype(float)) for case, found in table_of(sparse_change).items()}
 pd.DataFrame(
     {
         f"{name}, {layer}": {
-            "changes": int(below[name, layer, "images"].sum()),
-            "rank at a change": interval(change_rank[name, layer, "images"]),
-            "at a random α": f"{uniform[name, layer, 'images'].mean():.2f}",
-            "at a random boundary": f"{boundary_sum[name, layer, 'images'].sum() / within[name, layer, 'images'].sum():.2f}",
+            "changes at α < 1": int(below[name, layer, "images"].sum()),
+            "density there": interval(dense["below"][name, layer, "images"]),
+            "at a random boundary": interval(dense["boundary"][name, layer, "images"]),
+            "changes at α ≥ 1": int(beyond[name, layer, "images"].sum()),
+            "density there ": interval(dense["beyond"][name, layer, "images"]),
+            "rays with a sparse change at α ≥ 1": interval(plenty[name, layer, "images"]),
         }
         for name, layer in CASES
     }
@@ -666,22 +709,30 @@ pictures.gates(
 
 # %% tags=["hide-input"]
 ETAS = [0.1, 1, 10, 100, 1000, 10000]
-PAIRS = 8 if committed else 2
+# 45 pairs of digits and of 90 images, 15 for each net.
+each = heldout.take(range(90))
+by_digit = [np.flatnonzero(each.labels == digit) for digit in range(10)]
+turns = [  # the j-th image of one digit with the j-th of another, so that every digit meets the nine others once
+    (by_digit[a][b - 1], by_digit[b][a]) for a in range(10) for b in range(a + 1, 10)
+]
+pairs = np.random.default_rng(0).permutation(turns).reshape(3, 15, 2)
+if not committed:
+    pairs = pairs[:, :2]
 
 
-def soft_scan(model: nn.Module, pair: int) -> list[float]:
+def soft_scan(model: nn.Module, start: int, end: int) -> list[float]:
     """The number of boundaries between two images, then the soft count for each sharpness."""
     path = polytopes.segment(
-        model, heldout.images[pair], heldout.images[50 + pair], layer="pool2", values=True, memory=1e8
+        model, each.images[start], each.images[end], layer="pool2", values=True, memory=1e8
     )
     return [path.crossings, *(polytopes.total_variation(path.values, eta).sum() for eta in ETAS)]
 
 
-jobs = {(s, pair): (trained["CNN", s], pair) for s in seeds for pair in range(PAIRS)}
-counted = np.array(list(protocol.in_parallel(soft_scan, jobs).values())).reshape(len(seeds), PAIRS, -1)
-softness = {
-    eta: protocol.resampled(ratio_of_sums, counted[..., 1 + i], counted[..., 0]) for i, eta in enumerate(ETAS)
-}
+jobs = {(k, *pair): (trained["CNN", s], *pair) for k, s in enumerate(seeds) for pair in pairs[k]}
+counted = np.array(list(protocol.in_parallel(soft_scan, jobs).values())).reshape(
+    len(seeds), -1, 1 + len(ETAS)
+)
+softness = {eta: bounds(ratio_of_sums, counted[..., 1 + i], counted[..., 0]) for i, eta in enumerate(ETAS)}
 pictures.soft_counts(
     pd.DataFrame(
         [
@@ -717,8 +768,8 @@ print(polytopes.segment(frozen, start, end, verify=True))
 
 
 # %% tags=["hide-cell"]
-def enter(claim: str, case: str, interval, n: int) -> None:
-    ledger.record(claim, case, interval, n=n, seeds=seeds, data=heldout.take(range(n)))
+def enter(claim: str, case: str, interval: Interval, n: int) -> None:
+    ledger.record(claim, case, interval, n=n, data=heldout.take(range(n)))
 
 
 if committed:
@@ -727,16 +778,20 @@ if committed:
         enter("polytope-1", case, changed[name, layer, "images"], n)
         if layer == "relu5":
             continue
-        enter("polytope-6a", case, medians[name, layer, "images"], n)
-        enter("polytope-6b", case, shells[name, layer, "noise"], n)
-        enter("polytope-6d", case, far[name, layer, "images"], n)
-        enter("polytope-6e", case, change_rank[name, layer, "images"], n)
+        enter("polytope-6a", case, peaks[name, layer, "images"], n)
+        enter("polytope-6b", case, shells[name, layer, "noise"], NOISE[layer])
+        enter("polytope-6d", case, plenty[name, layer, "images"], n)
+        enter("polytope-6e", case, dense["below"][name, layer, "images"], n)
+        if name == "RES" or layer == "pool2":
+            enter("polytope-6e", f"{case}, scaled up", dense["beyond"][name, layer, "images"], n)
         enter("ours-shell-at-the-origin", case, near[name, layer, "images"], n)
     for name, layer in fresh_cases:
-        enter("polytope-6c", f"{name}, {layer}", per_image[name, layer, "usual biases"], RAYS[layer])
-        enter("ours-bias-free-rays", f"{name}, {layer}", per_image[name, layer, "none"], RAYS[layer])
+        case, n = f"{name}, {layer}", NOISE[layer]
+        enter("polytope-6c", case, peaked[name, layer, "usual biases"], n)
+        count = range_over_nets(totals[name, layer, "none"].sum(axis=1), seeds=seeds)
+        enter("ours-bias-free-rays", case, count, n)
     for eta in [1, 100, 10000]:
-        enter("polytope-10", f"CNN, pool2, η = {eta}", softness[eta], 2 * PAIRS)
+        enter("polytope-10", f"CNN, pool2, η = {eta}", softness[eta], 90)
 
 # %% [markdown]
 # ## What reproduces, what does not, and why
