@@ -68,6 +68,7 @@ from splinelab import charts, claims, clustering, data, polytopes, protocol, rec
 from splinelab.charts import maps
 from splinelab.charts import regions as pictures
 from splinelab.distances import pairwise
+from splinelab.intervals import Draws, Interval, range_over_nets
 
 charts.use()
 committed = seed == 0 and not quick
@@ -307,29 +308,29 @@ pictures.explorer(
 
 
 # %% tags=["hide-input"]
-def spread(value: float, halved: np.ndarray) -> tuple[float, float, float]:
-    """The value, and the middle 95 % of its mean over drawn seeds on half-samples (`halved`, seeds × samples)."""
-    rng = np.random.default_rng(0)
-    nets, sets = halved.shape
-    drawn = [halved[rng.integers(nets, size=nets), rng.integers(sets)].mean() for _ in range(2000)]
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return float(value), float(min(low, value)), float(max(high, value))
+def spread(nets: np.ndarray, halved: np.ndarray) -> Interval:
+    """The mean over nets (on all images) with its interval; `halved`, half-samples × nets, is the part of images."""
+    return Draws(np.asarray(nets, float), np.asarray(halved, float), len(images)).interval(seeds=seeds)
 
 
-def interval(layer: str, space: str, quantity: str, against: str | None = None) -> tuple[float, float, float]:
+def interval(layer: str, space: str, quantity: str, against: str | None = None) -> Interval:
     """Mean over seeds of a quantity (trained, or trained minus untrained), with the interval of half-samples."""
-    rows = [by[layer, space, "trained", s] for s in seeds]
-    value = np.mean([row["found"][quantity] for row in rows])
-    halved = np.array([[half[quantity] for half in row["halves"]] for row in rows])
+
+    def measured(net: str) -> tuple[np.ndarray, np.ndarray]:
+        rows = [by[layer, space, net, s] for s in seeds]
+        halved = [[half[quantity] for half in row["halves"]] for row in rows]
+        return np.array([row["found"][quantity] for row in rows]), np.array(halved).T
+
+    nets, halved = measured("trained")
     if against:
-        others = [by[layer, space, against, s] for s in seeds]
-        value -= np.mean([row["found"][quantity] for row in others])
-        halved -= np.array([[half[quantity] for half in row["halves"]] for row in others])
-    return spread(value, halved)
+        others = measured(against)
+        nets, halved = nets - others[0], halved - others[1]
+    return spread(nets, halved)
 
 
-def per_cent(found: tuple[float, float, float]) -> str:
-    return f"{found[0]:.0%} [{found[1]:.0%}, {found[2]:.0%}]"
+def per_cent(found: Interval) -> str:
+    value, low, high = found
+    return f"{value:.0%} [{low:.0%}, {high:.0%}]"
 
 
 def mean(quantity: str, layer: str, space: str, net: str = "trained") -> float:
@@ -599,14 +600,14 @@ def top_share(values: np.ndarray, many: int, classes: np.ndarray = truth) -> np.
     return np.array([np.bincount(column).max() / many for column in top.T])
 
 
-def passing(layer: str, kind: str) -> tuple[float, float, float]:
+def passing(layer: str, kind: str) -> Interval:
     """Share of directions that pass (top 20, 80 %), mean over seeds, with the interval of half-samples."""
     found = [cosines[layer, kind, s] for s in seeds]
-    value = np.mean([np.mean(top_share(values, 20) >= 0.8) for values in found])
+    nets = [np.mean(top_share(values, 20) >= 0.8) for values in found]
     halved = [
-        [np.mean(top_share(values[half], 10, truth[half]) >= 0.8) for half in halves] for values in found
+        [np.mean(top_share(values[half], 10, truth[half]) >= 0.8) for values in found] for half in halves
     ]
-    return spread(value, np.array(halved))
+    return spread(nets, halved)
 
 
 passed = {(layer, kind): passing(layer, kind) for layer in NMF_LAYERS for kind in KINDS}
@@ -748,14 +749,15 @@ pd.DataFrame(summary).T
 
 
 # %% tags=["hide-cell"]
-def enter(claim: str, case: str, found: tuple[float, float, float]) -> None:
-    ledger.record(claim, case, found, n=len(images), seeds=seeds, data=images)
+def enter(claim: str, case: str, found: Interval) -> None:
+    ledger.record(claim, case, found, n=len(images), data=images)
 
 
 if committed:
     for case in CASES:
         enter("polytope-8a", case, interval(case, "one position", "monosemantic"))
-        enter("polytope-8b", case, interval(case, "codes", "monosemantic"))
+        digits = [by[case, "codes", "trained", s]["found"]["classes"] for s in seeds]
+        enter("polytope-8b", case, range_over_nets(digits, seeds=seeds))
     for case in NMF_LAYERS:
         enter("polytope-9", case, passed[case, "NMF"])
     for layer in ("CNN, relu4", "CNN, relu5"):
