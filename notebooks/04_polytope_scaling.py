@@ -336,7 +336,7 @@ pictures.two_axes(
         ]
     ),
     "Share of the boundaries on rays through activations, a row for each layer: in equal windows of α on the left, of log α on "
-    "the right. For the CNN's relu4 nearly all fall into the first linear window; on the log axis they form a hump near .01.",
+    "the right.",
 )
 
 # %% tags=["hide-input"]
@@ -398,7 +398,7 @@ units = [
 pictures.profiles(
     pd.concat(units),
     "Boundaries per ray in windows of log α, by the layer of the unit that flips, for rays from pool2, pool3 and relu4 of "
-    "the CNN. Units behind batch norm flip around α = .3, those of dense layers, scaled at relu4, around .01.",
+    "the CNN.",
 )
 
 
@@ -456,7 +456,7 @@ noise_lines = [
 pictures.profiles(
     pd.concat(noise_lines),
     "Boundaries per ray in windows of log α for directions of images, of Gaussian noise and of half-normal noise, a panel for each "
-    "layer. The humps lie in nearly the same place.",
+    "layer.",
     colours=COLOURS,
 )
 
@@ -504,8 +504,7 @@ fresh = [
 ]
 pictures.profiles(
     pd.concat(fresh),
-    "Boundaries per ray in windows of log α for the trained CNN, the untrained one and the untrained one without biases. The last "
-    "has none at all; the untrained net with biases has a hump near α = 1.",
+    "Boundaries per ray in windows of log α for the trained CNN, the untrained one and the untrained one without biases.",
     colours=dict(zip(LOOK.values(), [charts.BLUE, charts.ORANGE, charts.GREEN], strict=True)),
 )
 
@@ -613,7 +612,7 @@ for case in CASES:
         )
 pictures.profiles(
     pd.concat(where_changes),
-    "Share of boundaries and of class changes by α, a panel for each layer. Class changes gather inside the hump of boundaries.",
+    "Share of boundaries and of class changes by α, a panel for each layer.",
     colours={"boundaries": charts.BLUE, "class changes": charts.VERMILION},
     y="share in a window",
 )
@@ -741,7 +740,7 @@ pictures.soft_counts(
             for k, eta in enumerate(ETAS)
         ]
     ),
-    "Soft count of boundaries as a share of the exact count against sharpness, for three CNNs: it rises to 1.",
+    "Soft count of boundaries as a share of the exact count against sharpness, for three CNNs.",
 )
 
 # %% tags=["hide-input"]
