@@ -18,8 +18,8 @@
 # If features are directions, an activation twice as long means the same thing, only more of it. The polytope lens
 # {cite}`black2022polytopes` objects: behind the layer that is scaled there are ReLUs with thresholds, so
 # scaling an activation x walks a ray α·x through polytopes, and the class may change on the way. The source scales
-# activations of a GoogLeNet and finds a *shell* of boundaries about halfway between activation and origin,
-# in directions of noise too, and none in an untrained net.
+# activations of a GoogLeNet and finds a *shell*: the density of boundaries peaks about halfway between activation and
+# origin, in directions of noise too, and the peak is absent in untrained nets.
 #
 # This chapter walks such rays exactly: not one boundary is missed, and α runs over five decades. In short:
 #
@@ -283,7 +283,8 @@ pictures.ray_explorer(
 # *How often does the class change, and on which side of the activation?* Rays are dear at low layers,
 # where tens of thousands of boundaries lie on each, and cheap at high ones: the number is in the table's first
 # column, over three nets, one ray or more for each digit. Intervals (95 %) are over images and nets; three nets
-# make them wide.
+# make them wide. (Until 2026-11-27 this chapter took the first images of a set sorted by digit: the rays of four layers
+# were those of zeros.)
 
 # %% tags=["hide-input"]
 below = table_of(lambda ray: np.sum(ray["changes"] < 1))
@@ -488,8 +489,8 @@ pd.DataFrame(
 #
 # ## Is the shell learnt?
 #
-# In the source's untrained net there is no boundary on the ray at all, and the class never changes. *Would any
-# untrained net do that?* Ours has the biases that torch draws by default, in the convolutions and the dense layers; its batch norms
+# In the source's untrained net the peak is absent, and the class never changes. (Until 2026-11-27 this chapter read
+# that as no boundary at all, which the source does not say.) *Would any untrained net do that?* Ours has the biases that torch draws by default, in the convolutions and the dense layers; its batch norms
 # stand at mean 0, variance 1, weight 1, bias 0. And a copy of it has all biases set to zero.
 
 # %% tags=["hide-input"]
@@ -556,15 +557,15 @@ pd.DataFrame(
 # the untrained net has boundaries in numbers comparable to the trained one's, and more per unit length inside α = 1 than outside. Only their
 # place differs: they lie around the activation rather than well inside, as its larger biases have it.
 #
-# So is the source's empty control one of initialisation? The code of its net is public. In torchvision's GoogLeNet
+# So is the absent peak a matter of initialisation? The code of its net is public. In torchvision's GoogLeNet
 # {cite}`torchvision_googlenet`, every convolution is built with `bias=False` and followed by a batch norm whose initial
 # state is mean 0, variance 1, weight 1, bias 0. The only other bias on the way to the logits is that of the final classifier, behind
 # the last ReLU. If the source's untrained net was built that way and ran in evaluation mode (it says "the Pytorch
 # version", with batch norm, and no more), it is homogeneous from every hidden layer to the last ReLU, and *no* experiment on
 # it could have shown a boundary: our row "classifier only".
 #
-# That would explain the source's other observation, too: its untrained net predicts one class, whatever the image and the scale. The
-# source suspects "something like rank collapse", perhaps batch norm. In torchvision, initial weights have a standard deviation near .01.
+# That would explain the source's other observation, too: its untrained net predicts one class, whatever the image and the scale. To the
+# source this "resembles 'rank collapse'", perhaps a quirk of its batch norm, and it has not looked further. In torchvision, initial weights have a standard deviation near .01.
 # Draw our CNN's weights like that, with no bias but the classifier's:
 
 
@@ -593,7 +594,9 @@ print("different classes predicted for", len(heldout), "images, by seed:", answe
 #
 # ## Does the class change where boundaries are dense?
 #
-# That is what the polytope lens predicts. *Is it so?* The share of boundaries and the share of class changes that fall into each
+# That is what the polytope lens predicts, and what the source saw was not "exactly" that: dense boundaries as the
+# activation is scaled down, and not as it is scaled up. (Until 2026-11-27 the ledger told the prediction as a success of the
+# source.) *What do we see?* The share of boundaries and the share of class changes that fall into each
 # window:
 
 # %% tags=["hide-input"]
@@ -703,8 +706,9 @@ pictures.gates(
 
 # %% [markdown]
 # On a path, all gates together move by their *total variation*, Σ |Δσ(ηz)|: the soft count of boundaries. *Does it tend
-# to the hard one?* On exact segments between the pool2 activations of pairs of held-out images of the CNN, every z is linear
-# between two boundaries, so the soft count is exact as well.
+# to the hard one?* On exact segments between the pool2 activations of two held-out images of the CNN, every z is linear
+# between two boundaries, so the soft count is exact as well. Each of the 45 pairs of digits is taken once, 15 by each net, no
+# image twice. (Until 2026-11-27 every pair led from a 0 to a 5.)
 
 # %% tags=["hide-input"]
 ETAS = [0.1, 1, 10, 100, 1000, 10000]

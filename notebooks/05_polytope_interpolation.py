@@ -208,16 +208,20 @@ pd.DataFrame(
 #
 # The Hamming distance between the two ends, which the source divides by distance, is the number of units that flip an
 # odd number of times. At pool2 it is 94 % of all flips, at pool3 and behind more than 99 %. At the input it is 81 %: a
-# fifth of the flips are undone on the way. (Three ways only there, one for each net, since each takes ten seconds.)
+# fifth of the flips are undone on the way. (Five ways for each net there, since each takes ten seconds.)
 
 # %% [markdown]
 # ## Is the middle denser?
 #
 # The source follows the great arc between two activations (spherical interpolation {cite}`shoemake1985slerp`), because
-# a straight line leaves the shell on which activations lie. Its first figure is said to be densest in the middle, its
-# second shows a "double dip" in low layers: density falls, rises halfway, and falls again.
+# a straight line leaves the shell on which activations lie. Its first figure, of one layer (inception3a), is said to be
+# densest in the middle, a trend that is "relatively weak". Its second shows a "double dip" in lower layers (density falls,
+# rises halfway, and falls again) and a decrease in later ones.
 #
-# Here: 102 pairs of one class and 102 of different classes, no image in two pairs. The arc is cut into five fifths of
+# Until 2026-11-27 the ledger asked every layer for a denser middle. It now asks for one in the lower layers, pool2 first, and
+# for a fall in relu4, relu5 and block2.
+#
+# Here: 90 pairs of one class and 90 of different classes, drawn by seed, all digits equally often, no image in two pairs. The arc is cut into five fifths of
 # equal angle; density is the number of units that flip, divided by the length. In pool3, relu4 and relu5 every
 # boundary of the way is counted, for all pairs in all three nets. Nearer to the input there are thousands: there one
 # short stretch in each fifth, at a random place, is followed exactly, and in the most expensive layers (relu1, stem,
@@ -448,7 +452,7 @@ pictures.ratios(
 # ## A slice through three images
 #
 # Three activations span a plane, and the polytopes cut it into polygons. The source colours such a plane by density,
-# from a grid of 4096² codes, and calls the part between the three images the densest. Below are the polygons
+# from a grid of 4096² codes, and finds it densest in the part that separates the three images. Below are the polygons
 # themselves. Move the slider from the last layer back to the input; hover over a polygon to see how many units are on
 # in each layer behind, a name for its code, its area and its class.
 
@@ -540,7 +544,8 @@ slices.explorer(*map(pd.concat, zip(*tables, strict=True)), pd.DataFrame(frames)
 #
 # *Are they densest between the three?* The source lays a grid of 4096 × 4096 pixels over its slice and takes the Hamming
 # distance between the codes of adjacent pixels. So does this, for 30 triples of different digits, at pixels drawn at random:
-# as many inside the triangle as in the rest of the slice, each with its right and its lower neighbour.
+# as many inside the triangle as in the rest of the slice, each with its right and its lower neighbour. (Until 2026-11-27 this
+# chapter counted regions per area, which is another measure.)
 
 # %% tags=["hide-cell"]
 GRID = 4096
