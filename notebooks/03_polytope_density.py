@@ -346,7 +346,8 @@ for name, layer, count in WAYS:
 pd.DataFrame(rows).T
 
 # %% [markdown]
-# To within rounding, the net is affine on every piece. But look at the last two columns. In the CNN, part of the
+# To within rounding, the net is affine on every piece. (Until 2026-11-27 the ledger kept six decimals of this error, so that
+# it was 0 and no net could have failed.) But look at the last two columns. In the CNN, part of the
 # boundaries belongs to no ReLU: there a max-pooling window changes its winner. Codes that record ReLUs alone give one
 # name to several affine pieces, and a single map is then off by the error in the last column: little, since such
 # pieces are short, and not rounding. The source's network (GoogLeNet) pools as well, and its codes leave this out; the
@@ -417,7 +418,8 @@ pictures.intra_inter(rows_of({"intra": "intra-class", "inter": "inter-class"}, "
 # one exception is `relu5` of the CNN, where only 48 units are left to count and the three nets disagree. In untrained
 # nets the difference is smaller, but at low layers it is there all the same: at the CNN's input it is two thirds as
 # large as after training. (In the untrained `relu5` nearly half of the pairs have equal codes and most units never
-# change; nothing should be read from it.)
+# change; nothing should be read from it.) The source says that density is lower within classes *only* in the trained net. Until
+# 2026-11-27 the ledger asked untrained nets for equal densities, and so took a higher one within classes for a failure, too.
 #
 # As one number for each layer: intra-class density over inter-class density. Below 1, boundaries are sparser within
 # classes. Bars are 99 % intervals, as in the source, but from resampled images and nets.

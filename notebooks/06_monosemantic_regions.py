@@ -17,9 +17,9 @@
 #
 # A neuron often answers to several unrelated things. The source {cite}`black2022polytopes` looks for units of
 # description that do not, and proposes *regions*: cluster the activations of many inputs, or their spline codes,
-# with HDBSCAN {cite}`campello2013hdbscan`, and most clusters are **monosemantic**, they mean one thing. So,
-# largely, are the directions that non-negative matrix factorisation (NMF) finds. It shows examples and gives no
-# count.
+# with HDBSCAN {cite}`campello2013hdbscan`. Of activations it says that most clusters are **monosemantic**, that
+# they mean one thing; of codes, that such regions can be found with them, too. The directions that non-negative
+# matrix factorisation (NMF) finds are largely monosemantic as well. It shows examples and gives no count.
 #
 # This chapter counts, on 1,000 held-out images, six layers of two convolutional nets and three seeds. Beside each
 # share stands what it costs and what an untrained net gives. In short:
@@ -102,7 +102,8 @@ ledger.summary()
 # A cluster is **monosemantic** when at least 90 % of its images are of one digit. Every cluster has at least ten
 # images; HDBSCAN's other setting, the neighbours that make a point dense, stays at the package's five. Criterion
 # and cluster size were fixed before the labels were looked at (after a pilot on another net); the source names
-# neither. A seed in which HDBSCAN finds no cluster counts as a share of 0. A digit is a coarse idea of meaning: a
+# neither. Of codes the ledger asks that more than one digit has a monosemantic cluster in every net; until
+# 2026-11-27 it asked for most clusters, which the source claims of activations only. A seed in which HDBSCAN finds no cluster counts as a share of 0. A digit is a coarse idea of meaning: a
 # cluster that is one digit may still mean something else, such as a slant.
 #
 # HDBSCAN may leave images out as *noise*, so the noise share always stands beside the purity. The source also
@@ -301,10 +302,10 @@ pictures.explorer(
 #
 # How does one resample a clustering? Images drawn with replacement would not do: copies lie at distance zero and
 # make clusters of their own. So 30 times, half of the images are drawn *without* replacement and clustered again,
-# with half the minimum size; for a mean, such half-samples spread as much as bootstrap samples do. Seeds are
-# drawn with replacement. This way of drawing was chosen after a first look at the shares, among several tried; the
-# thresholds were not. HDBSCAN on all images sometimes does better than on halves, and then the value stands at the
-# end of its interval.
+# with half the minimum size; for a mean, such half-samples spread as much as bootstrap samples do. The variance
+# between nets is added, and three nets make it wide. This way of drawing was chosen after a first look at the shares,
+# among several tried; the thresholds were not. Until 2026-11-27 intervals were quantiles, and were stretched where
+# they did not hold their value.
 
 
 # %% tags=["hide-input"]
