@@ -422,7 +422,7 @@ pictures.intra_inter(rows_of({"intra": "intra-class", "inter": "inter-class"}, "
 # 2026-11-27 the ledger asked untrained nets for equal densities, and so took a higher one within classes for a failure, too.
 #
 # As one number for each layer: intra-class density over inter-class density. Below 1, boundaries are sparser within
-# classes. Bars are 99 % intervals, as in the source, but from resampled images and nets.
+# classes. Bars are 99 % intervals, as in the source, but over images and nets.
 
 # %% tags=["hide-input"]
 pictures.ratios(rows_of({"ratio": "raw", "matched": "distance matched"}, "statistic"))
@@ -571,12 +571,12 @@ pd.DataFrame(
 # Such a p is far too small: 1000 images make half a million pairs, every image sits in 999 of them, and the test takes
 # them all for independent. The last column says by how much it is mistaken: when *images* are resampled, the difference
 # varies that many times more than Welch's test believes. Nor can a test over pairs know that another net of the same
-# recipe may come out otherwise, as `relu5` does. All other intervals in this chapter resample images and nets.
+# recipe may come out otherwise, as `relu5` does. All other intervals in this chapter are over images and nets.
 
 # %% [markdown]
 # ## Does the gap grow with depth?
 #
-# Differences between neighbouring layers, on the same resampled images and nets (95 % intervals). Negative: the gap
+# Differences between neighbouring layers, on the same images and nets (95 % intervals). Negative: the gap
 # is wider at the later layer.
 
 
