@@ -65,6 +65,7 @@ def test_profiles_keep_the_order_of_panels_and_colours():
 def test_descriptions_say_what_the_data_hold():
     table = profile_table()
     table.loc[(table["panel"] == "a") & (table["series"] == "noise"), "value"] = 0.0
+    table.index = [0] * len(table)  # as tables have that were put together
     told = drawn(rays.profiles(table, "Lines."))["description"]
     assert (
         told == "Lines. Highest α by panel. z: images at 0.1, noise at 0.1; a: images at 0.1, noise nowhere."

@@ -27,7 +27,7 @@ def per_window(crossings: list[np.ndarray], edges: np.ndarray) -> np.ndarray:
 def _highest(table: pd.DataFrame) -> str:
     """In words: where each line of a panel is highest."""
     told = []
-    for panel, some in table.groupby("panel", sort=False):
+    for panel, some in table.reset_index(drop=True).groupby("panel", sort=False):
         tops = some.loc[some.groupby("series", sort=False)["value"].idxmax()]
         words = [
             f"{top.series} at {top.alpha:.2g}" if top.value > 0 else f"{top.series} nowhere"
