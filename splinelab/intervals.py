@@ -1,9 +1,9 @@
 """One interval for everything: a value, where it lies with 95 % confidence, and over what that runs.
 
 What is measured on several nets and many images varies with both. Few nets are the difficulty: a percentile
-bootstrap that draws 3 or 5 of them covers 75 or 84 % where it promises 95. So nets are never drawn: their part
-of the variance comes from the differences between them, that of the images from a bootstrap of images, and a t
-distribution with Satterthwaite's degrees of freedom (Satterthwaite 1946) pays for how few there are of each.
+bootstrap that draws 3 or 5 of them covers 75 or 84 % where it promises 95. So nets are never drawn: their
+part of the variance comes from the differences between them, that of the images from a bootstrap of images,
+and a t distribution with Satterthwaite's degrees of freedom (1946) pays for how few there are of each.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -40,8 +40,8 @@ _Finite = expected(Number, "a number: an interval needs finite low ≤ value ≤
 class Interval(Values):
     """A value and its interval: `value, low, high = interval`.
 
-    over: what varies. "images", "nets" or "images and nets": a confidence interval. "range": from the smallest
-        to the largest net, which is no confidence interval. "exact": nothing, low and high are the value.
+    over: what varies. "images", "nets" or "images and nets": a confidence interval. "range": from the
+        smallest to the largest net, no confidence interval. "exact": nothing; low and high are the value.
     n: number of images, samples or runs; seeds: those of the nets, each once.
     method: how it was found, in words.
     freedom: degrees of freedom of the t distribution behind a confidence interval; None for the others.
@@ -135,8 +135,8 @@ def range_over_nets(values: Sequence[float], *, seeds: Sequence[int] | None = No
     """
     values = _numbers(values)
     return Interval(
-        float(np.median(values)), values.min(), values.max(), "range", len(values), _seeds(seeds, len(values)),
-        "median, smallest and largest net", None,
+        float(np.median(values)), values.min(), values.max(), "range", len(values),
+        _seeds(seeds, len(values)), "median, smallest and largest net", None,
     )  # fmt: skip
 
 
@@ -200,9 +200,9 @@ def two_level(
 
     Each array of `measured` is nets × images (or × pairs of disjoint images), all of one shape; `statistic`
     takes arrays of such shapes. Its variance is that of the images (all nets are kept, images are drawn with
-    replacement, `resamples` times, from `seed`) plus that between nets (the jackknife, which leaves out one at
-    a time; for a mean it is the variance of the nets' means over their number). The interval is the value ±
-    t · √variance. Draws in which the statistic is not finite (nothing to divide by) are left out.
+    replacement, `resamples` times, from `seed`) plus that between nets (the jackknife, which leaves out one
+    at a time; for a mean it is the variance of the nets' means over their number). The interval is the value
+    ± t · √variance. Draws in which the statistic is not finite (nothing to divide by) are left out.
 
     Raises InputError for arrays of other shapes, and where the statistic of the whole is not finite.
     """
@@ -232,13 +232,14 @@ def _two_level(value: float, drawn, between: float, nets: int, images: int, seed
         raise InputError(
             f"the statistic is {value} and finite in {len(drawn)} draws: there is nothing to measure"
         )
-    within = float(drawn.var(ddof=1))
-    variance = within + between
+    within, known = (
+        float(drawn.var(ddof=1)),
+        max(min(images, len(drawn)) - 1, 1),
+    )  # few draws tell little, too
+    variance, freedom = within + between, float(known)
     if variance > 0:
-        parts = within**2 / max(images - 1, 1) + (between**2 / (nets - 1) if nets > 1 else 0)
-        freedom = float(np.clip(variance**2 / parts, 1, max(images - 1, 1)))
-    else:
-        freedom = float(max(images - 1, 1))
+        parts = within**2 / known + (between**2 / (nets - 1) if nets > 1 else 0)
+        freedom = float(np.clip(variance**2 / parts, 1, known))
     half = float(stats.t.ppf((1 + LEVEL) / 2, freedom) * np.sqrt(variance))
     method = "bootstrap of images" + (", variance between nets" if nets > 1 else "") + ", t interval"
     return Interval(

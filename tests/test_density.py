@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.stats import ttest_ind
 
 from splinelab.codes import SplineCodes
@@ -87,33 +88,31 @@ def test_draws_agree_with_an_explicit_resampling_of_images():
     loops = [naive(bits, x, labels, images, 3, edges)[0] for images in resampled(labels, 40, 5)]
     for name in STATISTICS:
         expected = [each[name] for each in loops]
-        np.testing.assert_allclose(found.draws[name], expected, rtol=1e-5)
-        np.testing.assert_allclose(getattr(found, name)[1:], np.quantile(expected, [0.05, 0.95]), rtol=1e-5)
+        np.testing.assert_allclose(found.draws[name].drawn[:, 0], expected, rtol=1e-5)
+        half = stats.t.ppf(0.95, 23) * np.std(expected, ddof=1)
+        value, low, high = getattr(found, name)
+        np.testing.assert_allclose([value - low, high - value], half, rtol=1e-4)
 
 
 def test_a_draw_without_a_pair_of_a_kind_is_drawn_again():
     bits, x, labels = example(n=5, classes=3)
     found = density(bits, x, labels, bins=1, resamples=200)
-    assert np.isfinite(found.draws["ratio"]).all()
+    assert np.isfinite(found.draws["ratio"].drawn).all()
 
 
-def test_nets_are_averaged_and_drawn_with_the_images():
+def test_nets_are_averaged_and_see_the_same_images():
     nets = [example(n=20, seed=s) for s in (1, 2, 3)]
     labels = nets[0][2]
     codes, activations = [net[0] for net in nets], [net[1] for net in nets]
     together = density(codes, activations, labels, resamples=200, bins=3)
     alone = [density(c, x, labels, resamples=200, bins=3) for c, x in zip(codes, activations, strict=True)]
-    rng = np.random.default_rng([0, 1])
-    for draw in range(200):
-        chosen = rng.integers(3, size=3)
-        expected = np.mean([alone[net].draws["ratio"][draw] for net in chosen])
-        assert together.draws["ratio"][draw] == pytest.approx(expected)
     for name in STATISTICS:
-        assert getattr(together, name).value == pytest.approx(
-            np.mean([getattr(a, name).value for a in alone])
-        )
+        found = together.draws[name]
+        np.testing.assert_allclose(found.drawn, np.hstack([each.draws[name].drawn for each in alone]))
+        np.testing.assert_allclose(found.nets, [getattr(each, name).value for each in alone])
+        assert tuple(getattr(together, name)) == tuple(found.interval().at(0.99))
     assert together.nets == tuple(a.nets[0] for a in alone)
-    assert together.ratio.high - together.ratio.low > 0
+    assert together.ratio.over == "images and nets" and alone[0].ratio.over == "images"
 
 
 def test_difference_is_paired():
@@ -121,14 +120,14 @@ def test_difference_is_paired():
     other = bits ^ (np.random.default_rng(9).random(bits.shape) < 0.02)  # nearly the same codes
     one, two = density(bits, x, labels), density(other, x, labels)
     found = one.difference(two, "ratio")
-    draws = one.draws["ratio"] - two.draws["ratio"]
-    assert found.value == one.ratio.value - two.ratio.value
-    assert found.low == np.quantile(draws, 0.005) and found.high == np.quantile(draws, 0.995)
+    draws = (one.draws["ratio"].drawn - two.draws["ratio"].drawn).mean(axis=1)
+    assert found.value == pytest.approx(one.ratio.value - two.ratio.value)
+    half = stats.t.ppf(0.995, 39) * draws.std(ddof=1)
+    assert (found.value - found.low, found.high - found.value) == pytest.approx((half, half))
     assert found.high - found.low < 0.7 * (one.ratio.high - one.ratio.low)
     against = one.difference(1, "ratio", level=0.5)
-    assert against.value == one.ratio.value - 1
-    assert against.low == pytest.approx(np.quantile(one.draws["ratio"], 0.25) - 1)
-    assert 0 <= against.p <= 1
+    assert against.value == pytest.approx(one.ratio.value - 1)
+    assert against.level == 0.5 and tuple(against.at(0.99)) == pytest.approx(np.array(tuple(one.ratio)) - 1)
     with pytest.raises(InputError, match="resamples"):
         one.difference(density(bits, x, labels, resamples=10))
     with pytest.raises(InputError, match="statistic"):
@@ -145,7 +144,7 @@ def test_welch_believes_more_than_images_tell_and_the_bootstrap_does_not():
         found.append(density(x @ planes > 1, x, labels, resamples=50 if len(found) < 5 else 2))
     gaps = [each.intra.value - each.inter.value for each in found]
     by_pairs = np.mean([abs(gap / each.nets[0].welch.t) for gap, each in zip(gaps, found, strict=True)])
-    by_images = np.mean([(each.draws["intra"] - each.draws["inter"]).std() for each in found[:5]])
+    by_images = np.mean([each.draws["intra"].minus(each.draws["inter"]).drawn.std() for each in found[:5]])
     assert by_pairs < 0.7 * np.std(gaps) < 0.7 * 1.1 * by_images
 
 
@@ -188,10 +187,10 @@ def test_kinds_of_input_agree():
     assert again.nets == found.nets and again.matched == found.matched
 
 
-def test_matched_is_nan_where_no_bin_holds_both_kinds():
+def test_matched_is_none_where_no_bin_holds_both_kinds():
     x = np.array([[0.0], [0.1], [9.0], [9.1]])
     found = density(np.eye(4), x, [0, 0, 1, 1], bins=3)
-    assert np.isnan(found.matched.value) and np.isfinite(found.ratio.value)
+    assert found.matched is None and np.isfinite(found.ratio.value)
 
 
 bits, x, labels = example()

@@ -136,19 +136,22 @@ def test_ari_of_unequal_seeds_is_refused():
         clustering.bootstrap_ari({"a": [[0, 1]], "b": [[0, 1], [1, 0]]}, [0, 1])
 
 
-def test_resampled_intervals_cover_images_and_seeds():
-    rng = np.random.default_rng(0)
-    values = rng.normal(size=(4, 300)) + np.array([[0.0], [1.0], [2.0], [3.0]])
-    value, low, high = protocol.resampled(np.mean, values, resamples=400)
-    assert value == pytest.approx(values.mean())
-    # Four seeds 0 to 3 apart: the spread of their mean over draws is √(1.25/4), images add next to nothing.
-    assert high - low == pytest.approx(2 * 1.96 * np.sqrt(1.25 / 4), rel=0.2)
-    one_net = protocol.resampled(np.mean, values[:1], resamples=400)
-    assert one_net[2] - one_net[1] == pytest.approx(2 * 1.96 / np.sqrt(300), rel=0.2)
-    ratio = protocol.resampled(lambda a, b: a.sum() / b.sum(), values + 5, 2 * (values + 5))
-    assert ratio == pytest.approx((0.5, 0.5, 0.5))
-    with pytest.raises(InputError, match="seeds × images"):
-        protocol.resampled(np.mean, values[0])
+def test_samples_are_seeded_and_every_prefix_is_fair():
+    """Ten images are ten digits, in an order that the seed decides; a slice of them is no slice of zeros."""
+    images = zoo.heldout("CNN")
+    assert (np.diff(images.labels) >= 0).all()  # sorted: why slices are refused
+    for n in (10, 25, 60, 300):
+        drawn = protocol.sample(images, n)
+        for size in (10, n // 2, n):
+            counts = np.bincount(drawn.labels[:size], minlength=10)
+            assert counts.max() - counts.min() <= 1, (n, size)
+        assert drawn.checksum == protocol.sample(images, n).checksum
+        assert drawn.checksum != protocol.sample(images, n, seed=1).checksum
+    few = {tuple(protocol.sample(images, 4, seed=seed).labels) for seed in range(20)}
+    assert all(len(set(labels)) == 4 for labels in few) and len(set().union(*few)) == 10
+    assert len(protocol.sample(images, 10**6)) == len(images)
+    with pytest.raises(InputError, match="n is 0"):
+        protocol.sample(images, 0)
 
 
 def test_jobs_in_parallel_keep_their_keys_and_say_nothing(recwarn):

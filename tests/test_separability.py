@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.spatial.distance import cdist
 from sklearn.metrics import roc_auc_score
 
@@ -50,7 +51,10 @@ def test_every_figure_agrees_with_a_direct_computation(n, seed, steps):
         assert found.gap == pytest.approx((edge[0] - edge[1]) / values.std())
         edges = np.linspace(values.min(), values.max(), 101)
         shares = [np.histogram(part, edges)[0] / len(part) for part in (inter, intra)]
-        assert found.overlap == pytest.approx(np.minimum(*shares).sum(), abs=0.03)
+        # A value on an inner edge may fall to either side by rounding.
+        on_edge = (np.abs(values[:, None] - edges[1:-1]).min(axis=1) < 1e-9 * np.ptp(values)).sum()
+        slack = 1e-9 + on_edge / min(len(inter), len(intra))
+        assert found.overlap == pytest.approx(np.minimum(*shares).sum(), abs=slack)
 
 
 @pytest.mark.parametrize("metric", ["hamming", "jaccard"])
@@ -85,20 +89,21 @@ def expected_draws(stack, labels, resamples, seed):
     rng, n, draws = np.random.default_rng(seed), len(labels), []
     for _ in range(resamples):
         weights = np.bincount(rng.integers(n, size=n), minlength=n)
-        chosen = rng.integers(len(stack), size=len(stack))
-        draws.append(np.mean([weighted_auc(stack[s], labels, weights) for s in chosen]))
+        draws.append([weighted_auc(d, labels, weights) for d in stack])
     return np.array(draws)
 
 
-@pytest.mark.parametrize("seeds", [1, 3])
-def test_draws_agree_with_brute_force(seeds):
-    stack = [matrix(seed=s)[0] for s in range(seeds)]
+@pytest.mark.parametrize("nets", [1, 3])
+def test_draws_agree_with_brute_force(nets):
+    stack = [matrix(seed=s)[0] for s in range(nets)]
     labels = matrix()[1]
     found = bootstrap({"ours": stack, "theirs": [d.round(1) for d in stack]}, labels, resamples=20, seed=7)
     np.testing.assert_allclose(found.draws["ours"].auc, expected_draws(stack, labels, 20, 7))
     rounded = [d.round(1) for d in stack]  # ties
     np.testing.assert_allclose(found.draws["theirs"].auc, expected_draws(rounded, labels, 20, 7))
-    assert found.values["ours"].auc == pytest.approx(np.mean([separability(d, labels).auc for d in stack]))
+    each = [separability(d, labels).auc for d in stack]
+    np.testing.assert_allclose(found.nets["ours"].auc, each)
+    assert found.values["ours"].auc == pytest.approx(np.mean(each))
 
 
 def test_every_statistic_is_drawn():
@@ -106,9 +111,10 @@ def test_every_statistic_is_drawn():
     found = bootstrap({"d": d}, labels, resamples=100)
     for statistic in STATISTICS:
         value, low, high = found.interval("d", statistic)
-        assert value == getattr(separability(d, labels), statistic)
-        assert low < high and getattr(found.draws["d"], statistic).shape == (100,)
-        assert low - 0.5 * (high - low) < value < high + 0.5 * (high - low)
+        drawn = getattr(found.draws["d"], statistic)
+        assert value == getattr(separability(d, labels), statistic) and drawn.shape == (100, 1)
+        half = stats.t.ppf(0.975, 59) * drawn.std(ddof=1)
+        assert (value - low, high - value) == pytest.approx((half, half))
 
 
 def test_rounding_to_levels_moves_an_auc_by_less_than_stated(monkeypatch):
@@ -129,24 +135,25 @@ def test_differences_are_paired():
     noisy = d + np.random.default_rng(0).uniform(0, 0.02, d.shape)
     noisy = np.triu(noisy, 1) + np.triu(noisy, 1).T
     found = bootstrap({"a": d, "b": noisy, "c": d}, labels, resamples=200)
-    assert found.difference("a", "c") == (0, 0, 0, 1)
-    value, low, high, p = found.difference("a", "b")
-    assert value == found.values["a"].auc - found.values["b"].auc
-    spread = np.subtract(*found.interval("a")[:0:-1])
-    assert high - low < spread / 5 and 0 <= p <= 1  # what both share cancels
+    assert tuple(found.difference("a", "c")) == (0, 0, 0)
+    value, low, high = found.difference("a", "b")
+    assert value == pytest.approx(found.values["a"].auc - found.values["b"].auc)
+    wide = found.interval("a")
+    assert high - low < (wide.high - wide.low) / 5  # what both share cancels
     other = bootstrap({"b": noisy}, labels, resamples=200)
     assert found.difference("a", "b", other=other) == found.difference("a", "b")
     far = bootstrap(
         {"good": matrix(60, shift=4)[0], "bad": matrix(60, shift=0)[0]}, matrix(60)[1], resamples=100
     )
-    assert far.difference("good", "bad").p < 1e-3 and far.difference("good", "bad").low > 0
+    assert far.difference("good", "bad").low > 0
 
 
 def test_one_matrix_stands_for_every_seed():
     d, labels = matrix()
     alone = bootstrap({"d": d}, labels, resamples=10)
     repeated = bootstrap({"d": [d, d], "pixels": d}, labels, resamples=10)
-    np.testing.assert_allclose(repeated.draws["d"].auc, repeated.draws["pixels"].auc)
+    np.testing.assert_allclose(repeated.draws["d"].auc, np.repeat(repeated.draws["pixels"].auc, 2, axis=1))
+    assert tuple(repeated.difference("d", "pixels")) == (0, 0, 0)
     assert repeated.values == {"d": alone.values["d"], "pixels": alone.values["d"]}
 
 

@@ -24,7 +24,7 @@ from splinelab.intervals import LEVEL, Interval
 __all__ = ["Case", "Claim", "Measurement"]
 
 RULES = {"above": 1, "below": 1, "equals": 1, "within": 2}  # how many numbers each takes
-# A second run on another processor may move the last digits: up to this share the stored entry stays as it is.
+# Another processor may move the last digits: up to this share the stored entry stays as it is.
 SAME = 5e-4
 MOMENT = "%Y-%m-%d %H:%M"
 
@@ -50,8 +50,8 @@ class Case:
         check(ordered, "threshold", self.threshold, "the smaller number first")
 
     def outcome(self, interval: Interval) -> str:
-        """ "holds" where the whole interval lies where the rule wants it, "contradicted" where the whole of it
-        lies elsewhere, "undecided" otherwise."""
+        """Whether the claim "holds" (the whole interval lies where the rule wants it), is "contradicted" (the
+        whole of it lies elsewhere) or "undecided"."""
         low, high, bound, last = interval.low, interval.high, self.threshold[0], self.threshold[-1]
         if self.holds == "above":
             inside, outside = low > bound, high <= bound
@@ -155,7 +155,7 @@ class Measurement(Interval):
 
     @classmethod
     def of(cls, interval: Interval, **given) -> Self:
-        """An interval as a measurement; `given` are the fields that it lacks, or others in place of its own."""
+        """An interval as a measurement; `given`: the fields that it lacks, or others in place of its own."""
         return cls(**{**interval.to_dict(), **given})
 
     def to_dict(self) -> dict:

@@ -1,8 +1,8 @@
 """The ledger: claims, their measurements, and the verdicts that follow.
 
 A claim has one or more *cases*, each a number with an interval and a rule; the first is the source's own
-setting. A case *holds* where its whole interval lies where the rule wants it, is *contradicted* where the whole
-of it lies elsewhere, and *undecided* otherwise. Intervals are simultaneous over the cases of a claim
+setting. A case *holds* where its whole interval lies where the rule wants it, is *contradicted* where the
+whole of it lies elsewhere, and *undecided* otherwise. Intervals are simultaneous over the cases of a claim
 (Bonferroni), so that what is printed is what decides, and no claim changes another's verdict. A verdict is
 computed, never typed:
 
@@ -14,9 +14,7 @@ computed, never typed:
 - no measurement: *not tested*, with the reason that the claim gives.
 """
 
-import math
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,7 +64,7 @@ class Finding:
 
     @property
     def outcome(self) -> str:
-        """ "holds", "contradicted" or "undecided"."""
+        """The word for it: holds, contradicted or undecided."""
         return self.case.outcome(self.interval)
 
     @property
@@ -85,8 +83,8 @@ class Finding:
             return f"{where}: the value is the threshold"
         times = ((found.high - found.low) / 2 / distance) ** 2
         if found.over == "images":
-            return f"{where}: about {math.ceil(times * found.n):,} images would decide"
-        return f"{where}: about {math.ceil(times * len(found.seeds)):,} nets would decide"
+            return f"{where}: about {_about(times * found.n)} images would decide"
+        return f"{where}: about {_about(times * len(found.seeds))} nets would decide"
 
     def to_dict(self) -> dict:
         """One entry of a row's `cases`."""
@@ -193,7 +191,7 @@ class Ledger:
         return "undecided", "; ".join(each.needs for each in by["undecided"][:1]), by["undecided"][0]
 
     def scope(self, claim_id: str) -> str:
-        """The data sets of a claim's cases, and the verdict on a second one where that is a claim of its own."""
+        """The data sets of a claim's cases, and the verdict on a second one where that is its own claim."""
         names = list(dict.fromkeys(each.measurement.data for each in self.found(claim_id)))
         other = self.claims[claim_id].elsewhere
         if other is None:
@@ -240,6 +238,11 @@ class Ledger:
             "condition": condition,
             "cases": cases,
         }
+
+
+def _about(count: float) -> str:
+    """A count to two digits."""
+    return f"{float(f'{count:.2g}'):,.0f}"
 
 
 def _named(by: dict[str, list[Finding]]) -> str:

@@ -38,15 +38,16 @@ def chapter_markdown(ledger: Ledger, chapter: str) -> str:
 def cases_markdown(ledger: Ledger, claim_ids: Iterable[str]) -> str:
     """Every measured case of some claims as a table."""
     lines = [
-        "| claim | case | ours, simultaneous 95 % interval | over | n | seeds | data, measured | rule | outcome |",
+        "| claim | case | ours, 95 % interval | over | n | seeds | data, measured | rule | outcome |",
         "|" + "---|" * 9,
     ]
     for claim_id in claim_ids:
         for each in ledger.found(claim_id):
             found, measured = each.interval, each.measurement
             lines.append(
-                f"| {claim_id} | {each.case.label} | {found.text} | {found.over} | {found.n} | {len(found.seeds)} "
-                f"| {measured.data}, {measured.measured} | {each.case} | {each.outcome} |"
+                f"| {claim_id} | {each.case.label} | {found.text} | {found.over} | {found.n} "
+                f"| {len(found.seeds)} | {measured.data}, {measured.measured} | {each.case} "
+                f"| {each.outcome} |"
             )
     return "\n".join(lines)
 
@@ -88,6 +89,6 @@ def _told(each: Finding, carrying: Finding) -> str:
 
 def _caution(ledger: Ledger) -> str:
     return (
-        "Intervals are simultaneous over the cases of a claim. Were the truth at every threshold, chance alone would "
-        f"let some case hold in at most {ledger.false_holds():.1f} of these {len(ledger.claims)} claims."
+        "Intervals are simultaneous over the cases of a claim. Were the truth at every threshold, chance "
+        f"would let some case hold in {ledger.false_holds():.1f} of these {len(ledger.claims)} claims at most."
     )

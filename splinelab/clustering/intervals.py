@@ -25,8 +25,8 @@ def bootstrap_ari(
 
     `clusterings`: name → one label array (samples) per training seed, all of the same images; noise (−1)
     counts as one more cluster. Each draw takes images with replacement, the same for every name and net;
-    clusters stay as they were found. Intervals cover images and nets. As in `distances.bootstrap`, a pair of an image with its own copy is
-    left out. The result's statistic is "ari".
+    clusters stay as they were found. Intervals cover images and nets. As in
+    `distances.bootstrap`, a pair of an image with its own copy is left out. The result's statistic is "ari".
     """
     if not clusterings or not all(clusterings.values()):
         raise InputError("clusterings must map at least one name to a list of label arrays, one per seed")

@@ -7,6 +7,7 @@ images of the same class and of different classes. Images are resampled here, no
 from dataclasses import dataclass
 
 import numpy as np
+
 from splinelab.distances.separability import check_pairs
 from splinelab.errors import InputError
 from splinelab.intervals import Draws, Interval
@@ -24,7 +25,8 @@ class Density:
     - matched: the same among pairs equally far apart. Pairs fall into quantile bins of their Euclidean
       distance (the bins of the whole sample, in every resample too); in each bin the mean intra density is
       divided by the mean inter density; the bins' ratios are averaged with the number of intra pairs as
-      weights. A bin that lacks either kind, or whose inter density is 0, is left out. None if none is left.
+      weights. A bin that lacks either kind, or whose inter density is 0, is left out. None if none is left,
+      in the whole or in all draws but one.
 
     `nets` holds a `NetDensity` for each net. `draws[statistic]` are the resamples' values, as
     `intervals.Draws`: draw i took the same images for every `Density` of the same seed, number of images and
@@ -120,10 +122,13 @@ def density(
         )
         for name in STATISTICS
     }
-    estimates = {
-        name: of.interval().at(level) if np.isfinite(of.value) else None for name, of in draws.items()
-    }
+    estimates = {name: _estimate(of, level) for name, of in draws.items()}
     return Density(**estimates, nets=tuple(found), draws=draws, level=level, images=len(classes))
+
+
+def _estimate(of: Draws, level: float) -> Interval | None:
+    few = not np.isfinite(of.value) or np.isfinite(of.drawn.mean(axis=1)).sum() < 2
+    return None if few else of.interval().at(level)
 
 
 def _nets(codes, activations) -> list[tuple]:
