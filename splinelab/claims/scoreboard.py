@@ -90,5 +90,5 @@ def _told(each: Finding, carrying: Finding) -> str:
 def _caution(ledger: Ledger) -> str:
     return (
         "Intervals are simultaneous over the cases of a claim. Were the truth at every threshold, chance "
-        f"would let some case hold in {ledger.false_holds():.1f} of these {len(ledger.claims)} claims at most."
+        f"would let a case hold in {ledger.false_holds():.1f} of these {len(ledger.claims)} claims at most."
     )
