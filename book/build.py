@@ -38,6 +38,7 @@ ROOMS = [
     "training",
     "codes",
     "recording",
+    "intervals",
     "distances",
     "clustering",
     "polytopes",
@@ -48,7 +49,6 @@ ROOMS = [
     "claims",
     "charts",
 ]
-VERDICTS = "reproduced under a condition|not reproduced|reproduced|partial|extends|not tested"
 
 
 def build(*, run: bool = True) -> None:
@@ -152,12 +152,12 @@ def fill(folder: Path) -> None:
 
 def scoreboard() -> str:
     """The ledger's table, each verdict marked so that the style sheet can set it off."""
-    from splinelab.claims import scoreboard_markdown
+    from splinelab.claims import VERDICTS, scoreboard_markdown
 
     def mark(found: re.Match) -> str:
         return f"[{found[1]}]{{.sl-verdict .sl-{found[1].replace(' ', '-')}}}"
 
-    table = re.sub(rf"\*\*({VERDICTS})\*\*", mark, scoreboard_markdown())
+    table = re.sub(rf"\*\*({'|'.join(VERDICTS)})\*\*", mark, scoreboard_markdown())
     return f":::{{div}} sl-scoreboard\n{table}\n:::"
 
 

@@ -2,8 +2,10 @@
 
 import json
 import math
+import re
 import resource
 import shutil
+import textwrap
 
 import numpy as np
 import pytest
@@ -523,3 +525,33 @@ def test_scoreboard_prints_every_claim(capsys):
     text = claims.scoreboard_markdown()
     assert all(f"[{row['id']}](../notebooks/{row['chapter']})" in text for row in rows)
     assert text.count("**") == 2 * len(rows)
+
+
+def test_a_claim_is_added_as_its_page_says(tmp_path, monkeypatch):
+    """The page's own entry and code, from the rule over the measurement to the verdict."""
+    page = (book_folder() / "add_a_claim.md").read_text(encoding="utf-8")
+    written, code = (
+        textwrap.dedent(re.search(rf"```{kind}\n(.*?)```", page, re.S)[1]) for kind in ("yaml", "python")
+    )
+    (tmp_path / "results").mkdir()
+    (tmp_path / "claims.yml").write_text("claims:\n" + written + "  seeds: 3\n", encoding="utf-8")
+    monkeypatch.setattr(claims.ledger, "book_folder", lambda: tmp_path)
+    monkeypatch.delenv("SPLINELAB_RESULTS", raising=False)
+    with pytest.raises(ClaimError, match="neither a measurement nor a reason"):
+        Ledger.load().verdicts()
+    seeds = [0, 1, 2]
+    rng = np.random.default_rng(0)
+    given = {"committed": True, "np": np, "seeds": seeds, "data": ToyData}
+    for case, middle in (("long-trained, held-out", 0.3), ("ordinary, held-out", -0.3)):
+        measured = rng.normal(middle, 0.1, size=(3, 200))
+        exec(code.replace("long-trained, held-out", case), {**given, "measured": measured})
+    (row,) = Ledger.load().rows()
+    assert (row["id"], row["verdict"]) == ("mine-1", "reproduced under a condition")
+    assert row["condition"] == "holds for long-trained, held-out. contradicted for ordinary, held-out"
+    assert row["ours"] == pytest.approx(0.3, abs=0.02) and row["seeds"] == seeds
+    claims.write_verdicts(tmp_path / "results")
+    file = tmp_path / "claims.yml"
+    file.write_text(file.read_text(encoding="utf-8").replace("above: 0}", "above: -1}"), encoding="utf-8")
+    with pytest.raises(ClaimError, match="mine-1: it was changed"):
+        Ledger.load()
+    assert "book/results" in page and "claims.lock" in page

@@ -5,11 +5,12 @@ per chapter, and the verdicts that follow from them.
 """
 
 from splinelab.claims.entries import Case, Claim, Measurement
-from splinelab.claims.ledger import Finding, Ledger
+from splinelab.claims.ledger import VERDICTS, Finding, Ledger
 from splinelab.claims.notebook import Notebook, write_verdicts
 from splinelab.claims.scoreboard import print_scoreboard, scoreboard_markdown
 
 __all__ = [
+    "VERDICTS",
     "Case",
     "Claim",
     "Finding",
