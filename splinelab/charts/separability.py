@@ -159,8 +159,9 @@ def auc_grid(table: pd.DataFrame, lines: dict[str, float]) -> alt.TopLevelMixin:
     )
     return describe(
         chart,
-        "ROC-AUC of seven ways to compare two images, with 95 % intervals, for three kinds of training and "
-        "two losses. Dotted and dashed rules mark the controls.",
+        f"ROC-AUC of {table['metric'].nunique()} ways to compare two images, with 95 % intervals, for the nets "
+        f"{', '.join(order(table, 'training'))} and the losses {', '.join(order(table, 'loss'))}. "
+        f"Dotted and dashed rules mark {' and '.join(lines)}.",
     )
 
 
