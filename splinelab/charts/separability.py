@@ -159,8 +159,8 @@ def auc_grid(table: pd.DataFrame, lines: dict[str, float]) -> alt.TopLevelMixin:
     )
     return describe(
         chart,
-        f"ROC-AUC of {table['metric'].nunique()} ways to compare two images, with 95 % intervals, for the nets "
-        f"{', '.join(order(table, 'training'))} and the losses {', '.join(order(table, 'loss'))}. "
+        f"ROC-AUC of {table['metric'].nunique()} ways to compare two images, with 95 % intervals, for "
+        f"{', '.join(order(table, 'training'))} nets and the losses {', '.join(order(table, 'loss'))}. "
         f"Dotted and dashed rules mark {' and '.join(lines)}.",
     )
 
