@@ -34,6 +34,7 @@ __all__ = [
     "in_words",
     "logit_margin",
     "nets",
+    "places",
     "sample",
     "views",
 ]
@@ -90,7 +91,7 @@ def evaluation_images(dataset: Dataset, n: int = 500) -> dict[str, Dataset]:
     """
     split = protocol_split(dataset)
     parts = {"training": dataset.take(split.train), "held-out": dataset.take(split.heldout)}
-    return {name: part.take(np.sort(_drawn(part, n, 0))) for name, part in parts.items()}
+    return {name: part.take(np.sort(places(part, n))) for name, part in parts.items()}
 
 
 def in_words(name: str) -> str:
@@ -127,10 +128,11 @@ def sample(dataset: Dataset, n: int, *, seed: int = 0) -> Dataset:
     They come in rounds of one image of each class, the classes of a round in random order, so that the first
     ten of a sample of digits are ten digits, and the first half is a fair sample, too.
     """
-    return dataset.take(_drawn(dataset, n, seed))
+    return dataset.take(places(dataset, n, seed=seed))
 
 
-def _drawn(dataset: Dataset, n: int, seed: int) -> np.ndarray:
+def places(dataset: Dataset, n: int, *, seed: int = 0) -> np.ndarray:
+    """Where the images of `sample` stand in `dataset`, in the same order."""
     classes, members = np.unique(dataset.labels, return_inverse=True)
     rng = np.random.default_rng([check_seed(seed), len(classes)])
     if n < len(classes):  # too few for each: which ones is drawn as well
