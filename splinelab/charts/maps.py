@@ -97,7 +97,11 @@ def code_map(table: pd.DataFrame, title: str = "") -> alt.TopLevelMixin:
 
 def _panel(base: alt.Chart, table: pd.DataFrame, title: str, width: int, *, legend: bool = True) -> alt.Chart:
     def axis(name: str, words: str) -> dict:
-        return {"shorthand": f"{name}:Q", "title": words, "axis": alt.Axis(labels=False, ticks=False, grid=False)}
+        return {
+            "shorthand": f"{name}:Q",
+            "title": words,
+            "axis": alt.Axis(labels=False, ticks=False, grid=False),
+        }
 
     base = base.encode(
         x=alt.X(**axis("x", "first principal component")),
