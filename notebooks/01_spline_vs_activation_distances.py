@@ -258,7 +258,7 @@ pictures.histogram_explorer(densities[densities["metric"] != "Hamming"])
 # *How do seven ways to compare two images fare, by loss and by kind of training?*
 
 # %% tags=["hide-input"]
-CONTROLS = ["untrained", "G-memorised", "U", "G-slow", "G-dropout", "G-dropout-light"]
+CONTROLS = ["untrained", "G-memorised", "U", "G-slow", "G-dropout"]
 CORE = ["Jaccard", "Hamming", "L2 linear", "cosine linear", "cosine post-ReLU"]
 found = protocol.in_parallel(
     partial(protocol.compare, resamples=resamples),
@@ -596,8 +596,7 @@ if committed:
         for one, other, case in [
             ("GA-mse", "U", minus("GA-mse", "U")),
             ("G", "G-slow", "delayed, MSE, minus the same with a tenth of the learning rate"),
-            ("G", "G-dropout", "delayed, MSE, minus the same with dropout of .5"),
-            ("G", "G-dropout-light", "delayed, MSE, minus the same with dropout of .1"),
+            ("G", "G-dropout", "delayed, MSE, minus the same with dropout of .1"),
         ]:
             lead = found[one, part].difference("Jaccard", "Jaccard", other=found[other, part])
             enter("spline-6b", f"{case}; {part}", lead, sample)

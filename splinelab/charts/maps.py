@@ -89,9 +89,11 @@ def code_map(table: pd.DataFrame, title: str = "") -> alt.TopLevelMixin:
         chart = _panel(base, table, title, 460)
     return describe(
         chart.add_params(colour, view),
-        f"{points['sample'].nunique()} images as points, placed by the first two principal components of what "
-        f"{' and of what '.join(nets) or 'the net'} makes of them ({', '.join(views)}). Colour shows the digit, "
-        "the k-means cluster or the logit margin; hovering shows the image.",
+        f"{points['sample'].nunique()} images as points, placed by the first two principal components of "
+        f"their {' or '.join(views)}"
+        + (f", for {' and '.join(nets)}" if nets else "")
+        + ". Colour shows the "
+        "digit, the k-means cluster or the logit margin; hovering shows the image.",
     )
 
 

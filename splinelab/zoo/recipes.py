@@ -62,11 +62,6 @@ _ALL = (
     ),
     Entry(
         "G-dropout",
-        "G with dropout of .5, for 1,000 epochs",
-        _GROKKING.replace(dropout=0.5, steps=10_000),
-    ),
-    Entry(
-        "G-dropout-light",
         "G with dropout of .1, for 1,000 epochs",
         _GROKKING.replace(dropout=0.1, steps=10_000),
     ),
