@@ -676,16 +676,16 @@ ledger.table(
 # ## What reproduces, what does not, and why
 #
 # **Reproduces.** With mean squared error, on the source's own comparison, Jaccard and Hamming distance on codes beat
-# L2 and cosine on stacked linear outputs in the long-trained net, by a wide margin and on both kinds of image. On full
-# MNIST (one net, Jaccard against cosine) they do, too. Ordinary nets show the same order.
+# L2 and cosine on stacked linear outputs in the long-trained net, by a wide margin and on both kinds of image. In one
+# net trained long on all of MNIST, on 3,000 training images, they do, too. Ordinary nets show the same order.
 #
 # **Does not.** With cross-entropy and 1000 training images the ranking is the opposite in all three kinds of training.
-# G, whose generalisation is truly delayed, has no gap, and cosine on its linear outputs beats its codes. (`omnigrok`
-# grokked as well and sides with the source; the two differ in weight decay, depth and length of training.) The
-# greater overlap of ordinary nets holds for mean squared error, on training images, against the long-trained net, and
-# nowhere else. Grokking does clean the codes of the net that groks, and ordinary training on the same images gives
-# cleaner ones still. The codes of the undercooked net separate held-out digits less well than those of an untrained
-# one.
+# The delayed net, the one that groks in the strict sense, has no gap, and cosine on its linear outputs beats its codes.
+# (`omnigrok` grokked as well and sides with the source; the two differ in weight decay, depth and length of training.)
+# The greater overlap of ordinary nets holds for mean squared error, on training images, against the long-trained net,
+# and nowhere else among the nets of 1000 images. Grokking does clean the codes of the net that groks, and ordinary
+# training on the same images gives cleaner ones still. The codes of the undercooked net separate held-out digits less
+# well than those of an untrained one.
 #
 # **Where our own expectation failed.** We expected the reversal under cross-entropy to hold on full MNIST. It does not.
 # So the loss decides when training images are few; with many, codes do well under either loss. One net of each kind
@@ -697,9 +697,9 @@ ledger.table(
 # so that the *direction* of the activations carries the class, which cosine sees and bits do not. Exercise 3 tests a
 # part of this.
 #
-# **The baseline.** Stacked pre-ReLU outputs are the weaker comparison in GA-mse and N-mse. Post-ReLU cosine is level
-# with the codes there (within about .01) and ahead in the other four nets; on full MNIST codes lead it by a little in
-# the nets with mean squared error. A code takes one bit where an activation takes 32.
+# **The baseline.** Stacked pre-ReLU outputs are the weaker comparison in the long-trained and the ordinary net with MSE.
+# Post-ReLU cosine is level with the codes there (within about .01) and ahead in the other four nets; on full MNIST
+# codes lead it by a little in the nets with mean squared error. A code takes one bit where an activation takes 32.
 #
 # The cases behind the verdicts:
 
@@ -716,5 +716,5 @@ ledger.table()
 #    distances of its post-ReLU activations (`splinelab.distances.separability`). Which layer separates best?
 # 2. Codes throw away magnitudes, cosine keeps them but drops the overall length. Binarise the post-ReLU
 #    activations at a threshold above zero and watch the ROC-AUC: is zero the best place to cut?
-# 3. Train `N-ce` with label smoothing (it bounds the logits, as mean squared error does). Does the reversal
+# 3. Train the ordinary net with cross-entropy (`N-ce` in the zoo) with label smoothing (it bounds the logits, as mean squared error does). Does the reversal
 #    survive?
