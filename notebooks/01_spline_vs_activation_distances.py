@@ -72,7 +72,7 @@ words = protocol.in_words
 charts.use()
 committed = dataset == "mnist5k" and seed == 0 and not quick
 in_zoo = dataset == "mnist5k" and seed == 0
-seeds = range(seed, seed + (5 if committed else 2 if in_zoo else 1))
+seeds = [*range(seed, seed + (5 if committed else 2 if in_zoo else 1))]
 resamples = 300 if committed else 50
 images = data.load(dataset)
 parts = protocol.evaluation_images(images, n=500 if committed else 200)

@@ -72,7 +72,7 @@ words = protocol.in_words
 charts.use()
 committed = dataset == "mnist5k" and seed == 0 and not quick
 in_zoo = dataset == "mnist5k" and seed == 0
-seeds = range(seed, seed + (5 if committed else 2 if in_zoo else 1))
+seeds = [*range(seed, seed + (5 if committed else 2 if in_zoo else 1))]
 ks = range(2, 21) if committed else range(2, 15, 2)
 STARTS = 4  # of k-means++
 images = data.load(dataset)

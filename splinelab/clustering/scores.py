@@ -12,8 +12,6 @@ from splinelab.distances import Bootstrap, pairwise
 from splinelab.distances.operands import check_labels
 from splinelab.errors import InputError
 
-_AT_ONCE = 50  # draws, so that their centroids fit
-
 
 @dataclass(frozen=True)
 class Scores:
@@ -52,7 +50,7 @@ def bootstrap_scores(
         )
     resamples, seed = check_whole("resamples", resamples, 2), check_seed(seed)
     n = len(next(iter(clusterings.values()))[0])
-    require(8 * n * (3 * n + 12 * _AT_ONCE * 20), f"scores of {n:,} samples", "take fewer samples")
+    require(24 * n**2 + 8 * n * resamples, f"scores of {n:,} samples", "take fewer samples or resamples")
     rng = np.random.default_rng(seed)
     weights = np.vstack(
         [np.ones(n), *(np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(resamples))]
@@ -71,65 +69,62 @@ def bootstrap_scores(
 def _scores(x, labels, metric, weights) -> np.ndarray:
     """Draws × (silhouette, Calinski-Harabasz, Davies-Bouldin) under `weights`, draws × samples."""
     vectors = np.asarray(coordinates(x)[0], np.float64)
-    codes, _ = check_labels(labels, len(vectors))
-    kept = np.flatnonzero(np.asarray(labels) != -1)
-    _, codes = np.unique(codes[kept], return_inverse=True)
-    member = np.eye(codes.max() + 1)[codes] if len(kept) else np.zeros((0, 1))
+    check_labels(labels, len(vectors))
+    labels = np.asarray(labels)
     distance = np.asarray(pairwise(x, metric=resolve_metric(x, metric, code_default="hamming")), np.float64)
-    distance, vectors, weights = distance[np.ix_(kept, kept)], vectors[kept], weights[:, kept]
-    blocks = np.split(weights, range(_AT_ONCE, len(weights), _AT_ONCE))
+    groups = [np.flatnonzero(labels == one) for one in np.unique(labels[labels != -1])]
+    if len(groups) < 2:
+        return np.full((len(weights), 3), np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):  # clusters that a draw leaves empty
-        return np.concatenate(
-            [
-                np.stack(
-                    [_silhouette(distance, codes, member, w), *_euclidean(vectors, codes, member, w)], axis=1
-                )
-                for w in blocks
-            ]
+        scored = [_silhouette(distance, groups, weights), *_euclidean(vectors, groups, weights)]
+    sizes = np.stack([weights[:, group].sum(axis=1) for group in groups], axis=1)
+    different = (weights[:, labels != -1] > 0).sum(axis=1)
+    clusters = (sizes > 0).sum(axis=1)
+    enough = (clusters > 1) & (
+        clusters < different
+    )  # two clusters or more, one of them of more than one sample
+    return np.where(enough[:, None], np.stack(scored, axis=1), np.nan)
+
+
+def _silhouette(distance, groups, weights) -> np.ndarray:
+    total = np.zeros(len(weights))
+    for own, group in enumerate(groups):
+        means, within = [], None
+        for place, other in enumerate(groups):
+            sums = weights[:, other] @ distance[np.ix_(other, group)]  # draws × samples of the group
+            size = weights[:, other].sum(axis=1, keepdims=True)
+            if place == own:
+                others = size - weights[:, group]
+                within = np.where(others > 0, sums / others, np.nan)  # alone in its cluster: it scores 0
+            else:
+                means.append(np.where(size > 0, sums / size, np.inf))
+        nearest = np.minimum.reduce(means)
+        total += (weights[:, group] * np.nan_to_num((nearest - within) / np.maximum(nearest, within))).sum(
+            axis=1
         )
+    return total / sum(weights[:, group].sum(axis=1) for group in groups)
 
 
-def _silhouette(distance, codes, member, w) -> np.ndarray:
-    rows, k = np.arange(len(codes)), member.shape[1]
-    each = (w.T[:, :, None] * member[:, None, :]).reshape(len(codes), -1)  # samples × (draws · clusters)
-    sums = (distance @ each).reshape(len(codes), len(w), k)
-    sizes = w @ member
-    within = sums[rows, :, codes].T  # draws × samples
-    others = sizes[:, codes] - w
-    means = np.where(sizes > 0, sums / sizes, np.inf)
-    means[rows, :, codes] = np.inf
-    nearest = means.min(axis=2).T
-    within = within / others
-    score = np.where(others > 0, (nearest - within) / np.maximum(nearest, within), 0)
-    score = np.where(np.maximum(nearest, within) > 0, score, 0)
-    found = (w * score).sum(axis=1) / w.sum(axis=1)
-    return np.where(_enough(sizes, w), found, np.nan)
-
-
-def _euclidean(vectors, codes, member, w) -> tuple[np.ndarray, np.ndarray]:
+def _euclidean(vectors, groups, weights) -> tuple[np.ndarray, np.ndarray]:
     """Calinski-Harabasz and Davies-Bouldin, one number per draw."""
-    sizes, total = w @ member, w.sum(axis=1)
-    k = (sizes > 0).sum(axis=1)
-    sums = np.einsum("rn,nk,nd->rkd", w, member, vectors, optimize=True)
+    sizes = np.stack([weights[:, group].sum(axis=1) for group in groups], axis=1)
+    sums = np.stack([weights[:, group] @ vectors[group] for group in groups], axis=1)
     centres = sums / np.maximum(sizes, 1)[:, :, None]
-    lengths = np.square(vectors).sum(axis=1)
-    own = (sizes * np.square(centres).sum(axis=2)).sum(axis=1)
-    between = own - np.square(sums.sum(axis=1)).sum(axis=1) / total
-    inside = np.maximum(w @ lengths - own, 0)
-    ch = np.where(inside > 0, between * (total - k) / (inside * (k - 1)), 1.0)
-    along = np.einsum("nd,rkd->nrk", vectors, centres, optimize=True)[np.arange(len(codes)), :, codes].T
-    away = np.sqrt(np.maximum(lengths - 2 * along + np.square(centres).sum(axis=2)[:, codes], 0))
-    spread = (w * away) @ member / np.maximum(sizes, 1)
-    gaps = np.linalg.norm(centres[:, :, None] - centres[:, None], axis=3)
-    ratio = (spread[:, :, None] + spread[:, None]) / np.where(gaps > 0, gaps, np.inf)
+    squares = np.square(centres).sum(axis=2)
+    inside, spread = np.zeros(len(weights)), np.zeros(sizes.shape)
+    for place, group in enumerate(groups):
+        along = centres[:, place] @ vectors[group].T
+        away = np.maximum(np.square(vectors[group]).sum(axis=1) - 2 * along + squares[:, place, None], 0)
+        inside += (weights[:, group] * away).sum(axis=1)
+        spread[:, place] = (weights[:, group] * np.sqrt(away)).sum(axis=1) / np.maximum(sizes[:, place], 1)
+    count, total = (sizes > 0).sum(axis=1), sizes.sum(axis=1)
+    middle = sums.sum(axis=1) / total[:, None]
+    between = (sizes * np.square(centres - middle[:, None]).sum(axis=2)).sum(axis=1)
+    ch = np.where(inside > 0, between * (total - count) / (inside * (count - 1)), 1.0)
+    gaps = squares[:, :, None] + squares[:, None] - 2 * centres @ np.swapaxes(centres, 1, 2)
+    gaps = np.sqrt(np.where(gaps > 0, gaps, np.inf))
+    ratio = (spread[:, :, None] + spread[:, None]) / gaps
+    ratio[:, range(len(groups)), range(len(groups))] = 0
     empty = sizes == 0
     ratio[empty[:, :, None] | empty[:, None]] = 0
-    db = ratio.max(axis=2).sum(axis=1) / k
-    enough = _enough(sizes, w)
-    return np.where(enough, ch, np.nan), np.where(enough, db, np.nan)
-
-
-def _enough(sizes, w) -> np.ndarray:
-    """Whether a draw has two clusters or more, and one of more than one sample."""
-    clusters = (sizes > 0).sum(axis=1)
-    return (clusters > 1) & (clusters < (w > 0).sum(axis=1))
+    return ch, ratio.max(axis=2).sum(axis=1) / count
