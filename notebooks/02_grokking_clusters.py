@@ -708,13 +708,19 @@ SCORERS = {
 }
 
 
-def by_algorithm(name: str, part: str, looks: list[str]) -> dict[tuple[str, str], list[tuple]]:
+FOUR = [title for title in ALGORITHMS if title != "HDBSCAN"]
+
+
+def by_algorithm(
+    name: str, part: str, looks: list[str], titles: list[str]
+) -> dict[tuple[str, str], list[tuple]]:
     """For each view and algorithm: labels and the three indices (L2), by seed."""
     found: dict[tuple[str, str], list[tuple]] = {}
     for s, model in zip(seeds, protocol.nets(name, seeds, images), strict=True):
         seen = protocol.views(record(model, parts[part]))
         for look in looks:
-            for title, method in ALGORITHMS.items():
+            for title in titles:
+                method = ALGORITHMS[title]
                 needs_k = method in ("kmeans", "ward", "average")
                 if method == "kmeans":
                     labels = tens[name, part][look][s - seeds[0]]
@@ -730,8 +736,8 @@ INNER = [(name, part) for name in ["GA-mse", "G"] for part in parts]
 clustered = protocol.in_parallel(
     by_algorithm,
     {
-        (name, part): (name, part, VIEWS if (name, part) in [(n, "held-out") for n in SHOWN] else VIEWS[:2])
-        for name, part in [*INNER, *((name, "held-out") for name in SHOWN[1:])]
+        **{(name, part): (name, part, ["codes", "linear"], FOUR) for name, part in INNER},
+        **{(name, "held-out"): (name, "held-out", VIEWS, [*ALGORITHMS]) for name in SHOWN},
     },
 )
 scores = pd.DataFrame(
@@ -779,24 +785,23 @@ density.pivot_table(
 def best_counts(name: str, part: str, look: str, index: str) -> dict[str, int]:
     """In how many seeds each of the source's four algorithms scores best; a single cluster has no score."""
     place = 1 + list(SCORERS).index(index)
-    four = [title for title in ALGORITHMS if title != "HDBSCAN"]
-    table = np.array([[found[place] for found in clustered[name, part][look, title]] for title in four])
+    table = np.array([[found[place] for found in clustered[name, part][look, title]] for title in FOUR])
     worst = np.inf if index == "Davies-Bouldin" else -np.inf
     table = np.where(np.isnan(table), worst, table)
     best = table.argmin(axis=0) if index == "Davies-Bouldin" else table.argmax(axis=0)
-    return {title: int((best == place).sum()) for place, title in enumerate(four)}
+    return {title: int((best == place).sum()) for place, title in enumerate(FOUR)}
 
 
 pd.DataFrame(
     {
         (words(name), part, title): {
             f"{index}, {look}": f"{np.mean([found[place] for found in clustered[name, part][look, title]]):.3g}"
-            + (f" (best: {best_counts(name, part, look, index)[title]})" if title != "HDBSCAN" else "")
+            + f" (best: {best_counts(name, part, look, index)[title]})"
             for place, index in enumerate(SCORERS, start=1)
             for look in ["codes", "linear"]
         }
         for name, part in INNER
-        for title in ALGORITHMS
+        for title in FOUR
     }
 ).T
 
