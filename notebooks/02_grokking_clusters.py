@@ -497,6 +497,7 @@ pd.DataFrame({f"{words(name)}; {part}": told(name, part, 10) for part in parts f
 VIEWS = ["codes", "linear", "post-ReLU", "unit length", "logits"]
 TABLE = ["codes", "unit-length codes", *VIEWS[1:]]
 ALL = ["GA-mse", "G", "N-mse", "GA-ce", "GCE", "N-ce"]
+TEN = 10  # clusters
 
 
 def ten_clusters(name: str, part: str) -> dict[str, list[np.ndarray]]:
@@ -511,7 +512,7 @@ def ten_clusters(name: str, part: str) -> dict[str, list[np.ndarray]]:
         for look, points in seen.items():
             known = scans.get((name, s, part, look))
             found.setdefault(look, []).append(
-                known.labels[10]
+                known.labels[TEN]
                 if known
                 else clustering.cluster(np.asarray(points), "kmeans", k=10, n_init=STARTS)
                 if look != "codes"
@@ -912,7 +913,7 @@ def look_at(name: str, sample) -> tuple:
     seen = protocol.views(record(zoo.load(name), sample))
     scanned = clustering.scan_k(seen["codes"], ks, n_init=STARTS)
     linear = clustering.cluster(seen["linear"], "kmeans", k=10, n_init=STARTS)
-    return scanned, {"codes": [scanned.labels[10]], "linear": [linear]}, seen["codes"]
+    return scanned, {"codes": [scanned.labels[TEN]], "linear": [linear]}, seen["codes"]
 
 
 if committed:
