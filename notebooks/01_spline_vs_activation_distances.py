@@ -22,15 +22,17 @@
 # that *grokked*.
 #
 # This chapter tests that claim on five seeds of six kinds of network, on images that they were trained on and
-# on images that they never saw, against the source's baselines and against stronger ones. In short:
+# on images that they never saw, against the source's baselines and against stronger ones, and on 3,000 training
+# images of a network that saw all of MNIST, which is nearest to what the source did. In short:
 #
 # - On 1000 training images and with mean squared error the claim **reproduces** in two of three kinds of training.
 #   With cross-entropy it **turns round** in all three. On all 60,000 images the two losses agree again, and codes are
 #   level or ahead.
 # - Against cosine distance on *post*-ReLU activations, which the source did not try, the advantage shrinks to a tie at
 #   best on 1000 training images.
-# - The clean gap that the source shows belongs to **training images**. Held-out images close it; in the ordinary net
-#   with cross-entropy there was too little of it for the ledger to tell.
+# - The large gap that the source shows is there in nets with mean squared error, the ordinary one included, and after
+#   1000 training images it belongs to **those images**: held-out ones close it. After all of MNIST the *ordinary* net
+#   has the larger gap, where the source sees overlap.
 
 # %% tags=["colab", "remove-cell"]
 # On Colab only: fetch the repository and install the package from it.
@@ -67,11 +69,13 @@ from splinelab.charts.training import training_curves
 from splinelab.distances import class_histograms, pairwise, permutation_null, separability
 from splinelab.training import fit, training_data
 
+words = protocol.in_words
+
 charts.use()
 committed = dataset == "mnist5k" and seed == 0 and not quick
 in_zoo = dataset == "mnist5k" and seed == 0
-seeds = range(seed, seed + (5 if committed else 2 if in_zoo else 1))
-resamples = 300 if committed else 50
+seeds = [*range(seed, seed + (5 if committed else 2 if in_zoo else 1))]
+resamples = 200 if committed else 50
 images = data.load(dataset)
 parts = protocol.evaluation_images(images, n=500 if committed else 200)
 ledger = claims.Notebook("01_spline_vs_activation_distances", committed=committed)
@@ -89,8 +93,8 @@ ledger.summary()
 # ## What is a spline code?
 #
 # Take a network, run it on some images, and write down for each ReLU whether its input was above zero. That is
-# all. `splinelab.record` does it for any `nn.Module`. (GA-mse is one of the networks that the next section
-# introduces.)
+# all. `splinelab.record` does it for any `nn.Module`. (GA-mse is what the zoo calls the long-trained net with mean
+# squared error, one of the networks that the next section introduces.)
 
 # %%
 net = protocol.nets("GA-mse", [seed], images)[0]
@@ -132,8 +136,8 @@ charts.describe(
         color=alt.Color("layer:N", title=None, legend=alt.Legend(orient="top")),
     )
     .properties(width=600, height=110),
-    "Three spline codes as bar codes of 600 units: two images of a 3 share most of their active units, the image "
-    "of a 7 shares fewer.",
+    f"Three spline codes as bar codes of {bits.shape[1]} units, with the active ones drawn: the two images of a 3 "
+    f"have {int((bits[0] & bits[1]).sum())} of them in common, the first 3 and the 7 {int((bits[0] & bits[2]).sum())}.",
 )
 
 # %%
@@ -150,15 +154,15 @@ print(f"Jaccard distance between the two 3s: {same:.2f}, between a 3 and the 7: 
 # All have the shape 784-200-200-200-10. The source names neither shape, loss nor weight decay, so the grid covers
 # both losses and three kinds of training, all on the **same 1000 images**:
 #
-# | net | training |
-# |---|---|
-# | G | initial weights × 6, mean squared error, weight decay only once the training images are learnt: generalisation comes late, as in grokking {cite}`power2022grokking,liu2023omnigrok` |
-# | GA | a long run with ordinary initial weights, as in *Deep Networks Always Grok* {cite}`humayun2024grok` |
-# | N | ordinary training, 20 passes |
-# | GCE | the large initial weights of G with cross-entropy |
-# | U | *undercooked*: large initial weights, next to no weight decay |
+# | net | in the zoo | training |
+# |---|---|---|
+# | *delayed* | G; GCE with cross-entropy | large initial weights (× 6; × 8 with cross-entropy), strong weight decay, with mean squared error only once the training images are learnt: generalisation comes late, as in grokking {cite}`power2022grokking,liu2023omnigrok` |
+# | *long-trained* | GA-mse, GA-ce | a long run with ordinary initial weights, as in *Deep Networks Always Grok* {cite}`humayun2024grok` |
+# | *ordinary* | N-mse, N-ce | 20 passes |
+# | *undercooked* | U | large initial weights, next to no weight decay |
 #
-# A suffix names the loss where a net comes with both. When does each of them learn, and when does it generalise?
+# Every name goes with its loss: MSE (mean squared error) or cross-entropy. When does each of them learn, and when
+# does it generalise?
 
 # %% tags=["hide-input"]
 ARMS = ["G", "GA-mse", "N-mse", "GCE", "GA-ce", "N-ce"]
@@ -168,18 +172,18 @@ def history(name: str, one_seed: int) -> pd.DataFrame:
     table = pd.DataFrame(zoo.card(name, one_seed)["history"]).query("step > 0")
     wide = table[["step", "train_accuracy", "heldout_accuracy", "weight_norm"]]
     wide.columns = ["step", "training", "held-out", "weight norm"]
-    return wide.melt("step", var_name="quantity").assign(net=name, seed=one_seed)
+    return wide.melt("step", var_name="quantity").assign(net=words(name), seed=one_seed)
 
 
 zoo_seeds = range(5)  # histories come with the zoo, whatever this run's seed
 curves = pd.concat([history(name, s) for name in ["G", "GA-mse", "U"] for s in zoo_seeds])
 switch = float(np.median([zoo.card("G", s)["switch_step"] for s in zoo_seeds]))
-training_curves(curves, {"G": switch})
+training_curves(curves, {words("G"): switch})
 
 # %% tags=["hide-input"]
 accuracy = pd.DataFrame(
     {
-        name: {
+        words(name): {
             part: f"{np.mean([zoo.card(name, s)['metrics'][key] for s in zoo_seeds]):.3f}"
             for part, key in {"training": "train_accuracy", "held-out": "heldout_accuracy"}.items()
         }
@@ -189,10 +193,11 @@ accuracy = pd.DataFrame(
 accuracy
 
 # %% [markdown]
-# G is a textbook case of delayed generalisation: it knows its training images a thousand steps before it can do
-# anything with new ones. GA is our nearest to the source's long run (500 passes against its 10,000), but its
-# held-out accuracy rises *with* its training accuracy: nothing is delayed. U never gets there, though with a larger
-# learning rate or smaller batches it would: how undercooked a net is depends on all of them.
+# The delayed net is a textbook case of late generalisation: it knows its training images long before it can do
+# anything with new ones. The long-trained net is our nearest to the source's long run (500 passes against its
+# 10,000), but its held-out accuracy rises *with* its training accuracy: nothing is delayed. So "in a grokked net" is
+# tested on both, and a verdict that holds for one of them names it. The undercooked net never gets there; chapter 2
+# asks what keeps a net from grokking.
 
 # %% [markdown]
 # ## Distances between codes and between activations
@@ -217,19 +222,27 @@ def histograms(name: str, part: str) -> list[dict]:
         middles = (edges[1:] + edges[:-1]) / 2 / edges[-1]
         for pair, density in zip(["intra-class", "inter-class"], densities, strict=True):
             rows += [
-                {"net": name, "metric": metric, "split": part, "pair": pair, "distance": x, "density": y}
+                {
+                    "net": words(name),
+                    "metric": metric,
+                    "split": part,
+                    "pair": pair,
+                    "distance": x,
+                    "density": y,
+                }
                 for x, y in zip(middles, density * edges[-1], strict=True)
             ]
     return rows
 
 
 densities = pd.DataFrame([row for name in [*ARMS, "U"] for part in parts for row in histograms(name, part)])
-pictures.histogram_grid(densities[densities["net"].isin(["G", "GA-mse", "N-mse", "N-ce"])])
+shown_nets = [words(name) for name in ["G", "GA-mse", "N-mse", "N-ce"]]
+pictures.histogram_grid(densities[densities["net"].isin(shown_nets)])
 
 # %% [markdown]
-# Look at the row of GA-mse, then switch from training to held-out images. On training images the codes show what
-# the source shows: two heaps with empty space between. On held-out images of the same net the space fills. In the
-# bottom row, N-ce, the two heaps of the codes overlap on either kind of image.
+# Look at the row of the long-trained net, then switch from training to held-out images. On training images the codes
+# show what the source shows: two heaps with empty space between. On held-out images of the same net the space fills.
+# In the bottom row, ordinary training with cross-entropy, the two heaps of the codes overlap on either kind of image.
 #
 # Any net, any metric, larger:
 
@@ -240,14 +253,15 @@ pictures.histogram_explorer(densities[densities["metric"] != "Hamming"])
 # ## One number for each panel
 #
 # The area under the ROC curve (ROC-AUC) is the probability that a randomly drawn different-class pair lies
-# further apart than a randomly drawn same-class pair: .5 is chance, 1 a perfect separation. Intervals come from
-# 300 resamples of images *and* of seeds. Pairs are not resampled, because pairs share images.
+# further apart than a randomly drawn same-class pair: .5 is chance, 1 a perfect separation. Intervals cover images,
+# by a bootstrap, *and* nets, by the variance between the five seeds. Pairs are not resampled, because pairs share
+# images.
 #
 # *How do seven ways to compare two images fare, by loss and by kind of training?*
 
 # %% tags=["hide-input"]
-CONTROLS = ["untrained", "G-memorised", "U"]
-CORE = ["Jaccard", "Hamming", "cosine linear", "cosine post-ReLU"]
+CONTROLS = ["untrained", "G-memorised", "U", "G-slow", "G-dropout"]
+CORE = ["Jaccard", "Hamming", "L2 linear", "cosine linear", "cosine post-ReLU"]
 found = protocol.in_parallel(
     partial(protocol.compare, resamples=resamples),
     {
@@ -265,7 +279,7 @@ pixels = {
 }
 
 # %% tags=["hide-input"]
-KINDS = {"G": "delayed (G, GCE)", "GA": "long (GA)", "N": "ordinary (N)"}
+KINDS = {"G": "delayed", "GA": "long-trained", "N": "ordinary"}
 LOSSES = {"mse": "mean squared error", "ce": "cross-entropy"}
 CELLS = {
     "G": ("G", "mse"),
@@ -298,8 +312,8 @@ pictures.auc_grid(
 )
 
 # %% [markdown]
-# The left column holds the source's claim: codes (blues) ahead of linear outputs (orange and red), for the long and
-# the ordinary net. The delayed net, the only one that grokked in the strict sense, already breaks it: there cosine on
+# The left column holds the source's claim: codes (blues) ahead of linear outputs (orange and red), for the long-trained
+# and the ordinary net. The delayed net, the only one that grokked in the strict sense, already breaks it: there cosine on
 # linear outputs leads. The right column is the reversal: with cross-entropy the linear outputs lead in every row.
 #
 # Cosine on post-ReLU activations (green) is level with the codes in the two rows that favour them, and ahead in the
@@ -313,31 +327,31 @@ def row(name: str, part: str) -> dict[str, str]:
     return {metric: f"{values.auc:.3f}" for metric, values in found[name, part].values.items()}
 
 
-pd.DataFrame({name: row(name, "held-out") for name in [*ARMS, *CONTROLS]}).T.fillna("–")
+pd.DataFrame({words(name): row(name, "held-out") for name in [*ARMS, *CONTROLS]}).T.fillna("–")
 
 # %% [markdown]
 # And on training images:
 
 # %% tags=["hide-input"]
-pd.DataFrame({name: row(name, "training") for name in [*ARMS, *CONTROLS]}).T.fillna("–")
+pd.DataFrame({words(name): row(name, "training") for name in [*ARMS, *CONTROLS]}).T.fillna("–")
 
 # %% [markdown]
 # ## How sure are these differences?
 #
-# Differences are paired: every resample draws the same images and the same seeds for all metrics. *By how much
-# does Jaccard on codes lead, or trail?*
+# Differences are paired: every resample draws the same images for all metrics and nets. *By how much does Jaccard on
+# codes lead, or trail?*
 
 # %% tags=["hide-input"]
 BASELINES = ["L2 linear", "cosine linear", "cosine post-ReLU"]
 
 
 def signed(interval) -> str:
-    return f"{interval[0]:+.3f} [{interval[1]:+.3f}, {interval[2]:+.3f}]"
+    return "{:+.3f} [{:+.3f}, {:+.3f}]".format(*interval)
 
 
 pd.DataFrame(
     {
-        name: {
+        words(name): {
             f"Jaccard − {other}": signed(found[name, "held-out"].difference("Jaccard", other))
             for other in BASELINES
         }
@@ -356,23 +370,24 @@ print(f"ROC-AUC with true labels {null.value:.3f}; shuffled {null.draws.mean():.
 # %% [markdown]
 # ## The gap
 #
-# The source speaks of a *clean gap*. Call it the 5 % quantile of different-class distances minus the 95 %
-# quantile of same-class distances, in standard deviations of all distances. Above zero, the two heaps hardly
-# touch. *Where is there a gap?*
+# The source speaks of a *large gap in between the two distributions*. Call it the 5 % quantile of different-class
+# distances minus the 95 % quantile of same-class distances, in standard deviations of all distances. Above zero,
+# the two heaps hardly touch. How large is large, the source does not say, so the rule asks for any such gap. (Until
+# 27 November 2026 this chapter made a "clean" gap of it, which nobody had claimed.) *Where is there a gap?*
 
 # %% tags=["hide-input"]
 gaps = pd.DataFrame(
     {
-        name: {part: signed(found[name, part].interval("Jaccard", "gap")) for part in parts}
+        words(name): {part: signed(found[name, part].interval("Jaccard", "gap")) for part in parts}
         for name in [*ARMS, "U"]
     }
 ).T
 gaps
 
 # %% [markdown]
-# On training images of GA-mse and N-mse: there, and nowhere else. Not in G, though it grokked, and not with
-# cross-entropy, though those nets know their training images as well. The gap says that a net was pressed to give
-# *these images* one and the same answer, not that it has learnt digits.
+# On training images of the long-trained and the ordinary net with MSE: there, and nowhere else among these nets. Not in the delayed
+# net, though it grokked, and not with cross-entropy, though those nets know their training images as well. The gap
+# says that a net was pressed to give *these images* one and the same answer, not that it has learnt digits.
 
 # %% [markdown]
 # ## When does the separation appear?
@@ -398,7 +413,7 @@ def over_seeds(name: str) -> pd.DataFrame:
     common = every.groupby("step").filter(lambda rows: len(rows) == len(zoo_seeds)).query("step > 0")
     long = common.rename(columns=QUANTITIES).melt("step", list(QUANTITIES.values()), "quantity")
     spread = long.groupby(["quantity", "step"])["value"].agg(["mean", "min", "max"]).reset_index()
-    return spread.set_axis(["quantity", "step", "value", "low", "high"], axis=1).assign(net=name)
+    return spread.set_axis(["quantity", "step", "value", "low", "high"], axis=1).assign(net=words(name))
 
 
 steps = pd.concat([over_seeds(name) for name in ["G", "GA-mse", "GA-ce", "GCE", "U"]])
@@ -407,21 +422,24 @@ pictures.auc_by_step(steps)
 
 # %% tags=["hide-input"]
 def at(name: str, quantity: str, step: int) -> float:
-    rows = steps.query("net == @name and quantity == @quantity")
+    rows = steps[(steps["net"] == words(name)) & (steps["quantity"] == quantity)]
     return float(rows.iloc[(rows["step"] - step).abs().argmin()]["value"])
 
 
-last = {name: int(steps.query("net == @name")["step"].max()) for name in ["G", "GA-mse"]}
+moments = {
+    f"{words('G')}, when weight decay sets in": ("G", int(switch)),
+    f"{words('G')}, at the end": ("G", 10**9),
+    f"{words('GA-mse')}, at the end": ("GA-mse", 10**9),
+}
 pd.DataFrame(
     {
-        "G when weight decay sets in": {q: f"{at('G', q, int(switch)):.2f}" for q in QUANTITIES.values()},
-        "G at the end": {q: f"{at('G', q, last['G']):.2f}" for q in QUANTITIES.values()},
-        "GA-mse at the end": {q: f"{at('GA-mse', q, last['GA-mse']):.2f}" for q in QUANTITIES.values()},
+        title: {q: f"{at(name, q, step):.2f}" for q in QUANTITIES.values()}
+        for title, (name, step) in moments.items()
     }
 )
 
 # %% [markdown]
-# In G the codes do get cleaner as the net generalises, and so do the activations: by about as much (cosine on linear
+# In the delayed net the codes do get cleaner as the net generalises, and so do the activations: by about as much (cosine on linear
 # outputs) or more (post-ReLU). The curves rise together; nothing here says which causes which. It is no privilege of
 # the codes.
 
@@ -452,7 +470,7 @@ def by_layer(name: str) -> list[dict]:
                 scored.append(separability(matrix, part.labels).auc)
         rows += [
             {
-                "net": name,
+                "net": words(name),
                 "layer": layer.replace("relu", "layer "),
                 "metric": metric,
                 "auc": np.mean(values),
@@ -473,11 +491,11 @@ layers.assign(auc=layers["auc"].map("{:.3f}".format)).pivot_table(
 )
 
 # %% [markdown]
-# Bars run from the lowest to the highest seed. The first layer separates worst, whatever looks at it. In GA-mse, cosine
-# on the second layer's linear outputs *alone* nearly matches the codes, and stacking all layers loses that. Giving
-# every unit mean 0 and deviation 1 before stacking ("cosine standardised" above) restores most of it in GA-mse and
-# N-mse; in the other four nets it makes things worse. Differing scales of the layers may explain the first, not the
-# second.
+# Bars run from the lowest to the highest seed. The first layer separates worst, whatever looks at it. In the
+# long-trained net, cosine on the second layer's linear outputs *alone* nearly matches the codes, and stacking all
+# layers loses that. Giving every unit mean 0 and deviation 1 before stacking ("cosine standardised" above) restores
+# most of it in the long-trained and the ordinary net with MSE; in the other four nets it makes things worse. Differing
+# scales of the layers may explain the first, not the second.
 
 # %% [markdown]
 # ## Train one yourself
@@ -497,25 +515,68 @@ print({name: round(value.auc, 3) for name, value in auc.values.items()})
 # %% [markdown]
 # ## Full MNIST
 #
-# The source trained on all 60,000 images. Four zoo nets did so too or drew their 1000 images from them:
-# `full-mse` and `full-ce` follow what the source tells of its ordinary net (20 epochs, all images), `full-long` is the
-# recipe of GA for 120,000 steps (100 epochs), and
-# `omnigrok` repeats the budget of {cite}`liu2023omnigrok`. Their held-out images are MNIST's test images; none
-# of MNIST-5k could serve, since all of it lies in the training set. With one net of each kind, the intervals
-# cover images only.
+# The source trained on MNIST's training set. Four zoo nets did so too or drew their 1000 images from it: `full-mse`
+# and `full-ce` follow what the source tells of its ordinary net (20 epochs, all images), `full-long` is the recipe of
+# the long-trained net for 120,000 steps (100 epochs), and `omnigrok` repeats the budget of {cite}`liu2023omnigrok`.
+# With one net of each kind, the intervals cover images only.
 #
-# *Do loss and baseline decide here, too?* First, what the zoo's cards say of held-out images at the end of training:
+# *Do loss and baseline decide here, too?* First, what the zoo's cards say of held-out images (MNIST's test images) at
+# the end of training:
+
+# %% tags=["hide-input"]
+FULL = ["full-mse", "full-long", "full-ce", "omnigrok"]
+CARD = {"heldout_accuracy": "accuracy", **{key: name for key, name in QUANTITIES.items() if "auc" in key}}
+pd.DataFrame(
+    {
+        words(name): {title: f"{zoo.card(name)['history'][key][-1]:.3f}" for key, title in CARD.items()}
+        for name in FULL
+    }
+).T
+
+# %% [markdown]
+# The source measured 3,000 images that its net was trained on. All of MNIST-5k lies in MNIST's training set, so 3,000
+# of its images serve for the nets that saw the whole of that. This is as near to the source's own setting as the book
+# comes. (Until 27 November 2026 500 images stood for them, and ordinary nets were those of 1000 images alone.) *Is the
+# separation there, the gap, and in the ordinary net the overlap?*
+
+# %% tags=["hide-input"]
+MANY = 3000 if committed else 300
+SOURCES = ["Jaccard", "Hamming", "L2 linear", "cosine linear"]
+many = {
+    name: protocol.images_of(name, MANY)["training"]
+    for name in ["full-long", "full-mse", "full-ce"]
+    if in_zoo
+}
+separated = protocol.in_parallel(
+    partial(protocol.compare, resamples=100 if committed else 10),
+    {name: ([zoo.load(name)], sample, SOURCES) for name, sample in many.items()},
+)
+pd.DataFrame(
+    {
+        words(name): {
+            **{metric: f"{values.auc:.3f}" for metric, values in table.values.items()},
+            "gap (Jaccard)": signed(table.interval("Jaccard", "gap")),
+            "overlap (Jaccard)": f"{table.values['Jaccard'].overlap:.3f}",
+        }
+        for name, table in separated.items()
+    }
+).T
 
 
 # %% tags=["hide-cell"]
 def enter(claim: str, case: str, interval, sample=parts["held-out"], one_seed=False) -> None:
-    ledger.record(claim, case, interval[:3], n=len(sample), seeds=[0] if one_seed else seeds, data=sample)
+    ledger.record(claim, case, interval, n=len(sample), seeds=[0] if one_seed else seeds, data=sample)
 
 
+def minus(one: str, other: str) -> str:
+    return f"{words(one)}, minus {words(other)}"
+
+
+BASES = {"L2": "L2 linear", "cosine": "cosine linear"}
 if committed:
     for name in ["GA-mse", "G", "GA-ce", "GCE"]:
         for part, sample in parts.items():
-            table, case = found[name, part], f"{name}, {part}"
+            table, case = found[name, part], f"{words(name)}; {part}"
             enter("spline-1a", case, table.difference("Jaccard", "L2 linear"), sample)
             enter("spline-1b", case, table.difference("Jaccard", "cosine linear"), sample)
             enter("spline-1c", case, table.difference("Hamming", "L2 linear"), sample)
@@ -523,92 +584,120 @@ if committed:
             enter("spline-1e", case, table.interval("Jaccard", "gap"), sample)
             enter("spline-1h", case, table.interval("Hamming", "gap"), sample)
     for part, sample in parts.items():
-        for loss, ordinary, grokked in [("MSE", "N-mse", "GA-mse"), ("cross-entropy", "N-ce", "GA-ce")]:
+        for ordinary, grokked in [("N-mse", "GA-mse"), ("N-mse", "G"), ("N-ce", "GA-ce"), ("N-ce", "GCE")]:
             more = found[ordinary, part].difference(
                 "Jaccard", "Jaccard", "overlap", other=found[grokked, part]
             )
-            enter("spline-5a", f"{loss}, {part}", more, sample)
-        more = found["N-mse", part].difference("Jaccard", "Jaccard", "overlap", other=found["G", part])
-        enter("spline-5a", f"MSE against G, {part}", more, sample)
+            enter("spline-5a", f"{minus(ordinary, grokked)}; {part}", more, sample)
         for name in ["N-mse", "N-ce"]:
-            enter("spline-5b", f"{name}, {part}", found[name, part].interval("Jaccard", "gap"), sample)
-            enter("spline-5c", f"{name}, {part}", found[name, part].interval("Jaccard", "d_prime"), sample)
-        lead = found["GA-mse", part].difference("Jaccard", "Jaccard", other=found["U", part])
-        enter("spline-6b", f"U, {part}", lead, sample)
+            case = f"{words(name)}; {part}"
+            enter("spline-5b", case, found[name, part].interval("Jaccard", "gap"), sample)
+            enter("spline-5c", case, found[name, part].interval("Jaccard", "d_prime"), sample)
+        for name in ["N-mse", "N-ce", "U"]:
+            for base, metric in BASES.items():
+                lead = found[name, part].difference("Jaccard", metric)
+                enter("spline-5d", f"minus {base}; {words(name)}; {part}", lead, sample)
+        for one, other, case in [
+            ("GA-mse", "U", minus("GA-mse", "U")),
+            ("G", "G-slow", "delayed, MSE, minus the same with a tenth of the learning rate"),
+            ("G", "G-dropout", "delayed, MSE, minus the same with dropout of .1"),
+        ]:
+            lead = found[one, part].difference("Jaccard", "Jaccard", other=found[other, part])
+            enter("spline-6b", f"{case}; {part}", lead, sample)
         for name in ["GA-mse", "N-mse"]:
             tie = found[name, part].difference("Jaccard", "cosine post-ReLU")
-            enter("ours-post-relu-tie", f"{name}, {part}", tie, sample)
+            enter("ours-post-relu-tie", f"{words(name)}; {part}", tie, sample)
+    for codes in ["Jaccard", "Hamming"]:
+        for base, metric in BASES.items():
+            lead = separated["full-long"].difference(codes, metric)
+            case = f"{codes} minus {base}; 3,000 training images"
+            enter("spline-1f", case, lead, many["full-long"], one_seed=True)
+        gap = separated["full-long"].interval(codes, "gap")
+        enter("spline-1i", f"{codes}; 3,000 training images", gap, many["full-long"], one_seed=True)
+    more = separated["full-mse"].difference("Jaccard", "Jaccard", "overlap", other=separated["full-long"])
+    enter("spline-5a", "all of MNIST, MSE; 3,000 training images", more, many["full-mse"], one_seed=True)
+    for name in ["full-mse", "full-ce"]:
+        case = f"{words(name)}; 3,000 training images"
+        enter("spline-5b", case, separated[name].interval("Jaccard", "gap"), many[name], one_seed=True)
+        enter("spline-5c", case, separated[name].interval("Jaccard", "d_prime"), many[name], one_seed=True)
+    for base, metric in BASES.items():
+        case = f"minus {base}; {words('full-mse')}; 3,000 training images"
+        lead = separated["full-mse"].difference("Jaccard", metric)
+        enter("spline-5d", case, lead, many["full-mse"], one_seed=True)
     for name in ["N-ce", "GCE", "GA-ce"]:
         reversal = found[name, "held-out"].difference("Jaccard", "cosine linear")
-        enter("ours-cross-entropy-reversal", name, reversal)
+        enter("ours-cross-entropy-reversal", words(name), reversal)
     for name in ["GA-mse", "G", "N-mse", "N-ce"]:
         closed = found[name, "training"].difference(
             "Jaccard", "Jaccard", "gap", other=found[name, "held-out"]
         )
-        enter("ours-train-heldout-gap", name, closed)
+        enter("ours-train-heldout-gap", words(name), closed)
     for case, one, other in [
-        ("G minus its memorised checkpoint", "G", "G-memorised"),
-        ("N-mse minus G", "N-mse", "G"),
+        ("delayed, MSE, minus the same when it had memorised", "G", "G-memorised"),
+        (minus("N-mse", "G"), "N-mse", "G"),
     ]:
         cleaner = found[one, "held-out"].difference("Jaccard", "Jaccard", other=found[other, "held-out"])
         enter("ours-grokking-against-ordinary", case, cleaner)
 
-# %% tags=["hide-input"]
-FULL = ["full-mse", "full-long", "full-ce", "omnigrok"]
-CARD = {"heldout_accuracy": "accuracy", **{key: name for key, name in QUANTITIES.items() if "auc" in key}}
-pd.DataFrame(
-    {
-        name: {title: f"{zoo.card(name)['history'][key][-1]:.3f}" for key, title in CARD.items()}
-        for name in FULL
-    }
-).T
-
 # %% [markdown]
-# The differences, with intervals, are measured where the files of MNIST are at hand (`SPLINELAB_DATA`); elsewhere the
-# ledger keeps what was measured before.
+# The separation is there, and so is the gap. But the ordinary nets, of 20 epochs, do not overlap: with MSE, their gap
+# is larger than that of the net trained for 100, with either loss the two heaps hardly touch.
+#
+# The other differences, with intervals, are measured where the files of MNIST are at hand (`SPLINELAB_DATA`);
+# elsewhere the ledger keeps what was measured before.
 
 # %% tags=["hide-cell", "nbval-ignore-output"]
 if committed and data.mnist_at_hand():
     for name in FULL:
-        for part, whole in zip(parts, training_data(zoo.recipe(name)), strict=True):
-            sample = protocol.sample(whole, 500)
+        for part, sample in protocol.images_of(name, 500).items():
             table = protocol.compare([zoo.load(name)], sample, CORE, resamples=resamples)
-            lead, case = table.difference("Jaccard", "cosine linear"), f"{name}, {part}"
-            if name in ("full-long", "omnigrok"):
-                claim = "spline-1f" if name == "full-long" else "spline-1g"
-                enter(claim, case, lead, sample, one_seed=True)
+            lead, case = table.difference("Jaccard", "cosine linear"), f"{words(name)}; {part}"
+            if name == "omnigrok":
+                enter("spline-1g", case, lead, sample, one_seed=True)
             if name == "full-ce":
                 enter("ours-cross-entropy-reversal-full", case, lead, sample, one_seed=True)
             if part == "held-out":
-                lead = table.difference("Jaccard", "cosine post-ReLU")
-                enter("ours-full-mnist-post-relu", name, lead, sample, one_seed=True)
+                tie = table.difference("Jaccard", "cosine post-ReLU")
+                enter("ours-full-mnist-post-relu", words(name), tie, sample, one_seed=True)
+            if name == "full-long" and part == "held-out":
+                case = "Jaccard minus cosine; 500 held-out images"
+                enter("spline-1f", case, lead, sample, one_seed=True)
+                gap = table.interval("Jaccard", "gap")
+                enter("spline-1i", "Jaccard; 500 held-out images", gap, sample, one_seed=True)
     print("measured again on full MNIST")
 else:
     print("the files of full MNIST are not at hand: its figures are the stored ones")
 
 # %% tags=["hide-input"]
-ledger.table("spline-1f", "spline-1g", "ours-cross-entropy-reversal-full", "ours-full-mnist-post-relu")
+ledger.table(
+    "spline-1f", "spline-1g", "spline-1i", "ours-cross-entropy-reversal-full", "ours-full-mnist-post-relu"
+)
 
 # %% [markdown]
 # Two surprises, and both go against what 1000 images had taught us. The reversal under cross-entropy is gone: with
 # 60,000 training images, codes and cosine on linear outputs are level. And the codes of the nets with mean squared
-# error are ahead of post-ReLU cosine. `omnigrok`, a net that grokked in the strict sense on 1000 images, sides with
-# the source against linear outputs, unlike G, and loses to post-ReLU cosine by far.
+# error are ahead of post-ReLU cosine. Here even held-out images leave a gap. `omnigrok`, a net that grokked in the strict sense on 1000 images, sides with
+# the source against linear outputs, unlike the delayed net, and loses to post-ReLU cosine by far.
 
 # %% [markdown]
 # ## What reproduces, what does not, and why
 #
 # **Reproduces.** With mean squared error, on the source's own comparison, Jaccard and Hamming distance on codes beat
-# L2 and cosine on stacked linear outputs in the long-trained net, by a wide margin and on both kinds of image. On full
-# MNIST (one net, Jaccard against cosine) they do, too. Ordinary nets show the same order.
+# L2 and cosine on stacked linear outputs in the long-trained net, by a wide margin and on both kinds of image. In one
+# net trained long on all of MNIST, on 3,000 training images, they do, too. Ordinary nets show the same order.
+#
+# **Is not decided by grokking.** The delayed net with a tenth of the learning rate groks as well (chapter 2), and its
+# codes separate far less well than those of the delayed net; the one with dropout, in which nothing is delayed, is level
+# with it. The source's undertrained net is said to have no use for codes: with MSE codes are ahead of L2 and cosine
+# there, too, with cross-entropy and 1000 images they are behind, and in the undercooked net it remains open.
 #
 # **Does not.** With cross-entropy and 1000 training images the ranking is the opposite in all three kinds of training.
-# G, whose generalisation is truly delayed, has no gap, and cosine on its linear outputs beats its codes. (`omnigrok`
-# grokked as well and sides with the source; the two differ in weight decay, depth and length of training.) The
-# greater overlap of ordinary nets holds for mean squared error, on training images, against the long-trained net, and
-# nowhere else. Grokking does clean the codes of the net that groks, and ordinary training on the same images gives
-# cleaner ones still. The codes of the undercooked net separate held-out digits less well than those of an untrained
-# one.
+# The delayed net, the one that groks in the strict sense, has no gap, and cosine on its linear outputs beats its codes.
+# (`omnigrok` grokked as well and sides with the source; the two differ in weight decay, depth and length of training.)
+# The greater overlap of ordinary nets holds for mean squared error, on training images, against the long-trained net,
+# and nowhere else; after all of MNIST, in the source's own setting, the long-trained net overlaps more. Grokking does clean the codes of the net that groks, and ordinary
+# training on the same images gives cleaner ones still. The codes of the undercooked net separate held-out digits less
+# well than those of an untrained one.
 #
 # **Where our own expectation failed.** We expected the reversal under cross-entropy to hold on full MNIST. It does not.
 # So the loss decides when training images are few; with many, codes do well under either loss. One net of each kind
@@ -620,9 +709,9 @@ ledger.table("spline-1f", "spline-1g", "ours-cross-entropy-reversal-full", "ours
 # so that the *direction* of the activations carries the class, which cosine sees and bits do not. Exercise 3 tests a
 # part of this.
 #
-# **The baseline.** Stacked pre-ReLU outputs are the weaker comparison in GA-mse and N-mse. Post-ReLU cosine is level
-# with the codes there (within about .01) and ahead in the other four nets; on full MNIST codes lead it by a little in
-# the nets with mean squared error. A code takes one bit where an activation takes 32.
+# **The baseline.** Stacked pre-ReLU outputs are the weaker comparison in the long-trained and the ordinary net with MSE.
+# Post-ReLU cosine is level with the codes there (within about .01) and ahead in the other four nets; on full MNIST
+# codes lead it by a little in the nets with mean squared error. A code takes one bit where an activation takes 32.
 #
 # The cases behind the verdicts:
 
@@ -639,5 +728,5 @@ ledger.table()
 #    distances of its post-ReLU activations (`splinelab.distances.separability`). Which layer separates best?
 # 2. Codes throw away magnitudes, cosine keeps them but drops the overall length. Binarise the post-ReLU
 #    activations at a threshold above zero and watch the ROC-AUC: is zero the best place to cut?
-# 3. Train `N-ce` with label smoothing (it bounds the logits, as mean squared error does). Does the reversal
+# 3. Train the ordinary net with cross-entropy (`N-ce` in the zoo) with label smoothing (it bounds the logits, as mean squared error does). Does the reversal
 #    survive?

@@ -22,13 +22,15 @@
 # This chapter runs the same algorithms on five seeds, on training and on held-out images. In short:
 #
 # - Eleven clusters **reproduce in the long-trained net, on held-out images only**. On the images that the same net
-#   was trained on there are ten, and they are the digits. In an ordinary net there are ten on either kind; in the net
-#   that grokked in the strict sense, neither ten nor eleven for certain.
+#   was trained on there are ten, and they are the digits. In an ordinary net there are ten on held-out images; in the
+#   net that grokked in the strict sense, the *delayed* one, neither ten nor eleven for certain.
 # - The eleventh cluster is real: small logit margins, many errors.
 # - On 1000 training images, codes beat the source's activations in two of three networks with mean squared error and
 #   lose in all three with cross-entropy; on full MNIST they win with both losses. On held-out images, activations of
-#   unit length are ahead of codes in every network, in the ordinary one with mean squared error by too little to be
-#   told from chance among the ledger's many tests.
+#   unit length are ahead of codes in every network.
+# - Clusters of codes are more pronounced than an ordinary net's in the long-trained net with mean squared error, and in
+#   **no other** of the four that stand for grokking.
+# - A tenth of the learning rate does not keep a net from grokking; dropout does, by letting it generalise at once.
 
 # %% tags=["colab", "remove-cell"]
 # On Colab only: fetch the repository and install the package from it.
@@ -53,20 +55,24 @@ seed = 0  # the first of five
 quick = False  # fewer seeds, images and values of k, for a look
 
 # %% tags=["hide-input"]
+from functools import partial
+
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest, t
 from sklearn.metrics import roc_auc_score
 
 from splinelab import charts, claims, clustering, data, protocol, record, zoo
 from splinelab.charts import clusters as pictures
 from splinelab.charts import maps
+from splinelab.charts.training import training_curves
+from splinelab.intervals import exactly, over_nets, range_over_nets, two_level
 from splinelab.training import fit, training_data
 
+words = protocol.in_words
 charts.use()
 committed = dataset == "mnist5k" and seed == 0 and not quick
 in_zoo = dataset == "mnist5k" and seed == 0
-seeds = range(seed, seed + (5 if committed else 2 if in_zoo else 1))
+seeds = [*range(seed, seed + (5 if committed else 2 if in_zoo else 1))]
 ks = range(2, 21) if committed else range(2, 15, 2)
 STARTS = 4  # of k-means++
 images = data.load(dataset)
@@ -85,8 +91,8 @@ ledger.summary()
 # %% [markdown]
 # ## Watch a net grok
 #
-# The networks are those of chapter 1. Before they are used, here is one being made: the recipe of G with a cut
-# budget, live. *Does it pass through memorising before it generalises?*
+# The networks are those of chapter 1. Before they are used, here is one being made: the recipe of the delayed net (G in
+# the zoo) with a cut budget, live. *Does it pass through memorising before it generalises?*
 
 # %% tags=["nbval-ignore-output"]
 run = fit(zoo.recipe("G", dataset=dataset, steps=2400 if committed else 300), seed)
@@ -97,16 +103,72 @@ rows = sorted(
 pd.DataFrame(run.history)[columns].iloc[rows].round(2)
 
 # %% [markdown]
-# It first learns its training images by heart, at a held-out accuracy near .3. Weight decay then shrinks
-# the weights, and held-out accuracy follows. The zoo's G has the full 3800 steps.
+# It first learns its training images by heart. Weight decay then shrinks the weights, and held-out accuracy follows.
+# The zoo's net has the full budget.
+#
+# ## What keeps a net from grokking?
+#
+# *Without optimal learning rate and dropout parameters, a model will not grok on training data despite all else being
+# equal*, the source says. So each is changed alone: the recipe of the delayed net with a tenth of its learning rate,
+# and with dropout, for the 1,000 epochs that the source gave its failing net. A net groks where held-out accuracy rises
+# after the training images are learnt. *How much does it gain?* (Until 27 November 2026 this was tested on the
+# undercooked net alone, which was made not to grok, so that the claim held by construction.)
+
+# %% tags=["hide-input"]
+ONE_CHANGE = ["G", "G-slow", "G-dropout", "U"]
+zoo_seeds = range(5)  # histories come with the zoo, whatever this run's seed
+
+
+def gained(name: str, s: int) -> float:
+    """Held-out accuracy gained after 99 % of the training images were first learnt; 0 where they never are."""
+    history = pd.DataFrame(zoo.card(name, s)["history"])
+    learnt = history.index[history["train_accuracy"] >= 0.99]
+    accuracy = history["heldout_accuracy"]
+    return float(accuracy.iloc[-1] - accuracy[learnt[0]]) if len(learnt) else 0.0
+
+
+gains = {name: over_nets([gained(name, s) for s in zoo_seeds]) for name in ONE_CHANGE}
+finals = {name: pd.DataFrame([zoo.card(name, s)["metrics"] for s in zoo_seeds]) for name in ONE_CHANGE}
+pd.DataFrame(
+    {
+        words(name): {
+            "epochs": f"{zoo.recipe(name).epochs:,.0f}",
+            "training accuracy": f"{finals[name]['train_accuracy'].mean():.3f}",
+            "held-out accuracy": f"{finals[name]['heldout_accuracy'].mean():.3f}",
+            "gained after learning": "{:.3f} [{:.3f}, {:.3f}]".format(*gains[name]),
+        }
+        for name in ONE_CHANGE
+    }
+).T
+
+
+# %% tags=["hide-input"]
+def history(name: str, s: int) -> pd.DataFrame:
+    table = pd.DataFrame(zoo.card(name, s)["history"]).query("step > 0")
+    wide = table[["step", "train_accuracy", "heldout_accuracy", "weight_norm"]]
+    wide.columns = ["step", "training", "held-out", "weight norm"]
+    return wide.melt("step", var_name="quantity").assign(net=words(name), seed=s)
+
+
+training_curves(pd.concat([history(name, s) for name in ONE_CHANGE[1:] for s in zoo_seeds]))
+
+# %% [markdown]
+# With a tenth of the learning rate the net groks all the same: it learns its training images later, waits as it did
+# before, and gains more. With dropout nothing is delayed: held-out accuracy rises with training accuracy, and where a
+# net has learnt its training images, there is little left to gain. Such a net does not grok, but it does not fail
+# either. (Dropout of .5 was tried first; that net learnt nothing at all, which tests nothing.) The undercooked net
+# shows a third way: it lacks the weight decay, in whatever way it learns.
 
 # %% [markdown]
 # ## How many clusters?
 #
-# The source chooses k by the *elbow*: k-means for many k, then the knee of the curve of inertia. A knee by eye is
-# whatever one looks for, so the rule was fixed before the zoo was measured (though after a pilot): the knee by Satopää's method
-# {cite}`satopaa2011kneedle` on k = 2 to 20. The silhouette serves as a second opinion. Representations are the
-# stacked codes, and the source's stacked linear outputs. 1000 training and 1000 held-out images each.
+# The source runs k-means and scores its clusters by three indices: silhouette, Calinski-Harabasz and Davies-Bouldin.
+# How it came from them to 11 clusters it does not say; for the net that did *not* grok it names the *elbow*, the knee
+# of the curve of inertia. A knee by eye is whatever one looks for, so the rule was fixed before the zoo was measured
+# (though after a pilot): the knee by Satopää's method {cite}`satopaa2011kneedle` on k = 2 to 20. All four rules are
+# cases of the claims on grokked nets, the three indices first. (Until 27 November 2026 the elbow was the only rule
+# there.) Representations are the stacked codes, and the source's stacked linear outputs. 1000 training and 1000
+# held-out images each.
 
 # %% tags=["hide-input"]
 NETS = ["GA-mse", "G", "N-mse", "N-ce"]
@@ -162,21 +224,29 @@ pictures.k_scan(
 )
 
 # %% [markdown]
-# For GA-mse, the net that fits the source's description best: the codes (blue) have a knee at 10 on training
-# images and at 11 on held-out ones, and the silhouette peaks at the same k. The activations' curve bends so softly
-# that its knee says little, and their silhouette prefers two clusters.
+# For the long-trained net with MSE, which fits the source's description best: the codes (blue) have a knee at 10 on
+# training images and at 11 on held-out ones, and the silhouette peaks at the same k. The activations' curve bends so
+# softly that its knee says little, and their silhouette prefers two clusters.
 #
 # *Is it grokking, or is it the images?* All nets and all seeds:
 
 
 # %% tags=["hide-input"]
-def chosen_k(name: str, part: str, look: str) -> list[int]:
-    return [scans[name, s, part, look].elbow or 0 for s in seeds]
+RULES = {
+    "silhouette": "best_silhouette",
+    "Calinski-Harabasz": "best_ch",
+    "Davies-Bouldin": "best_db",
+    "elbow": "elbow",
+}
+
+
+def chosen_k(name: str, part: str, look: str, rule: str = "elbow") -> list[int]:
+    return [getattr(scans[name, s, part, look], RULES[rule]) or 0 for s in seeds]
 
 
 counts = pd.DataFrame(
     [
-        {"net": name, "representation": look, "split": part, "k": k, "seeds": n}
+        {"net": words(name), "representation": look, "split": part, "k": k, "seeds": n}
         for name in NETS
         for look in LOOKS[name]
         for part in parts
@@ -188,7 +258,7 @@ pictures.k_by_split(counts[counts["representation"] == "codes"])
 # %% tags=["hide-input"]
 pd.DataFrame(
     {
-        name: {
+        words(name): {
             f"{look}, {part}": " ".join(map(str, chosen_k(name, part, look)))
             for look in LOOKS[name]
             for part in parts
@@ -198,66 +268,74 @@ pd.DataFrame(
 ).T.fillna("–")
 
 # %% [markdown]
-# The table lists the k of each seed. For codes of GA-mse, training images give 10 and held-out images 11, in every
-# seed. So the source's contrast does appear on held-out images: eleven in the long-trained net, ten in the ordinary one
-# with the same loss. G, the net that grokked in the strict sense of late generalisation, wavers.
+# The table lists the k of each seed. For codes of the long-trained net, training images give 10 and held-out images 11,
+# in every seed. So the source's contrast does appear on held-out images: eleven in the long-trained net, ten in the
+# ordinary one with the same loss. The delayed net, the one that grokked in the strict sense of late generalisation,
+# wavers.
 #
-# Other rules, for GA-mse: the k with the best silhouette, Calinski-Harabasz or Davies-Bouldin index. *Do they agree
-# with the elbow?*
+# The source's three indices, for the two grokked nets: the k with the best silhouette, Calinski-Harabasz or
+# Davies-Bouldin index. *Do they agree with the elbow?*
 
 # %% tags=["hide-input"]
-RULES = {
-    "elbow": "elbow",
-    "silhouette": "best_silhouette",
-    "Calinski-Harabasz": "best_ch",
-    "Davies-Bouldin": "best_db",
-}
 pd.DataFrame(
     {
-        f"{look}, {part}": {
-            rule: " ".join(str(getattr(scans["GA-mse", s, part, look], attribute)) for s in seeds)
-            for rule, attribute in RULES.items()
+        f"{words(name)}; {look}, {part}": {
+            rule: " ".join(map(str, chosen_k(name, part, look, rule))) for rule in RULES
         }
+        for name in ["GA-mse", "G"]
         for look in ["codes", "linear"]
         for part in parts
     }
-)
+).T
 
 # %% [markdown]
-# On codes they do. On activations they disagree, so no count is to be trusted. The values of these
-# indices belong to the space in which they are computed, and are not compared between codes and activations.
+# On codes of the long-trained net they do, in every seed. In the delayed net they scatter, from seed to seed and from
+# rule to rule. On activations of the long-trained net they contradict each other: two indices prefer two clusters, the
+# third many, and only the elbow lies near the source's eight. The values of these indices belong to the space in which
+# they are computed; here only their best k is compared.
 
 # %% [markdown]
 # ## The map
 #
-# *What does the eleventh cluster hold?* Take one net, GA-mse, and 360 of its held-out images. Hover over the points
-# that lie between the clumps; colour them by cluster, or by the logit margin (the largest output minus the second).
+# *What does the eleventh cluster hold?* Take one net, the long-trained one with MSE, and some of its held-out images,
+# drawn by digit; beside it the ordinary net with the same loss. Hover over the points that lie between the clumps;
+# colour them by cluster, or by the logit margin (the largest output minus the second).
 
 # %% tags=["hide-input"]
-net = protocol.nets("GA-mse", [seed], images)[0]
 heldout = parts["held-out"]
-recording = record(net, heldout)
-looks = protocol.views(recording)
 k_fine = 11 if 11 in ks else 10
-fine = scans["GA-mse", seed, "held-out", "codes"].labels[k_fine]
-margin = protocol.logit_margin(recording.output)
-few = np.sort(np.random.default_rng(0).permutation(len(heldout))[:360])
-maps.code_map(
-    maps.map_table(
+few = np.sort(protocol.places(heldout, 240))
+
+
+def mapped(name: str) -> pd.DataFrame:
+    """Some held-out images as one net sees them, with its clusters at k = 11 of all of them."""
+    seen = record(protocol.nets(name, [seed], images)[0], heldout)
+    looks = protocol.views(seen)
+    return maps.map_table(
         {"codes": looks["codes"][few], "linear outputs": looks["linear"][few]},
         heldout.take(few),
-        fine[few],
-        margin[few],
-    )
-)
+        scans[name, seed, "held-out", "codes"].labels[k_fine][few],
+        protocol.logit_margin(seen.output)[few],
+    ).assign(net=words(name))
+
+
+maps.code_map(pd.concat([mapped("GA-mse"), mapped("N-mse")]))
+
+# %% [markdown]
+# The source sees the same contrast between its grokked and its ordinary net: distinct regions in both, distinct clumps
+# in the first only.
 
 # %% [markdown]
 # ## Which images sit in the uncertain cluster?
 #
 # Rows are the clusters found, columns the true digits. The bars show each cluster's median margin and its share of
-# misclassified images. Click on a row to see its images; the most uncertain cluster is open.
+# misclassified images. Click on a row to see some of its images, drawn by digit; the most uncertain cluster is open.
 
 # %% tags=["hide-input"]
+net = protocol.nets("GA-mse", [seed], images)[0]
+recording = record(net, heldout)
+fine = scans["GA-mse", seed, "held-out", "codes"].labels[k_fine]
+margin = protocol.logit_margin(recording.output)
 wrong = recording.output.argmax(1) != heldout.labels
 table = pd.crosstab(fine, heldout.labels)
 purity = table.max(axis=1) / table.sum(axis=1)
@@ -288,13 +366,18 @@ inside = pd.DataFrame(
     [
         {"cluster": rename[c], "place": place, "image": picture}
         for c in order
-        for place, picture in enumerate(maps.thumbnails(heldout.images[np.flatnonzero(fine == c)[:18]]))
+        for place, picture in enumerate(
+            maps.thumbnails(protocol.sample(heldout.take(np.flatnonzero(fine == c)), 18).images)
+        )
     ]
 )
 pictures.cluster_heatmap(cells.sort_values("digit"), summary, inside)
 
 # %% tags=["hide-input"]
-summary.round(2).set_index("cluster").T
+summary.assign(
+    images=summary["images"].map(str),
+    **{key: summary[key].map("{:.2f}".format) for key in ["purity", "margin", "error"]},
+).set_index("cluster").T
 
 # %% tags=["hide-input"]
 doubtful = fine == purity.idxmin()
@@ -305,16 +388,26 @@ print(
 
 # %% [markdown]
 # One cluster is no digit. Its images are the ones a person would hesitate over, the net hesitates too, and most of
-# its mistakes are there. So the source's observation is right for images that the net did not train on. No training image of this net
-# lies in such a cluster. As a detector of mistakes the cluster is beaten, in this net, by the margin itself, which
+# its mistakes are there. So the source's observation is right for images that the net did not train on. As a detector of
+# mistakes the cluster is beaten, in this net, by the margin itself, which
 # costs nothing.
 #
 # Move the slider: at which k does it split off, and what splits next?
 
 
 # %% tags=["hide-input"]
+known = scans["GA-mse", seed, "held-out", "codes"]
+
+
+def least_pure(labels: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, float]:
+    """Which images lie in the cluster whose largest class has the smallest share, and that share: its purity."""
+    counted = pd.crosstab(labels, truth)
+    shares = counted.max(axis=1) / counted.sum(axis=1)
+    return labels == shares.idxmin(), float(shares.min())
+
+
 def heat(k: int):
-    counted = pd.crosstab(scans["GA-mse", seed, "held-out", "codes"].labels[k], heldout.labels)
+    counted = pd.crosstab(known.labels[k], heldout.labels)
     shares = counted.max(axis=1) / counted.sum(axis=1)
     # The least pure cluster comes last, so that the eye can follow it from frame to frame.
     order = sorted(counted.index, key=lambda c: (c == shares.idxmin(), counted.loc[c].argmax()))
@@ -327,78 +420,71 @@ charts.frames(
     [f"k = {k}" for k in frame_ks],
     title="clusters",
     start=frame_ks.index(k_fine),
-    description="Clusters of held-out codes by digit, for k from 6 to 16. From k = 11 on, one row spreads over "
-    "many digits: the uncertain cluster.",
+    description=f"Clusters of held-out codes by digit, for k from {frame_ks[0]} to {frame_ks[-1]}, the least pure one "
+    "last. Its largest digit has "
+    + ", ".join(f"{least_pure(known.labels[k], heldout.labels)[1]:.0%} of it at k = {k}" for k in frame_ks)
+    + ".",
 )
 
 # %% [markdown]
 # ## How sure is that?
 #
 # For every seed: the median margin in the least pure of 11 clusters, minus the median margin of all other images,
-# in units of each net's own overall median, so that nets with different losses can stand in one table. Resampled
-# over images and seeds. *Do ordinary nets have such a cluster as well?*
+# in units of each net's own overall median, so that nets with different losses can stand in one table. The interval
+# covers images and nets. *Do ordinary nets have such a cluster as well?*
 
 
 # %% tags=["hide-input"]
-def least_pure(labels: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Which images lie in the cluster whose largest class has the smallest share."""
-    counted = pd.crosstab(labels, truth)
-    return labels == (counted.max(axis=1) / counted.sum(axis=1)).idxmin()
+def drop(margins: np.ndarray, masks: np.ndarray) -> float:
+    """Median margin inside the least pure cluster minus outside, mean over nets."""
+    inside = masks.astype(bool)
+    if not inside.any(axis=1).all():
+        return float("nan")
+    return float(np.mean([np.median(m[i]) - np.median(m[~i]) for m, i in zip(margins, inside, strict=True)]))
 
 
-def margin_drop(name: str, part: str, resamples: int = 400) -> tuple[float, float, float]:
-    sample = parts[part]
-    margins, masks = [], []
+def uncertain(name: str, part: str, k: int):
+    """Of the least pure of k clusters: its drop of margin, its purity and its share of the images, over nets."""
+    sample, margins, masks, purities = parts[part], [], [], []
     for s, model in zip(seeds, protocol.nets(name, seeds, images), strict=True):
         values = protocol.logit_margin(record(model, sample, activations=False).output)
+        mask, purity = least_pure(scans[name, s, part, "codes"].labels[k], sample.labels)
         margins.append(values / np.median(values))
-        masks.append(least_pure(scans[name, s, part, "codes"].labels[k_fine], sample.labels))
-
-    def drop(run: int, index: np.ndarray) -> float:
-        values, mask = margins[run][index], masks[run][index]
-        return float(np.median(values[mask]) - np.median(values[~mask])) if mask.any() else 0.0
-
-    rng = np.random.default_rng(0)
-    every = np.arange(len(sample))
-    draws = []
-    for _ in range(resamples):
-        index = rng.integers(len(sample), size=len(sample))
-        draws.append(np.mean([drop(run, index) for run in rng.integers(len(margins), size=len(margins))]))
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return float(np.mean([drop(run, every) for run in range(len(margins))])), float(low), float(high)
+        masks.append(mask)
+        purities.append(purity)
+    found = two_level(drop, margins, masks, seeds=seeds, resamples=400 if committed else 20)
+    return found, range_over_nets(purities, seeds=seeds), np.mean(masks)
 
 
-def signed(interval) -> str:
-    return f"{interval[0]:+.2f} [{interval[1]:+.2f}, {interval[2]:+.2f}]"
-
-
-def about_least_pure(name: str, part: str) -> str:
-    """Its mean share of the images and its mean purity, over seeds."""
-    truth, shares, purities = parts[part].labels, [], []
-    for s in seeds:
-        mask = least_pure(scans[name, s, part, "codes"].labels[k_fine], truth)
-        shares.append(mask.mean())
-        purities.append(np.bincount(truth[mask]).max() / mask.sum())
-    return f"{np.mean(shares):.0%} of images, purity {np.mean(purities):.2f}"
-
-
-drops = {(name, part): margin_drop(name, part) for name in NETS for part in parts}
-pd.DataFrame(
-    {
-        f"{name}, {part}": {
-            "drop of margin": signed(drops[name, part]),
-            "cluster": about_least_pure(name, part),
-        }
-        for part in parts
-        for name in NETS
+def told(name: str, part: str, k: int) -> dict[str, str]:
+    fall, purity, share = doubts[name, part, k]
+    return {
+        "drop of margin": "{:+.2f} [{:+.2f}, {:+.2f}]".format(*fall),
+        "share of images": f"{share:.0%}",
+        "purity": "{:.2f} ({:.2f} to {:.2f})".format(*purity),
     }
-).T
+
+
+doubts = {(name, part, k): uncertain(name, part, k) for name in NETS for part in parts for k in {10, k_fine}}
+pd.DataFrame({f"{words(name)}; {part}": told(name, part, k_fine) for part in parts for name in NETS}).T
 
 # %% [markdown]
 # The test has a weakness: k is forced to 11 and the least pure cluster is found with the labels, so wherever a net errs
-# something impure will turn up. The purity tells the cases apart. In GA-mse the cluster is a mixture of all digits (.19,
-# where .1 is the least possible); in N-mse it is one digit with many strangers (.64). Only the first deserves the name
-# of an uncertain cluster.
+# something impure will turn up. The purity, median and range over nets, tells the cases apart. In the long-trained net
+# the cluster of held-out images is a mixture of all digits; in the ordinary net with MSE it is one digit with many
+# strangers. Only the first deserves the name of an uncertain cluster.
+#
+# At k = 10 the source finds the uncertain class again: the digits 2 and 5 share a cluster, and the one to spare holds
+# the uncertain images. *Is there a spare cluster at k = 10?*
+
+# %% tags=["hide-input"]
+pd.DataFrame({f"{words(name)}; {part}": told(name, part, 10) for part in parts for name in ["GA-mse", "G"]}).T
+
+# %% [markdown]
+# On training images there is nothing to spare: every cluster is a digit. On held-out images of the long-trained net the
+# least pure cluster has small margins, and its purity says what it is: less than half of it is one digit, in most
+# seeds, while some digits share a cluster or are spread. But the digits that share are not 2 and 5, as the next section
+# shows, and they differ from seed to seed.
 
 # %% [markdown]
 # ## Ten clusters, ten digits?
@@ -411,6 +497,7 @@ pd.DataFrame(
 VIEWS = ["codes", "linear", "post-ReLU", "unit length", "logits"]
 TABLE = ["codes", "unit-length codes", *VIEWS[1:]]
 ALL = ["GA-mse", "G", "N-mse", "GA-ce", "GCE", "N-ce"]
+TEN = 10  # clusters
 
 
 def ten_clusters(name: str, part: str) -> dict[str, list[np.ndarray]]:
@@ -425,7 +512,7 @@ def ten_clusters(name: str, part: str) -> dict[str, list[np.ndarray]]:
         for look, points in seen.items():
             known = scans.get((name, s, part, look))
             found.setdefault(look, []).append(
-                known.labels[10]
+                known.labels[TEN]
                 if known
                 else clustering.cluster(np.asarray(points), "kmeans", k=10, n_init=STARTS)
                 if look != "codes"
@@ -442,24 +529,24 @@ agreement = {
 }
 pd.DataFrame(
     {
-        f"{name}, {part}": {look: f"{agreement[name, part].values[look].ari:.2f}" for look in TABLE}
+        f"{words(name)}; {part}": {look: f"{agreement[name, part].values[look].ari:.2f}" for look in TABLE}
         for part in parts
         for name in ALL
     }
 ).T
 
 # %% [markdown]
-# Read it row by row. In GA-mse and N-mse, codes are ahead of the source's activations ("linear"), and close to perfect
-# on training images. In G, the strictly grokked net, they are behind on held-out images, and with cross-entropy they
-# are behind on both. On held-out images, post-ReLU activations of unit length are ahead of codes in every net; dividing
-# the codes themselves by their length changes little.
+# Read it row by row. In the long-trained and the ordinary net with MSE, codes are ahead of the source's activations
+# ("linear"), and close to perfect on training images. In the delayed net, the strictly grokked one, they are behind on
+# held-out images, and with cross-entropy they are behind on both. On held-out images, post-ReLU activations of unit
+# length are ahead of codes in every net; dividing the codes themselves by their length changes little.
 #
 # Normalised mutual information, another index of agreement, tells the same story on held-out images:
 
 # %% tags=["hide-input"]
 pd.DataFrame(
     {
-        name: {
+        words(name): {
             look: f"{np.mean([clustering.nmi(labels, heldout.labels) for labels in tens[name, 'held-out'][look]]):.2f}"
             for look in TABLE
         }
@@ -489,7 +576,7 @@ def majority_digits(name: str, part: str) -> list[int]:
 
 pd.DataFrame(
     {
-        f"{name}, {part}": {
+        f"{words(name)}; {part}": {
             "2 and 5 (codes)": together(name, part, "codes", [2, 5]),
             "4 and 9 (linear)": together(name, part, "linear", [4, 9]),
             "4, 7 and 9 (linear)": together(name, part, "linear", [4, 7, 9]),
@@ -505,18 +592,107 @@ pd.DataFrame(
 ).T
 
 # %% [markdown]
-# The second to fourth columns count the seeds in which most images of these digits lie in one cluster, the fifth says
+# The first to third columns count the seeds in which most images of these digits lie in one cluster, the fourth says
 # how many digits are the majority of some cluster, by seed. Most 2s and most 5s lie in different clusters in every
-# seed. The logits cluster better than the stack in every net, the middle layer (layer 2) does in GA-mse and N-mse and
-# does worse in G; only the first layer is bad throughout. (The source means its internal indices, which cannot be
-# compared across spaces; this is the ARI.)
+# seed. By ARI, the logits cluster better than the stack in every net, the middle layer (layer 2) does in the
+# long-trained and the ordinary net with MSE; only the first layer is bad throughout.
+#
+# ## The source's three indices
+#
+# The source itself scores clusters without labels, by silhouette, Calinski-Harabasz and Davies-Bouldin index, and says
+# three things in their language: codes give more pronounced clusters than activations; single layers score worse than
+# the stack; clusters of codes are less pronounced in an ordinary net. Such an index belongs to the space that it is
+# computed in. Between codes and activations, or between one layer and a stack of three, it compares spaces of other
+# dimensions and metrics along with clusters, and the ARI above, which does not, is the better judge. But it is what the
+# source compares, so it is what its claims are tested by. (Until 27 November 2026 the second was tested by the ARI,
+# the third on the long-trained net with MSE alone, where it holds.)
+#
+# All at k = 10, k-means, in L2, except that the last comparison, of codes with codes, takes silhouettes in Hamming
+# distance. Of Davies-Bouldin, less is better.
+
+# %% tags=["hide-input"]
+INDICES = {
+    "silhouette": "silhouette",
+    "Calinski-Harabasz": "calinski_harabasz",
+    "Davies-Bouldin": "davies_bouldin",
+}
+SINGLE = ["layer 2", "logits", "layer 3"]
+
+
+def scored(name: str, part: str):
+    """Indices at k = 10: of codes, of the stack and of single layers in L2; of codes in Hamming distance."""
+    views = ["codes", "linear", *(SINGLE if name in ("GA-mse", "G") else [])]
+    points: dict[str, list] = {view: [] for view in views}
+    for model in protocol.nets(name, seeds, images):
+        whole = record(model, parts[part])
+        seen = protocol.views(whole)
+        seen |= {f"layer {i}": whole.pre[layer] for i, layer in enumerate(whole.pre, start=1)}
+        for view in views:
+            points[view].append(seen[view])
+    labels = {view: tens[name, part][view] for view in views}
+    few = 100 if committed else 10
+    codes = {"codes": points["codes"]}, {"codes": labels["codes"]}
+    return {
+        "l2": clustering.bootstrap_scores(points, labels, metric="l2", resamples=few),
+        "hamming": clustering.bootstrap_scores(*codes, metric="hamming", resamples=few),
+    }
+
+
+indices = protocol.in_parallel(scored, {pair: pair for pair in pairs})
+pd.DataFrame(
+    {
+        f"{words(name)}; {part}": {
+            f"{index}, {look}": f"{getattr(found['l2'].values[look], attribute):.3g}"
+            for index, attribute in INDICES.items()
+            for look in found["l2"].values
+        }
+        for (name, part), found in indices.items()
+        if name in ("GA-mse", "G", "N-mse")
+    }
+).fillna("–")
+
+# %% [markdown]
+# Against ordinary nets, the silhouette of codes in Hamming distance and the Calinski-Harabasz index, grokked net minus
+# ordinary net:
+
+# %% tags=["hide-input"]
+AGAINST = [("GA-mse", "N-mse"), ("G", "N-mse"), ("GA-ce", "N-ce"), ("GCE", "N-ce")]
+
+
+def more_pronounced(grokked: str, ordinary: str, part: str, index: str):
+    space = "hamming" if index == "silhouette" else "l2"
+    one, other = indices[grokked, part][space], indices[ordinary, part][space]
+    return one.difference("codes", "codes", INDICES[index], other=other)
+
+
+pd.DataFrame(
+    {
+        f"{words(grokked)}, minus {words(ordinary)}": {
+            f"{index}, {part}": "{:+.3g} [{:+.3g}, {:+.3g}]".format(
+                *more_pronounced(grokked, ordinary, part, index)
+            )
+            for index in ["silhouette", "Calinski-Harabasz"]
+            for part in parts
+        }
+        for grokked, ordinary in AGAINST
+    }
+).T
+
+# %% [markdown]
+# In the long-trained net with MSE, codes do score better than the stack. In the delayed net the stack scores better, by
+# every index. Single layers mostly score *better* than the stack, the logits by far: the opposite of what the source
+# saw, and no wonder, since ten logits that are pressed to zeros and ones are a small space with ten corners. And
+# clusters of codes are more pronounced than those of the ordinary net in the long-trained net with MSE alone. The
+# delayed net, whose generalisation does come late, has less pronounced ones than the ordinary net, and with
+# cross-entropy nothing is gained either way.
 
 # %% [markdown]
 # ## Other algorithms
 #
-# K-means, Ward, average linkage, DBSCAN and HDBSCAN {cite}`campello2013hdbscan`, on held-out images. DBSCAN's radius
-# follows the knee rule, because an oracle radius would use the labels. Codes enter with Jaccard distance (k-means
-# and Ward: bits), the rest with L2. *Is the ranking an artefact of k-means?*
+# The source runs k-means, DBSCAN, Ward's method and average linkage, and finds k-means best; HDBSCAN
+# {cite}`campello2013hdbscan` is ours. DBSCAN's radius follows the knee rule, because an oracle radius would use the
+# labels. Codes enter with Jaccard distance (k-means and Ward: bits), the rest with L2. *Is the ranking an artefact of
+# k-means?*
 
 # %% tags=["hide-input"]
 ALGORITHMS = {
@@ -526,39 +702,60 @@ ALGORITHMS = {
     "DBSCAN": "dbscan",
     "HDBSCAN": "hdbscan",
 }
+SCORERS = {
+    "silhouette": partial(clustering.silhouette, metric="l2"),
+    "Calinski-Harabasz": clustering.calinski_harabasz,
+    "Davies-Bouldin": clustering.davies_bouldin,
+}
 
 
-def by_algorithm(name: str) -> dict[tuple[str, str], list[np.ndarray]]:
-    found: dict[tuple[str, str], list[np.ndarray]] = {}
+FOUR = [title for title in ALGORITHMS if title != "HDBSCAN"]
+
+
+def by_algorithm(
+    name: str, part: str, looks: list[str], titles: list[str]
+) -> dict[tuple[str, str], list[tuple]]:
+    """For each view and algorithm: labels and the three indices (L2), by seed."""
+    found: dict[tuple[str, str], list[tuple]] = {}
     for s, model in zip(seeds, protocol.nets(name, seeds, images), strict=True):
-        seen = protocol.views(record(model, heldout))
-        for look in VIEWS:
-            for title, method in ALGORITHMS.items():
+        seen = protocol.views(record(model, parts[part]))
+        for look in looks:
+            for title in titles:
+                method = ALGORITHMS[title]
                 needs_k = method in ("kmeans", "ward", "average")
                 if method == "kmeans":
-                    labels = tens[name, "held-out"][look][s - seeds[0]]
+                    labels = tens[name, part][look][s - seeds[0]]
                 else:
                     labels = clustering.cluster(seen[look], method, k=10 if needs_k else None)
-                found.setdefault((look, title), []).append(labels)
+                scores = [score(seen[look], labels) for score in SCORERS.values()]
+                found.setdefault((look, title), []).append((labels, *scores))
     return found
 
 
 SHOWN = ["GA-mse", "N-mse", "N-ce"]
-clustered = protocol.in_parallel(by_algorithm, {name: (name,) for name in SHOWN})
+INNER = [(name, part) for name in ["GA-mse", "G"] for part in parts]
+clustered = protocol.in_parallel(
+    by_algorithm,
+    {
+        **{(name, part): (name, part, ["codes", "linear"], FOUR) for name, part in INNER},
+        **{(name, "held-out"): (name, "held-out", VIEWS, [*ALGORITHMS]) for name in SHOWN},
+    },
+)
 scores = pd.DataFrame(
     [
         {
-            "net": name,
+            "net": words(name),
             "representation": look,
             "algorithm": title,
-            "ari": np.mean([clustering.ari(labels, heldout.labels) for labels in found]),
-            "noise": np.mean([(labels == -1).mean() for labels in found]),
-            "clusters": np.median([len(set(labels) - {-1}) for labels in found]),
+            "ari": np.mean([clustering.ari(labels, heldout.labels) for labels, *_ in found]),
+            "noise": np.mean([(labels == -1).mean() for labels, *_ in found]),
+            "clusters": np.median([len(set(labels) - {-1}) for labels, *_ in found]),
         }
-        for name, every in clustered.items()
-        for (look, title), found in every.items()
+        for name in SHOWN
+        for (look, title), found in clustered[name, "held-out"].items()
     ]
 )
+pictures.ari_table(scores)
 pictures.ari_table(scores)
 
 # %% tags=["hide-input"]
@@ -575,94 +772,190 @@ density.pivot_table(
 )
 
 # %% [markdown]
-# In part. Codes beat linear outputs in GA-mse under every algorithm, though Ward's interval touches zero. Their order
-# against the other representations depends on the algorithm: post-ReLU activations are ahead of codes under k-means and
-# far behind under HDBSCAN. A noise share always belongs beside such a figure: HDBSCAN may leave out what it cannot
-# place, and on linear outputs that is half of the images.
+# In part. Codes are ahead of linear outputs in the long-trained net under every algorithm, though not always by more
+# than chance may give. Their order against the other representations depends on the algorithm: post-ReLU activations
+# are ahead of codes under k-means and far behind under HDBSCAN. A noise share always belongs beside such a figure:
+# HDBSCAN may leave out what it cannot place. (Until 27 November 2026 "under every algorithm" stood in the ledger as the
+# source's claim. It is ours.)
+#
+# And by the source's indices, codes against activations, in each its own space, mean over seeds; "best" counts the
+# seeds in which an algorithm of the source's four has the best score. *Is k-means the most performant by all three?*
+
+
+# %% tags=["hide-input"]
+def best_counts(name: str, part: str, look: str, index: str) -> dict[str, int]:
+    """In how many seeds each of the source's four algorithms scores best; a single cluster has no score."""
+    place = 1 + list(SCORERS).index(index)
+    table = np.array([[found[place] for found in clustered[name, part][look, title]] for title in FOUR])
+    worst = np.inf if index == "Davies-Bouldin" else -np.inf
+    table = np.where(np.isnan(table), worst, table)
+    best = table.argmin(axis=0) if index == "Davies-Bouldin" else table.argmax(axis=0)
+    return {title: int((best == place).sum()) for place, title in enumerate(FOUR)}
+
+
+pd.DataFrame(
+    {
+        (words(name), part, title): {
+            f"{index}, {look}": f"{np.mean([found[place] for found in clustered[name, part][look, title]]):.3g}"
+            + f" (best: {best_counts(name, part, look, index)[title]})"
+            for place, index in enumerate(SCORERS, start=1)
+            for look in ["codes", "linear"]
+        }
+        for name, part in INNER
+        for title in FOUR
+    }
+).T
+
+# %% [markdown]
+# ALGORITHMS_TEXT
 
 
 # %% tags=["hide-cell"]
 def enter(claim: str, case: str, interval, sample=heldout, one_seed: bool = False) -> None:
-    ledger.record(claim, case, interval[:3], n=len(sample), seeds=[0] if one_seed else seeds, data=sample)
+    ledger.record(claim, case, interval, n=len(sample), seeds=[0] if one_seed else seeds, data=sample)
 
 
-def spread(values) -> tuple[float, float, float]:
-    """Median, smallest and largest over seeds."""
-    return float(np.median(values)), float(min(values)), float(max(values))
+def over(values):
+    return range_over_nets(values, seeds=seeds)
 
 
 if committed:
     for part, sample in parts.items():
         for name in ["GA-mse", "G"]:
-            case, found = f"{name}, {part}", agreement[name, part]
-            enter("spline-2a", case, spread(chosen_k(name, part, "codes")), sample)
-            enter("spline-2b", case, drops[name, part], sample)
-            enter("spline-2c", case, spread(chosen_k(name, part, "linear")), sample)
-            enter("spline-2d", case, (together(name, part, "codes", [2, 5]),) * 3, sample)
-            enter("spline-3a", case, found.difference("linear", "layer 2", "ari"), sample)
-            enter("spline-3b", case, found.difference("linear", "logits", "ari"), sample)
-            enter("spline-3c", case, found.difference("linear", "layer 3", "ari"), sample)
+            case, found, inner = f"{words(name)}; {part}", agreement[name, part], indices[name, part]["l2"]
+            for rule in RULES:
+                enter("spline-2a", f"{case}; {rule}", over(chosen_k(name, part, "codes", rule)), sample)
+                enter("spline-2c", f"{case}; {rule}", over(chosen_k(name, part, "linear", rule)), sample)
+            enter("spline-2b", case, doubts[name, part, k_fine][0], sample)
+            enter("spline-2h", f"margin; {case}", doubts[name, part, 10][0], sample)
+            enter("spline-2h", f"purity; {case}", doubts[name, part, 10][1], sample)
+            count = together(name, part, "codes", [2, 5])
+            enter("spline-2d", case, exactly(count, seeds=seeds), sample)
+            for index, attribute in INDICES.items():
+                for claim, layer in [
+                    ("spline-3a", "layer 2"),
+                    ("spline-3b", "logits"),
+                    ("spline-3c", "layer 3"),
+                ]:
+                    enter(claim, f"{index}; {case}", inner.difference("linear", layer, attribute), sample)
+                count = best_counts(name, part, "linear", index)["k-means"]
+                enter("spline-2i", f"{index}; {case}", exactly(count, seeds=seeds), sample)
+            for layer in SINGLE:
+                enter(
+                    "ours-single-layers", f"{layer}; {case}", found.difference(layer, "linear", "ari"), sample
+                )
         for name in ["GA-mse", "G", "GA-ce", "GCE"]:
-            lead = agreement[name, part].difference("codes", "linear", "ari")
-            enter("spline-2e", f"{name}, {part}", lead, sample)
+            case = f"{words(name)}; {part}"
+            enter("spline-2e", case, agreement[name, part].difference("codes", "linear", "ari"), sample)
+            for index, attribute in INDICES.items():
+                lead = indices[name, part]["l2"].difference("codes", "linear", attribute)
+                enter("spline-2f", f"{index}; {case}", lead, sample)
         for name in ["N-mse", "N-ce"]:
-            case = f"{name}, {part}"
-            enter("spline-4a", case, spread(chosen_k(name, part, "codes")), sample)
-            enter("spline-4b", case, spread(majority_digits(name, part)), sample)
+            case = f"{words(name)}; {part}"
+            enter("spline-4a", case, over(chosen_k(name, part, "codes")), sample)
+            enter("spline-4b", case, over(majority_digits(name, part)), sample)
             enter("spline-4c", case, agreement[name, part].difference("codes", "linear", "ari"), sample)
-        for digits, words in {(4, 9): "4 and 9", (4, 7, 9): "4, 7 and 9"}.items():
+        for grokked, ordinary in AGAINST:
+            for index in ["silhouette", "Calinski-Harabasz"]:
+                case = f"{index}; {words(grokked)}, minus {words(ordinary)}; {part}"
+                enter("spline-4f", case, more_pronounced(grokked, ordinary, part, index), sample)
+        for digits, told_as in {(4, 9): "4 and 9", (4, 7, 9): "4, 7 and 9"}.items():
             count = together("GA-mse", part, "linear", list(digits))
-            enter("spline-2g", f"{words}; GA-mse, {part}", (count,) * 3, sample)
-        at_ten = {
-            name: [scans[name, s, part, "codes"].silhouette[ks.index(10)] for s in seeds]
-            for name in ["GA-mse", "N-mse"]
-        }
-        enter("spline-4f", part, spread(np.subtract(at_ten["GA-mse"], at_ten["N-mse"])), sample)
+            case = f"{told_as}; {words('GA-mse')}; {part}"
+            enter("spline-2g", case, exactly(count, seeds=seeds), sample)
     for title in ALGORITHMS:
-        two = {look: clustered["GA-mse"][look, title] for look in ["codes", "linear"]}
+        two = {
+            look: [labels for labels, *_ in clustered["GA-mse", "held-out"][look, title]]
+            for look in ["codes", "linear"]
+        }
         lead = clustering.bootstrap_ari(two, heldout.labels).difference("codes", "linear", "ari")
-        enter("spline-2f", title, lead)
-    undercooked = [zoo.card("U", s)["metrics"]["heldout_accuracy"] for s in seeds]
-    mean, error = np.mean(undercooked), np.std(undercooked, ddof=1) / np.sqrt(len(undercooked))
-    enter("spline-6a", "U, held-out", (mean, *t.interval(0.95, len(undercooked) - 1, mean, error)))
+        enter("ours-every-algorithm", title, lead)
+    for case, name in {
+        "a tenth of the learning rate": "G-slow",
+        "dropout of .1": "G-dropout",
+    }.items():
+        enter("spline-6a", case, gains[name], images.take(data.protocol_split(images).heldout))
     for name in ["GA-mse", "N-mse"]:
         more = np.subtract(chosen_k(name, "held-out", "codes"), chosen_k(name, "training", "codes"))
-        enter("ours-train-heldout-k", name, spread(more))
+        enter("ours-train-heldout-k", words(name), over(more))
     for name in ["N-mse", "N-ce"]:
-        enter("ours-uncertain-ordinary", name, drops[name, "held-out"])
+        enter("ours-uncertain-ordinary", words(name), doubts[name, "held-out", k_fine][0])
     for name in ["GA-mse", "N-mse", "GA-ce", "N-ce"]:
         lead = agreement[name, "held-out"].difference("unit length", "codes", "ari")
-        enter("ours-normalised-activations", name, lead)
+        enter("ours-normalised-activations", words(name), lead)
 
 # %% [markdown]
 # ## Full MNIST
 #
 # The source's ordinary net saw all 60,000 images for 20 epochs and reached 99.57 % on them and 97.97 % on the test
-# images. The zoo holds nets after that description, with both losses (99.81 and 99.77 % on training images). Measured where MNIST's files are at hand; the ledger keeps what was measured before.
-
-# %% tags=["hide-cell", "nbval-ignore-output"]
-if committed and data.mnist_at_hand():
-    for name in ["full-mse", "full-ce"]:
-        whole = training_data(zoo.recipe(name))
-        right = round(zoo.card(name)["metrics"]["heldout_accuracy"] * len(whole.heldout))
-        wilson = binomtest(right, len(whole.heldout)).proportion_ci(method="wilson")
-        per_cent = [100 * value for value in (right / len(whole.heldout), wilson.low, wilson.high)]
-        enter("spline-4d", name, per_cent, whole.heldout, one_seed=True)
-        for part, every in zip(parts, whole, strict=True):
-            sample = protocol.sample(every, 1000)
-            seen = protocol.views(record(zoo.load(name), sample))
-            two = {
-                look: [clustering.cluster(seen[look], "kmeans", k=10, n_init=STARTS)]
-                for look in ["codes", "linear"]
-            }
-            lead = clustering.bootstrap_ari(two, sample.labels).difference("codes", "linear", "ari")
-            enter("spline-4e", f"{name}, {part}", lead, sample, one_seed=True)
-    print("measured again on full MNIST")
-else:
-    print("the files of full MNIST are not at hand: its figures are the stored ones")
+# images. The zoo holds nets after that description, with both losses. This is the setting in which the source found
+# ten clusters by the elbow, each a digit, so it comes first in these claims. (Until 27 November 2026 nets of 1000 images
+# stood alone there.) Beside them stand two nets for the grokked one: trained long on all images, and with the
+# budget of Omnigrok on 1000. MNIST-5k serves as training images of those that saw all of MNIST; the rest is measured
+# where MNIST's files are at hand, and the ledger keeps what was measured before.
 
 # %% tags=["hide-input"]
-ledger.table("spline-4d", "spline-4e")
+FULL = ["full-mse", "full-ce", "full-long", "omnigrok"]
+pd.DataFrame(
+    {
+        words(name): {
+            part: f"{zoo.card(name)['metrics'][key]:.2%}"
+            for part, key in {"training": "train_accuracy", "test": "heldout_accuracy"}.items()
+        }
+        for name in FULL
+    }
+).T
+
+
+# %% tags=["hide-cell", "nbval-ignore-output"]
+def look_at(name: str, sample) -> tuple:
+    """K-means over all k on codes, labels at k = 10 of codes and of linear outputs, and the codes."""
+    seen = protocol.views(record(zoo.load(name), sample))
+    scanned = clustering.scan_k(seen["codes"], ks, n_init=STARTS)
+    linear = clustering.cluster(seen["linear"], "kmeans", k=10, n_init=STARTS)
+    return scanned, {"codes": [scanned.labels[TEN]], "linear": [linear]}, seen["codes"]
+
+
+if committed:
+    wide = {(name, part): each for name in FULL for part, each in protocol.images_of(name, 1000).items()}
+    looked = protocol.in_parallel(
+        look_at, {(name, part): (name, each) for (name, part), each in wide.items()}
+    )
+    for (name, part), (scanned, two, _) in looked.items():
+        case, sample = f"{words(name)}; {part}", wide[name, part]
+        lead = clustering.bootstrap_ari(two, sample.labels).difference("codes", "linear", "ari")
+        if name in ("full-mse", "full-ce"):
+            own = pd.crosstab(two["codes"][0], sample.labels).idxmax(axis=1).nunique()
+            enter("spline-4a", case, exactly(scanned.elbow or 0), sample, one_seed=True)
+            enter("spline-4b", case, exactly(own), sample, one_seed=True)
+            enter("spline-4e", case, lead, sample, one_seed=True)
+        else:
+            for rule, attribute in RULES.items():
+                k = exactly(getattr(scanned, attribute) or 0)
+                enter("spline-2j", f"{case}; {rule}", k, sample, one_seed=True)
+            enter("spline-2k", case, lead, sample, one_seed=True)
+    for part in [part for name, part in wide if name == "full-mse"]:
+        one, other = (
+            clustering.bootstrap_scores({"codes": [codes]}, {"codes": two["codes"]})
+            for _, two, codes in (looked["full-long", part], looked["full-mse", part])
+        )
+        for index in ["silhouette", "Calinski-Harabasz"]:
+            more = one.difference("codes", "codes", INDICES[index], other=other)
+            case = f"{index}; {words('full-long')}, minus {words('full-mse')}; {part}"
+            enter("spline-4g", case, more, wide["full-mse", part], one_seed=True)
+    print(f"measured on {len(wide)} of 8 sets of images")
+if committed and data.mnist_at_hand():
+    for name in ["full-mse", "full-ce"]:
+        test = training_data(zoo.recipe(name)).heldout
+        hits = record(zoo.load(name), test, activations=False).output.argmax(1) == test.labels
+        right = two_level(lambda drawn: 100 * drawn.mean(), [hits])
+        enter("spline-4d", words(name), right, test, one_seed=True)
+
+# %% tags=["hide-input"]
+ledger.table("spline-4a", "spline-4b", "spline-4d", "spline-4e", "spline-4g", "spline-2j", "spline-2k")
+
+# %% [markdown]
+# FULL_TEXT
 
 # %% [markdown]
 # ## What reproduces, what does not, and why
@@ -671,13 +964,14 @@ ledger.table("spline-4d", "spline-4e")
 # the digits, and eleven on held-out images, in five of five seeds and by four rules out of four. The eleventh gathers
 # the images that the net is uncertain about. Held-out codes of the ordinary net with the same loss form ten clusters,
 # and match the digits better than its stacked activations do. On full MNIST, codes beat stacked activations with both
-# losses. The undercooked net does not grok.
+# losses. With dropout a net does not grok: it generalises at once.
 #
-# **Does not.** Eleven against ten does not follow delayed generalisation: G has neither number for certain. Within
-# GA-mse the change comes with held-out images. On those the source's contrast does appear (11 in the long-trained net,
-# 10 in the ordinary one), so our own claim that held-out images alone explain it fails for N-mse; a pilot with 4000
-# training images had seen 11 there. The elbow of the activations lies at 8 or 9 on GA-mse's held-out images, as
-# the source has it, and scatters elsewhere. The digits 2 and 5 share no cluster of codes, nor 4, 7 and 9 one of
+# **Does not.** Eleven against ten does not follow delayed generalisation: the delayed net has neither number for
+# certain. Within the long-trained net the change comes with held-out images. On those the source's contrast does appear
+# (11 in the long-trained net, 10 in the ordinary one), so our own claim that held-out images alone explain it fails for
+# the ordinary net; a pilot with 4000 training images had seen 11 there. The elbow of the activations lies at 8 or 9 on
+# held-out images of the long-trained net, as the source has it, and scatters elsewhere; the source's indices put it
+# nowhere near. The digits 2 and 5 share no cluster of codes, nor 4, 7 and 9 one of
 # activations. Clusters of the logits are better than clusters of the stack. With
 # cross-entropy and 1000 training images, stacked activations beat codes.
 #
@@ -686,7 +980,7 @@ ledger.table("spline-4d", "spline-4e")
 # switches on units of several of them, and such images share a region of code space without sharing a class.
 #
 # **The baseline.** On held-out images, post-ReLU activations of unit length give better clusters than codes in every
-# network, though in N-mse by little.
+# network, though in the ordinary one with MSE by little.
 #
 # The cases behind the verdicts:
 

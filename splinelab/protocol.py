@@ -16,28 +16,52 @@ from torch import nn
 from splinelab import zoo
 from splinelab._arguments import check_seed, check_whole
 from splinelab.codes import SplineCodes
-from splinelab.data import Dataset, protocol_split, stratified_split
+from splinelab.data import Dataset, mnist5k, mnist_at_hand, protocol_split, stratified_split
 from splinelab.distances import Bootstrap, bootstrap, pairwise
 from splinelab.errors import InputError
 from splinelab.intervals import Draws, Interval
 from splinelab.recording import Recording, record
-from splinelab.training import build, fit
+from splinelab.training import build, fit, training_data
 
 __all__ = [
+    "ARMS",
     "COMPARISONS",
     "LAYERS",
     "compare",
     "distance_matrices",
     "evaluation_images",
+    "images_of",
     "in_parallel",
+    "in_words",
     "least_pure",
     "logit_margin",
     "majority_classes",
     "margin_drop",
     "nets",
+    "places",
     "sample",
     "views",
 ]
+
+#: The zoo's name of an arm → what readers call it, with its loss.
+ARMS = {
+    "G": "delayed, MSE",
+    "GCE": "delayed, cross-entropy",
+    "GA-mse": "long-trained, MSE",
+    "GA-ce": "long-trained, cross-entropy",
+    "N-mse": "ordinary, MSE",
+    "N-ce": "ordinary, cross-entropy",
+    "U": "undercooked, MSE",
+    "G-memorised": "delayed, MSE, when it had memorised",
+    "G-slow": "delayed, MSE, a tenth of the learning rate",
+    "G-dropout": "delayed, MSE, dropout of .1",
+    "N4k-mse": "ordinary, MSE, 4,000 images",
+    "full-mse": "ordinary, MSE, all of MNIST",
+    "full-ce": "ordinary, cross-entropy, all of MNIST",
+    "full-long": "long-trained, MSE, all of MNIST",
+    "omnigrok": "Omnigrok's budget",
+    "untrained": "untrained",
+}
 
 #: Name of a comparison → the view it looks at (see `views`) and its metric.
 COMPARISONS = {
@@ -70,7 +94,34 @@ def evaluation_images(dataset: Dataset, n: int = 500) -> dict[str, Dataset]:
     """
     split = protocol_split(dataset)
     parts = {"training": dataset.take(split.train), "held-out": dataset.take(split.heldout)}
-    return {name: part.take(np.sort(_drawn(part, n, 0))) for name, part in parts.items()}
+    return {name: part.take(np.sort(places(part, n))) for name, part in parts.items()}
+
+
+def in_words(name: str) -> str:
+    """What readers call an arm of the zoo.
+
+    >>> in_words("GA-mse")
+    'long-trained, MSE'
+    """
+    if name not in ARMS:
+        raise InputError(f"no arm is called {name!r} in words; expected one of {list(ARMS)}")
+    return ARMS[name]
+
+
+def images_of(name: str, n: int) -> dict[str, Dataset]:
+    """`n` images that a net of full MNIST was fitted to, and `n` that it was not, as far as they are at hand.
+
+    All of MNIST-5k lies in MNIST's training set, so it serves as "training" for the nets that saw the whole
+    of that; everything else needs MNIST's own files.
+    """
+    recipe = zoo.recipe(name)
+    if recipe.dataset != "mnist-train":
+        raise InputError(f"{name} was trained on {recipe.dataset}; expected a net of full MNIST")
+    saw_all = {"training": sample(mnist5k(), n)} if recipe.train_images is None else {}
+    if not mnist_at_hand():
+        return saw_all
+    whole = training_data(recipe)
+    return {"training": sample(whole.train, n), **saw_all, "held-out": sample(whole.heldout, n)}
 
 
 def sample(dataset: Dataset, n: int, *, seed: int = 0) -> Dataset:
@@ -80,10 +131,11 @@ def sample(dataset: Dataset, n: int, *, seed: int = 0) -> Dataset:
     They come in rounds of one image of each class, the classes of a round in random order, so that the first
     ten of a sample of digits are ten digits, and the first half is a fair sample, too.
     """
-    return dataset.take(_drawn(dataset, n, seed))
+    return dataset.take(places(dataset, n, seed=seed))
 
 
-def _drawn(dataset: Dataset, n: int, seed: int) -> np.ndarray:
+def places(dataset: Dataset, n: int, *, seed: int = 0) -> np.ndarray:
+    """Where the images of `sample` stand in `dataset`, in the same order."""
     classes, members = np.unique(dataset.labels, return_inverse=True)
     rng = np.random.default_rng([check_seed(seed), len(classes)])
     if n < len(classes):  # too few for each: which ones is drawn as well

@@ -83,6 +83,18 @@ def test_bad_scale(scale):
         mlp((3, 2), seed=0, scale=scale)
 
 
+def test_dropout_follows_each_relu_and_only_acts_in_training():
+    net, plain = mlp((20, 8, 6, 3), seed=0, dropout=0.5), mlp((20, 8, 6, 3), seed=0)
+    names = [name for name, _ in net.named_children()]
+    assert names == [*("flatten", "linear1", "relu1", "dropout1", "linear2", "relu2", "dropout2", "output")]
+    x = torch.rand(5, 20)
+    assert torch.equal(net.eval()(x), plain(x)), "the same weights, and nothing left out"
+    assert not torch.equal(net.train()(x), plain(x))
+    for share in (-0.1, 1, float("nan")):
+        with pytest.raises(InputError, match="dropout"):
+            mlp((3, 2), seed=0, dropout=share)
+
+
 # --- convolutional nets
 
 

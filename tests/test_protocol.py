@@ -81,6 +81,41 @@ def test_compare_agrees_with_scikit_learn(images):
     assert low <= value <= high
 
 
+def test_places_are_those_of_the_sample(images):
+    there = protocol.places(images, 25, seed=3)
+    assert images.take(there).checksum == protocol.sample(images, 25, seed=3).checksum
+    assert len(set(there)) == 25
+
+
+def test_every_net_of_the_grid_has_a_name_in_words():
+    named = [name for name in zoo.entries() if zoo.recipe(name).net == "mlp" and "digits" not in name]
+    for name in [*named, "untrained"]:
+        words = protocol.in_words(name)
+        assert name == "untrained" or name not in words.split()
+        loss = zoo.recipe(name).loss.replace("mse", "MSE") if name in named else ""
+        assert loss in words or name == "omnigrok"
+    assert len(set(protocol.ARMS.values())) == len(protocol.ARMS)
+    with pytest.raises(InputError, match="no arm is called 'ga_mse'"):
+        protocol.in_words("ga_mse")
+
+
+def test_images_of_nets_of_full_mnist():
+    """MNIST-5k was seen by those that saw all of MNIST, and by no other for certain."""
+    found = protocol.images_of("full-mse", 50)["training"]
+    assert found.checksum == protocol.sample(data.mnist5k(), 50).checksum
+    if data.mnist_at_hand():
+        parts = protocol.images_of("omnigrok", 50)
+        seen = {image.tobytes() for image in zoo.training_images("omnigrok").images}
+        assert all(image.tobytes() in seen for image in parts["training"].images)
+        assert not any(image.tobytes() in seen for image in parts["held-out"].images)
+        whole = {image.tobytes() for image in zoo.training_images("full-mse").images}
+        assert all(image.tobytes() in whole for image in found.images)
+    else:
+        assert set(protocol.images_of("omnigrok", 50)) == set()
+    with pytest.raises(InputError, match="a net of full MNIST"):
+        protocol.images_of("G", 50)
+
+
 def test_unknown_comparisons_are_named(recording):
     with pytest.raises(InputError, match="no comparison"):
         protocol.distance_matrices(protocol.views(recording), ["Manhattan"])

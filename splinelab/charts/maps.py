@@ -9,7 +9,7 @@ import pandas as pd
 from PIL import Image
 from sklearn.decomposition import PCA
 
-from splinelab.charts.renderer import describe
+from splinelab.charts.renderer import describe, order
 from splinelab.charts.theme import DIGITS
 from splinelab.codes import SplineCodes
 from splinelab.data import Dataset
@@ -61,7 +61,7 @@ def map_table(
 def code_map(table: pd.DataFrame, title: str = "") -> alt.TopLevelMixin:
     """Images as points in the plane; hover to see the image, choose what the colour says.
 
-    `table` comes from `map_table`.
+    `table` comes from `map_table`; with a column "net", nets stand side by side.
     """
     views = list(table["view"].unique())
     colour = alt.param(
@@ -70,26 +70,49 @@ def code_map(table: pd.DataFrame, title: str = "") -> alt.TopLevelMixin:
         bind=alt.binding_radio(options=["digit", "cluster", "logit margin"], name="colour "),
     )
     view = alt.param(name="map_view", value=views[0], bind=alt.binding_radio(options=views, name="of "))
-    # The image stands in a table of its own, once, however many views show it.
-    lookup = table.drop_duplicates("sample")[["sample", "image", "digit", "cluster", "margin"]]
+    # The image stands in a table of its own, once, however many views and nets show it.
+    pictures = table.drop_duplicates("sample")[["sample", "image", "digit"]]
+    points = table.drop(columns=["image", "digit"])
+    nets = order(points, "net") if "net" in points else []
     base = (
-        alt.Chart(table[["sample", "x", "y", "view"]])
+        alt.Chart(points)
         .transform_filter("datum.view == map_view")
-        .transform_lookup("sample", alt.LookupData(lookup, "sample", ["image", "digit", "cluster", "margin"]))
-        .encode(
-            x=alt.X(
-                "x:Q", title="first principal component", axis=alt.Axis(labels=False, ticks=False, grid=False)
-            ),
-            y=alt.Y(
-                "y:Q",
-                title="second principal component",
-                axis=alt.Axis(labels=False, ticks=False, grid=False),
-            ),
-            tooltip=["image:N", "digit:N", "cluster:N", alt.Tooltip("margin:Q", format=".2f")],
-        )
+        .transform_lookup("sample", alt.LookupData(pictures, "sample", ["image", "digit"]))
+    )
+    if nets:
+        panels = [
+            _panel(base.transform_filter(alt.datum.net == net), table, net, 300, legend=net == nets[-1])
+            for net in nets
+        ]
+        chart = alt.hconcat(*panels)
+    else:
+        chart = _panel(base, table, title, 460)
+    return describe(
+        chart.add_params(colour, view),
+        f"{points['sample'].nunique()} images as points, placed by the first two principal components of "
+        f"their {' or '.join(views)}"
+        + (f", for {' and '.join(nets)}" if nets else "")
+        + ". Colour shows the "
+        "digit, the k-means cluster or the logit margin; hovering shows the image.",
+    )
+
+
+def _panel(base: alt.Chart, table: pd.DataFrame, title: str, width: int, *, legend: bool = True) -> alt.Chart:
+    def axis(name: str, words: str) -> dict:
+        return {
+            "shorthand": f"{name}:Q",
+            "title": words,
+            "axis": alt.Axis(labels=False, ticks=False, grid=False),
+        }
+
+    base = base.encode(
+        x=alt.X(**axis("x", "first principal component")),
+        y=alt.Y(**axis("y", "second principal component")),
+        tooltip=["image:N", "digit:N", "cluster:N", alt.Tooltip("margin:Q", format=".2f")],
     )
     groups = [str(number) for number in range(max(10, int(table["cluster"].max()) + 1))]
     extra = ["#c154c1", "#4f9d3a", "#00857a", "#8a8a00", "#5b6ee1", "#aa4466"]
+    shown = {} if legend else {"legend": None}
     named = (
         base.transform_filter("map_colour != 'logit margin'")
         .transform_calculate(group="toString(map_colour == 'digit' ? datum.digit : datum.cluster)")
@@ -100,6 +123,7 @@ def code_map(table: pd.DataFrame, title: str = "") -> alt.TopLevelMixin:
                 title=None,
                 sort=groups,
                 scale=alt.Scale(domain=groups, range=[*DIGITS, *extra][: len(groups)]),
+                **shown,
             )
         )
     )
@@ -108,18 +132,12 @@ def code_map(table: pd.DataFrame, title: str = "") -> alt.TopLevelMixin:
         .mark_circle(size=42, opacity=0.85)
         .encode(
             color=alt.Color(
-                "margin:Q", title="margin", scale=alt.Scale(scheme="viridis", domain=[0, 1], clamp=True)
+                "margin:Q",
+                title="margin",
+                scale=alt.Scale(scheme="viridis", domain=[0, 1], clamp=True),
+                **shown,
             )
         )
     )
-    chart = (
-        alt.layer(named, graded)
-        .resolve_scale(color="independent")
-        .add_params(colour, view)
-        .properties(width=460, height=380, title=title)
-    )
-    return describe(
-        chart,
-        "Images as points, placed by the first two principal components of what the net makes of them. "
-        "Colour shows the digit, the k-means cluster or the logit margin; hovering shows the image.",
-    )
+    layers = alt.layer(named, graded).resolve_scale(color="independent")
+    return layers.properties(width=width, height=width * 5 // 6, title=title)

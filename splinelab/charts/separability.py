@@ -34,6 +34,13 @@ def _choice(name: str, options: list[str], label: str, *, radio: bool = False) -
     return alt.param(name=name, value=options[0], bind=bind)
 
 
+def _densities(table: pd.DataFrame) -> alt.Chart:
+    """One row for each bin, with the densities of both kinds of pair: half the size on the page."""
+    keys = ["net", "metric", "split", "distance"]
+    wide = table.pivot_table(index=keys, columns="pair", values="density", sort=False).reset_index()
+    return alt.Chart(wide).transform_fold(PAIRS.domain, as_=["pair", "density"])
+
+
 def histogram_grid(table: pd.DataFrame) -> alt.TopLevelMixin:
     """Densities of intra- and inter-class distances, one panel for each net and metric, with a split switch.
 
@@ -41,7 +48,7 @@ def histogram_grid(table: pd.DataFrame) -> alt.TopLevelMixin:
     """
     split = _choice("grid_split", list(table["split"].unique()), "images", radio=True)
     chart = (
-        alt.Chart(table)
+        _densities(table)
         .mark_area(interpolate="step", opacity=0.55)
         .encode(
             x=alt.X("distance:Q", title=None, axis=alt.Axis(values=[0, 0.5, 1], format=".1~f")),
@@ -78,7 +85,7 @@ def histogram_explorer(table: pd.DataFrame) -> alt.TopLevelMixin:
         _choice("pick_split", list(table["split"].unique()), "images", radio=True),
     ]
     chart = (
-        alt.Chart(table)
+        _densities(table)
         .mark_area(interpolate="step", opacity=0.55)
         .encode(
             x=alt.X("distance:Q", title="distance, as a share of the largest"),
@@ -159,8 +166,9 @@ def auc_grid(table: pd.DataFrame, lines: dict[str, float]) -> alt.TopLevelMixin:
     )
     return describe(
         chart,
-        "ROC-AUC of seven ways to compare two images, with 95 % intervals, for three kinds of training and "
-        "two losses. Dotted and dashed rules mark the controls.",
+        f"ROC-AUC of {table['metric'].nunique()} ways to compare two images, with 95 % intervals, for "
+        f"{', '.join(order(table, 'training'))} nets and the losses {', '.join(order(table, 'loss'))}. "
+        f"Dotted and dashed rules mark {' and '.join(lines)}.",
     )
 
 

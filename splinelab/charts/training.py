@@ -19,7 +19,7 @@ def training_curves(history: pd.DataFrame, switch: dict[str, float] | None = Non
     nets = list(history["net"].unique())
     columns = []
     for net in nets:
-        rows = history[history["net"] == net]
+        rows = history[history["net"] == net].drop(columns="net")
         x = alt.X(
             "step:Q",
             scale=alt.Scale(type="log"),
@@ -42,7 +42,7 @@ def training_curves(history: pd.DataFrame, switch: dict[str, float] | None = Non
                     legend=alt.Legend(orient="top"),
                 ),
                 detail="seed:N",
-                tooltip=["net:N", "seed:N", "quantity:N", "step:Q", alt.Tooltip("value:Q", format=".3f")],
+                tooltip=["seed:N", "quantity:N", "step:Q", alt.Tooltip("value:Q", format=".3f")],
             )
             .properties(width=190, height=150, title=net)
         )
@@ -53,7 +53,7 @@ def training_curves(history: pd.DataFrame, switch: dict[str, float] | None = Non
                 x=x.title("training step"),
                 y=alt.Y("value:Q", title="weight norm" if net == nets[0] else None),
                 detail="seed:N",
-                tooltip=["net:N", "seed:N", "step:Q", alt.Tooltip("value:Q", format=".1f")],
+                tooltip=["seed:N", "step:Q", alt.Tooltip("value:Q", format=".1f")],
             )
             .properties(width=190, height=70)
         )
@@ -68,6 +68,6 @@ def training_curves(history: pd.DataFrame, switch: dict[str, float] | None = Non
     return describe(
         alt.hconcat(*columns),
         "Training and held-out accuracy, and the norm of all weights, against the training step on a log "
-        f"scale, one line for each seed, for {', '.join(nets)}. A dashed rule marks the step at which "
-        "weight decay sets in.",
+        f"scale, one line for each seed, for {'; '.join(nets)}."
+        + (f" A dashed rule marks where weight decay sets in: {'; '.join(switch)}." if switch else ""),
     )

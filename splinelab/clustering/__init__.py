@@ -4,13 +4,16 @@ from splinelab.clustering.algorithms import METHODS, cluster, knee_eps
 from splinelab.clustering.choosing_k import KScan, scan_k
 from splinelab.clustering.indices import ari, calinski_harabasz, davies_bouldin, nmi, silhouette
 from splinelab.clustering.intervals import Agreement, bootstrap_ari
+from splinelab.clustering.scores import Scores, bootstrap_scores
 
 __all__ = [
     "METHODS",
     "Agreement",
     "KScan",
+    "Scores",
     "ari",
     "bootstrap_ari",
+    "bootstrap_scores",
     "calinski_harabasz",
     "cluster",
     "davies_bouldin",

@@ -20,6 +20,7 @@ def mlp(
     seed: int,
     scale: float = 1.0,
     bias: bool = True,
+    dropout: float = 0.0,
     dtype: torch.dtype = torch.float32,
 ) -> nn.Sequential:
     """A fully connected ReLU net: ``flatten, linear1, relu1, …, output``.
@@ -28,7 +29,8 @@ def mlp(
     by ``scale``: Omnigrok's knob for delayed generalisation (Liu, Michaud and Tegmark, 2023). The draw
     depends on ``seed`` alone: torch's global generator is neither read nor moved, and float64 and float32
     nets of one seed agree up to rounding. With ``bias=False`` the weights are the same and there are no
-    biases, so the net is homogeneous: f(αx) = αf(x) for α > 0.
+    biases, so the net is homogeneous: f(αx) = αf(x) for α > 0. With ``dropout``, each ReLU is followed by a
+    ``dropout1, …`` that switches off this share of its outputs in training mode.
 
     >>> net = mlp((4, 3, 2), seed=0)
     >>> [name for name, _ in net.named_children()]
@@ -39,8 +41,15 @@ def mlp(
     _check_sizes(sizes)
     if not (math.isfinite(scale) and scale > 0):
         raise InputError(f"scale is {scale}; expected a positive number")
+    if not 0 <= dropout < 1:
+        raise InputError(f"dropout is {dropout}; expected a share, 0 or more and below 1")
     options = {"generator": torch.Generator().manual_seed(seed), "scale": scale, "bias": bias, "dtype": dtype}
-    return nn.Sequential(OrderedDict(flatten=nn.Flatten(), **_linear_layers(sizes, 1, options)))
+    layers = OrderedDict(flatten=nn.Flatten())
+    for name, layer in _linear_layers(sizes, 1, options).items():
+        layers[name] = layer
+        if dropout and name.startswith("relu"):
+            layers[name.replace("relu", "dropout")] = nn.Dropout(dropout)
+    return nn.Sequential(layers)
 
 
 def cnn(

@@ -22,4 +22,4 @@ def build(recipe: Recipe, seed: int) -> nn.Sequential:
         return nets.cnn(recipe.sizes, **options)
     if recipe.net == "residual-cnn":
         return nets.residual_cnn(recipe.sizes, **options)
-    return nets.mlp(recipe.sizes, scale=recipe.scale, **options)
+    return nets.mlp(recipe.sizes, scale=recipe.scale, dropout=recipe.dropout, **options)

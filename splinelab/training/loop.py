@@ -162,11 +162,19 @@ class _Run(Run):
             self._epoch, self._order = epoch, torch.from_numpy(order).to(self.device)
         batch = self._order[position * self.recipe.batch : (position + 1) * self.recipe.batch]
         self.optimiser.zero_grad(set_to_none=True)
-        output = self.net(self.train[0].index_select(0, batch))
+        output = self._output(self.train[0].index_select(0, batch))
         loss = self.loss(output, self.targets.index_select(0, batch))
         loss.backward()
         self.optimiser.step()
         return loss.detach()
+
+    def _output(self, images: torch.Tensor) -> torch.Tensor:
+        if not self.recipe.dropout:
+            return self.net(images)
+        # Which units a step leaves out is a function of seed and step, for the same reason as the order.
+        with torch.random.fork_rng():
+            torch.manual_seed(int(np.random.default_rng([self.seed, self.step, 1]).integers(2**63)))
+            return self.net(images)
 
     def advice(self) -> str:
         return (

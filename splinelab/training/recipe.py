@@ -26,6 +26,7 @@ _DATASETS = tuple(name for name in data.names() if not name.endswith("-test"))
 #: Data sets with a test set of their own, which their nets are judged by.
 TEST_SETS = {name: name.removesuffix("train") + "test" for name in _DATASETS if name.endswith("-train")}
 _Images = expected(Whole | None, "a positive whole number, or None for all images")
+_Dropout = expected(Annotated[Number, Field(ge=0, lt=1)], "a share, 0 or more and below 1")
 _Threshold = expected(
     Annotated[Number, Field(gt=0, le=1)] | None,
     "a number in (0, 1], or None for weight decay from the start",
@@ -44,6 +45,7 @@ class Recipe(Values):
         layers between.
     scale: factor on every initial weight and bias of an MLP; 1 for the others, where batch norm undoes it.
     loss: ``"mse"`` on one-hot targets, averaged over images and classes, or ``"cross-entropy"``.
+    dropout: share of an MLP's hidden units that each training step leaves out; 0 for the others.
     lr, weight_decay: of AdamW.
     decay_from_accuracy: if given, weight decay stays 0 until the training accuracy, measured after each
         epoch, first reaches this value; the net at that moment is kept as the snapshot ``"memorised"``.
@@ -65,6 +67,7 @@ class Recipe(Values):
     sizes: several(Whole, "at least two positive whole numbers", least=2) = (784, 200, 200, 200, 10)
     scale: Positive = 1.0
     loss: one_of("mse", "cross-entropy") = "mse"
+    dropout: _Dropout = 0.0
     lr: Positive = 1e-3
     weight_decay: NotNegative = 0.01
     decay_from_accuracy: _Threshold = None
@@ -86,6 +89,7 @@ class Recipe(Values):
             f"a number: {self.dataset} has no separate test set, and all of it leaves nothing held out",
         )
         check(self.net == "mlp" or self.scale == 1, "scale", self.scale, f"1 for the net {self.net!r}")
+        check(self.net == "mlp" or not self.dropout, "dropout", self.dropout, f"0 for the net {self.net!r}")
 
     @property
     def epochs(self) -> float | None:

@@ -63,6 +63,16 @@ _DIGITS_TRIED = (
 
 _ALL = (
     Entry("G", "delayed generalisation: large weights, weight decay once all is memorised", _GROKKING),
+    Entry(
+        "G-slow",
+        "G with a tenth of its learning rate, for 1,000 epochs",
+        _GROKKING.replace(lr=3e-4, steps=10_000),
+    ),
+    Entry(
+        "G-dropout",
+        "G with dropout of .1, for 1,000 epochs",
+        _GROKKING.replace(dropout=0.1, steps=10_000),
+    ),
     Entry("G-memorised", "G at the step where weight decay sets in", _GROKKING, snapshot="memorised"),
     Entry("GA-mse", "long training, mean squared error", _LONG),
     Entry("GA-ce", "long training, cross-entropy", _LONG.replace(loss="cross-entropy")),
