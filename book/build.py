@@ -46,6 +46,7 @@ ROOMS = [
     "mechanisms",
     "zoo",
     "protocol",
+    "headlines",
     "claims",
     "charts",
 ]

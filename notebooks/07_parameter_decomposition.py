@@ -60,6 +60,7 @@ import pandas as pd
 
 from splinelab import charts, claims, spd, zoo
 from splinelab.charts import decomposition as pictures
+from splinelab.intervals import exactly, over_nets, range_over_nets
 
 charts.use()
 committed = seed == 0 and not quick
@@ -125,7 +126,7 @@ fit = spd.decompose(net, recipe, seed, watch=look)  # live, about half a minute
 # *How do the components form?* Grey bars are the five columns of the encoder; every arrow is one of 20 components,
 # as strong as its importance. Move the slider.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "nbval-ignore-output"]
 columns = pd.DataFrame(
     {"x": net.linear1.weight[0].tolist(), "y": net.linear1.weight[1].tolist(), "feature": range(5)}
 )
@@ -135,7 +136,7 @@ pictures.forming(pd.DataFrame(moments), columns)
 # At first every component points along the input that it was started from, and none is important. Within a few
 # hundred steps several arrows share each column; then the penalty and the joins leave one for each of the five.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "nbval-ignore-output"]
 pictures.losses(pd.DataFrame(fit.history))
 
 # %% [markdown]
@@ -144,7 +145,7 @@ pictures.losses(pd.DataFrame(fit.history))
 #
 # *Does each component answer to one feature?* Switch on one feature at a time, at .75, and read the importances.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "nbval-ignore-output"]
 pictures.importance_maps(spd.importance_table(fit.decomposition, 5))
 
 # %% [markdown]
@@ -244,7 +245,8 @@ pictures.quality_points(pd.DataFrame(points))
 
 # %% [markdown]
 # The paper gives one mean per model, which is drawn in both rows. Its directions are perfect to three digits; ours fall
-# short in the third. Its sizes are off by 1 to 3 %, ours by less than 1 %.
+# short in the third. Its sizes are off by .7 to 3.1 %, ours by less than 1 %. (The ledger asks for 2 %, in all four models,
+# which the paper's own 1.031 for TMS 40-10+ID would miss.)
 #
 # *What does a decomposition of 40 features look like?*
 
@@ -309,41 +311,30 @@ for label, name in MODELS.items():
     rows = scores[scores["model"] == label]
     for layer in ("linear1", "linear2"):
         for key, score in (("mmcs", "MMCS"), ("ml2r", "ML2R")):
-            measured = claims.mean_over_seeds(rows.loc[rows["layer"] == layer, key])
             ledger.record(
                 f"spd-quality-{name.lower()}",
                 f"{parts[layer]}, {score}",
-                measured,
+                over_nets(rows.loc[rows["layer"] == layer, key], seeds=seeds),
                 n=20_000,
-                seeds=seeds,
                 data=spd.TARGETS[name],
             )
-    off = rows.groupby("seed")["off by"].sum()
-    ledger.record(
-        "spd-alive",
-        label,
-        (off.median(), off.min(), off.max()),
-        n=20_000,
-        seeds=seeds,
-        data=spd.TARGETS[name],
-    )
-for layer in ("linear1", "linear2"):
-    ledger.record(
-        "ours-spd-published-recipe",
-        f"{parts[layer]}, MMCS",
-        (min(float(theirs.set_index("layer").loc[layer, "mmcs"]), 1.0),) * 3,
-        n=20_000,
-        seeds=[0],
-        data=spd.TARGETS["TMS-5-2"],
-    )
+    off = range_over_nets(rows.groupby("seed")["off by"].sum(), seeds=seeds)
+    ledger.record("spd-alive", label, off, n=20_000, data=spd.TARGETS[name])
+for layer, found_mmcs in theirs.set_index("layer")["mmcs"].items():
+    # A cosine of 1 may come out as 1 + 1e-7.
+    one = exactly(min(float(found_mmcs), 1.0), n=20_000)
+    ledger.record("ours-spd-published-recipe", f"{parts[layer]}, MMCS", one, data=spd.TARGETS["TMS-5-2"])
 print(ledger.save())
 
 # %% [markdown]
 # ## What reproduces, what does not, and why
 #
 # **Reproduces.** One subcomponent per feature and matrix, in direction and size, on five models of each of four kinds. Only
-# the encoder of TMS 40-10+ID misses our bound on direction: one seed of five pulls the interval to .995.
+# the direction in the encoder of TMS 40-10+ID is undecided: one seed of five draws the interval across our bound of .995.
 # The published recipe does it as well, on the one model where it was run.
+#
+# Until 2026-11-27 the ledger did not say which of these tests came late: all of TMS 40-10+ID was entered together with its
+# first measurement, when the other three models had been measured. The rules are the older ones of those three.
 #
 # **Ours.** A minute instead of 45, at a lower error. That came from trying: the table below has most of it.
 #

@@ -76,7 +76,7 @@ from sklearn.neighbors import kneighbors_graph
 from threadpoolctl import threadpool_limits
 from torch import nn
 
-from splinelab import charts, data, mechanisms, polytopes, record, spd, zoo
+from splinelab import charts, data, mechanisms, polytopes, protocol, record, spd, zoo
 from splinelab.clustering import silhouette
 from splinelab.distances import class_histograms, pairwise
 
@@ -549,6 +549,7 @@ charts.describe(
 # %% tags=["hide-input", "nbval-ignore-output"]
 net = zoo.load("CNN", 0).double()
 unseen = zoo.heldout("CNN")
+four = torch.from_numpy(protocol.sample(unseen, 4).images).double()  # of four digits
 pairs = {"pool2": (0, 1), "pool3": (2, 3)}
 
 
@@ -563,7 +564,7 @@ def samples_for(way, share):
 
 def against_samples(layer, one, other):
     """Print how long the exact boundaries take, and how long the samples that find nearly as much."""
-    rest, ends = polytopes.from_layer(net, layer, torch.from_numpy(unseen.images[[one, other]]).double())
+    rest, ends = polytopes.from_layer(net, layer, four[[one, other]])
     way = polytopes.segment(rest, *ends)
     count = samples_for(way, 0.9)
     points = torch.from_numpy(way.at(np.linspace(0, 1, count)))
@@ -592,7 +593,7 @@ for layer, (one, other) in pairs.items():
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 layer = "relu4"
-rest, three = polytopes.from_layer(net, layer, torch.from_numpy(unseen.images[[0, 1, 2]]).double())
+rest, three = polytopes.from_layer(net, layer, four[[0, 1, 2]])
 cut = polytopes.plane(rest, *three)
 spread = np.concatenate(cut.polygons)
 low, high = spread.min(axis=0), spread.max(axis=0)
@@ -642,8 +643,8 @@ def share_of_checks(call):
     return 1000 * found.total_tt, spent / found.total_tt
 
 
-behind, ends = polytopes.from_layer(net, "pool2", torch.from_numpy(unseen.images[[0, 1]]).double())
-last, close = polytopes.from_layer(net, "relu4", torch.from_numpy(unseen.images[[0, 1]]).double())
+behind, ends = polytopes.from_layer(net, "pool2", four[[0, 1]])
+last, close = polytopes.from_layer(net, "relu4", four[[0, 1]])
 checked = {
     "segment from pool2": lambda: polytopes.segment(behind, *ends),
     f"plane from {layer}": lambda: polytopes.plane(rest, *three),
@@ -658,7 +659,7 @@ for what, call in checked.items():
 # that differ over the Euclidean distance.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
-some = unseen.take(slice(0, 300 if quick else 1000))
+some = protocol.sample(unseen, 300 if quick else 1000)
 rest, activations = polytopes.from_layer(net.float(), "pool3", some)
 behind = record(rest, activations, activations=False).codes
 flat, rows = activations.flatten(1).numpy(), behind.bits()

@@ -29,6 +29,6 @@ def test_fresh_measurements_agree_with_the_committed_ones(name):
             if was["data"] != "mnist5k":
                 assert fresh[claim][case] == was
             for key in ("value", "low", "high"):
-                assert fresh[claim][case][key] == pytest.approx(was[key], rel=0.005, abs=0.005 * (was["high"] - was["low"])), (
-                    f"{claim}, {case}: {key}"
-                )
+                assert fresh[claim][case][key] == pytest.approx(
+                    was[key], rel=0.005, abs=0.005 * (was["high"] - was["low"])
+                ), f"{claim}, {case}: {key}"

@@ -19,6 +19,7 @@ from splinelab.codes import SplineCodes
 from splinelab.data import Dataset, mnist5k, mnist_at_hand, protocol_split, stratified_split
 from splinelab.distances import Bootstrap, bootstrap, pairwise
 from splinelab.errors import InputError
+from splinelab.intervals import Draws, Interval
 from splinelab.recording import Recording, record
 from splinelab.training import build, fit, training_data
 
@@ -32,7 +33,10 @@ __all__ = [
     "images_of",
     "in_parallel",
     "in_words",
+    "least_pure",
     "logit_margin",
+    "majority_classes",
+    "margin_drop",
     "nets",
     "places",
     "sample",
@@ -175,6 +179,49 @@ def logit_margin(output: np.ndarray) -> np.ndarray:
     """
     top = np.partition(output, -2, axis=1)[:, -2:]
     return top[:, 1] - top[:, 0]
+
+
+def least_pure(clusters: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Which samples lie in the cluster whose largest class has the smallest share (the first such)."""
+    shares = {c: np.bincount(truth[clusters == c]).max() / (clusters == c).sum() for c in np.unique(clusters)}
+    return clusters == min(shares, key=shares.get)
+
+
+def majority_classes(clusters: np.ndarray, truth: np.ndarray) -> int:
+    """How many different classes are the largest of some cluster, the smallest class in a tie."""
+    return len({int(np.bincount(truth[clusters == c]).argmax()) for c in np.unique(clusters)})
+
+
+def margin_drop(
+    outputs: Sequence[np.ndarray],
+    clusterings: Sequence[np.ndarray],
+    truth: np.ndarray,
+    *,
+    resamples: int = 400,
+    seed: int = 0,
+) -> Interval:
+    """Median logit margin in the least pure cluster minus that of all other samples, with its interval.
+
+    `outputs` (samples × classes) and `clusterings` (samples) have one array per net, all of the same samples;
+    margins are in units of each net's own overall median, so that nets of different losses can be compared.
+    Clusters stay as they were found; where a draw has no sample of the least pure one, it counts as no
+    difference.
+    """
+    margins = [logit_margin(output) for output in outputs]
+    margins = [values / np.median(values) for values in margins]
+    masks = [least_pure(clusters, truth) for clusters in clusterings]
+
+    def drops(index: np.ndarray) -> list[float]:
+        return [
+            float(np.median(values[index][mask[index]]) - np.median(values[index][~mask[index]]))
+            if mask[index].any()
+            else 0.0
+            for values, mask in zip(margins, masks, strict=True)
+        ]
+
+    rng, n = np.random.default_rng(check_seed(seed)), len(truth)
+    drawn = np.array([drops(rng.integers(n, size=n)) for _ in range(resamples)])
+    return Draws(np.array(drops(np.arange(n))), drawn, n).interval()
 
 
 def nets(name: str, seeds: Iterable[int], dataset: Dataset) -> list[nn.Module]:

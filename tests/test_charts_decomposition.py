@@ -19,7 +19,7 @@ def texts(node) -> list:
 
 def test_forming_shows_the_moment_of_the_slider():
     vectors = pd.DataFrame(
-        [(step, c, 0.1 * c, step / 100, 0.5) for step in (1, 40, 90) for c in range(3)],
+        [(step, c, 0.1 * c, step / 100, 0.3 * c) for step in (1, 40, 90) for c in range(3)],
         columns=["step", "component", "x", "y", "importance"],
     )
     columns = pd.DataFrame({"x": [1.0, -0.5], "y": [0.2, 0.8], "feature": [0, 1]})
@@ -27,7 +27,7 @@ def test_forming_shows_the_moment_of_the_slider():
     slider = next(param for param in spec["params"] if param["name"] == "moment")
     assert (slider["value"], slider["bind"]["min"], slider["bind"]["max"]) == (2, 0, 2)
     assert texts(spec).count("datum.moment == moment") >= 2
-    assert "from step 1 to 90" in spec["description"]
+    assert "from step 1 to 90. At the end 3 arrows are left, 1 of them" in spec["description"]
 
 
 def test_losses_show_the_terms_that_were_there():
@@ -58,6 +58,7 @@ def test_importance_maps_keep_the_order_of_the_table():
     spec = drawn(decomposition.importance_maps(pd.DataFrame(rows)))
     assert [panel["title"] for panel in spec["hconcat"]] == ["linear2", "linear1"]
     assert spec["hconcat"][0]["encoding"]["x"]["sort"] == ["2", "0", "1"]
+    assert "linear2 3 for 3 features and 3 components; linear1 3 for" in spec["description"]
 
 
 def test_quality_points_have_a_panel_for_each_score():

@@ -75,13 +75,18 @@ def test_causal_pictures_count_what_fails():
             "seed": [0, 1, 0],
             "cluster": [0, 1, 0],
             "features": ["3", "4", "5"],
-            "ratio": [50.0, 2.0, -1.0],
-            "own": [1e-2, 1e-3, 1e-4],
-            "worst": [1e-4, 2e-3, 1e-5],
+            "own": [0.9, 0.2, 0.05],
+            "worst": [1e-4, 0.3, 1e-5],
+            "random": [0.02, 1e-4, -1e-5],
         }
     )
-    assert "3 clusters" in drawn(mechanisms.ratios(table))["description"]
-    assert "2 clusters lie below" in mechanisms.ratios(table).to_dict()["description"]
+    spec = drawn(mechanisms.removals(table))
+    assert "each of 3 clusters" in spec["description"]
+    assert "a dashed line, for 2 of them" in spec["description"]
+    assert "less than a tenth for 1." in spec["description"]
+    assert (
+        min(every("shown", mechanisms.removals(table).to_dict())) == 1e-6
+    )  # a log scale shows nothing below 0
     assert "1 of 3 clusters lie on or above" in drawn(mechanisms.harms(table))["description"]
 
 

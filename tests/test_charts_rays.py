@@ -62,6 +62,21 @@ def test_profiles_keep_the_order_of_panels_and_colours():
     assert scale == {"domain": ["images", "noise"], "range": ["#111111", "#222222"]}
 
 
+def test_descriptions_say_what_the_data_hold():
+    table = profile_table()
+    table.loc[(table["panel"] == "a") & (table["series"] == "noise"), "value"] = 0.0
+    table.index = [0] * len(table)  # as tables have that were put together
+    told = drawn(rays.profiles(table, "Lines."))["description"]
+    assert (
+        told == "Lines. Highest α by panel. z: images at 0.1, noise at 0.1; a: images at 0.1, noise nowhere."
+    )
+    counts = pd.DataFrame({"eta": [1, 1, 10], "share": [0.2, 0.4, 0.99], "seed": [0, 1, 0]})
+    assert (
+        drawn(rays.soft_counts(counts, "Soft."))["description"]
+        == "Soft. Means: 0.3 at η = 1, 0.99 at η = 10."
+    )
+
+
 def test_two_axes_have_a_row_for_each_layer_and_a_switch_for_the_net():
     table = pd.DataFrame(
         [

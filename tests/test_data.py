@@ -10,6 +10,7 @@ import os
 import tarfile
 import threading
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from splinelab._files import write_atomically
 from splinelab.data import Dataset, files, loaders, published
 from splinelab.data.published import Published
 from splinelab.errors import DataError, InputError
+from splinelab.training import Recipe, training_data
 
 
 def make(n=6, labels=None, value=0.5):
@@ -112,6 +114,8 @@ def test_unknown_names():
         data.load("mnist-6k")
     with pytest.raises(InputError, match="train"):
         data.mnist("valid")
+    with pytest.raises(InputError, match=r"fashion has no part 'train-images'.*'test'"):
+        data.fashion_mnist("train-images")
 
 
 # --- splits
@@ -165,12 +169,33 @@ def idx(array):
     return gzip.compress(header + array.tobytes(), mtime=0)
 
 
-@pytest.fixture
-def tiny_mnist(tmp_path, monkeypatch):
-    """Twelve made-up images that stand for MNIST; every place to look is inside ``tmp_path``."""
+COLLECTIONS = {
+    "mnist": (data.mnist, "MNIST_FILES", "MIRRORS", data.mnist_at_hand),
+    "fashion-mnist": (data.fashion_mnist, "FASHION_FILES", "FASHION_MIRRORS", data.fashion_mnist_at_hand),
+}
+
+
+class Tiny:
+    """Twelve made-up images that stand for a collection in MNIST's form."""
+
+    def __init__(self, folder, source, monkeypatch):
+        self.folder, self.source, self.monkeypatch = folder, source, monkeypatch
+        self.read, self.files, self.mirrors, self.at_hand = COLLECTIONS[folder]
+
+    def known(self):
+        return getattr(files, self.files)
+
+    def look_at(self, *addresses):
+        self.monkeypatch.setattr(files, self.mirrors, addresses)
+
+
+@pytest.fixture(params=list(COLLECTIONS))
+def tiny(request, tmp_path, monkeypatch):
+    """Every place to look is inside ``tmp_path``."""
     rng = np.random.default_rng(0)
     source = tmp_path / "source"
     source.mkdir()
+    found = Tiny(request.param, source, monkeypatch)
     known = {}
     for stem, n in (("train", 8), ("t10k", 4)):
         for kind, array in (
@@ -181,13 +206,14 @@ def tiny_mnist(tmp_path, monkeypatch):
             content = idx(array)
             (source / name).write_bytes(content)
             known[name] = (len(content), hashlib.sha256(content).hexdigest())
-    monkeypatch.setattr(files, "MNIST_FILES", known)
-    monkeypatch.setattr(files, "MIRRORS", (source.as_uri() + "/",))
+    monkeypatch.setattr(files, found.files, known)
+    monkeypatch.setattr(Wrong, "sizes", {name: size for name, (size, _) in known.items()})
+    found.look_at(source.as_uri() + "/")
     monkeypatch.delenv("SPLINELAB_DATA", raising=False)
     monkeypatch.setenv("SPLINELAB_CACHE", str(tmp_path / "cache"))
-    data.mnist.cache_clear()
-    yield source
-    data.mnist.cache_clear()
+    found.read.cache_clear()
+    yield found
+    found.read.cache_clear()
 
 
 def leftovers(folder):
@@ -229,8 +255,10 @@ class CutOff(Quiet):
 class Wrong(Quiet):
     """Answers with something else of the right length: the page of a captive portal, say."""
 
+    sizes: ClassVar[dict[str, int]] = {}
+
     def do_GET(self):
-        size = files.MNIST_FILES[self.path.strip("/")][0]
+        size = self.sizes[self.path.strip("/")]
         self.send_response(200)
         self.send_header("Content-Length", str(size))
         self.end_headers()
@@ -242,64 +270,63 @@ class Missing(Quiet):
         self.send_error(404)
 
 
-def test_download_once_then_read_the_cache(tiny_mnist, tmp_path, monkeypatch):
-    train, test = data.mnist("train"), data.mnist("test")
-    assert (len(train), len(test), train.pool) == (8, 4, "mnist-train")
+def test_download_once_then_read_the_cache(tiny, tmp_path):
+    train, test = tiny.read("train"), tiny.read("test")
+    assert (len(train), len(test), train.pool) == (8, 4, tiny.folder.removesuffix("-mnist") + "-train")
+    assert data.load(train.pool) is train and data.load(test.name) is test
     assert train.images.dtype == np.float32 and train.images.min() >= 0 and train.images.max() <= 1
-    assert leftovers(tmp_path / "cache") == sorted(files.MNIST_FILES)
-    monkeypatch.setattr(files, "MIRRORS", ())  # from now on there is no network
-    data.mnist.cache_clear()
-    assert data.mnist("train").checksum == train.checksum
+    assert leftovers(tmp_path / "cache") == sorted(tiny.known())
+    tiny.look_at()  # from now on there is no network
+    tiny.read.cache_clear()
+    assert tiny.read("train").checksum == train.checksum
 
 
-def test_download_over_http_tries_the_next_mirror(tiny_mnist, tmp_path, monkeypatch, serve):
-    good = serve(functools.partial(Quiet, directory=str(tiny_mnist)))
-    monkeypatch.setattr(files, "MIRRORS", (serve(CutOff), serve(Wrong), serve(Missing), good))
-    assert len(data.mnist("test")) == 4
+def test_download_over_http_tries_the_next_mirror(tiny, tmp_path, serve):
+    good = serve(functools.partial(Quiet, directory=str(tiny.source)))
+    tiny.look_at(serve(CutOff), serve(Wrong), serve(Missing), good)
+    assert len(tiny.read("test")) == 4
     assert len(leftovers(tmp_path / "cache")) == 2
 
 
 @pytest.mark.parametrize("handler", [CutOff, Wrong, Missing])
-def test_failed_download_is_one_clear_error_and_leaves_nothing(
-    handler, tiny_mnist, tmp_path, monkeypatch, serve
-):
-    monkeypatch.setattr(files, "MIRRORS", (serve(handler),))
+def test_failed_download_is_one_clear_error_and_leaves_nothing(handler, tiny, tmp_path, serve):
+    tiny.look_at(serve(handler))
     with pytest.raises(DataError) as caught:
-        data.mnist("train")
-    size, sha256 = files.MNIST_FILES["train-images-idx3-ubyte.gz"]
+        tiny.read("train")
+    size, sha256 = tiny.known()["train-images-idx3-ubyte.gz"]
     for part in ("train-images-idx3-ubyte.gz", f"{size:,} bytes", sha256, "127.0.0.1", "SPLINELAB_DATA"):
         assert part in str(caught.value)
     assert leftovers(tmp_path / "cache") == []
 
 
-def test_no_network(tiny_mnist, tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "MIRRORS", ("http://127.0.0.1:9/",))
+def test_no_network(tiny, tmp_path):
+    tiny.look_at("http://127.0.0.1:9/")
     with pytest.raises(DataError, match=r"could not be downloaded.*refused.*by hand"):
-        data.mnist("train")
+        tiny.read("train")
     assert leftovers(tmp_path / "cache") == []
 
 
-def test_cache_that_cannot_be_written(tiny_mnist, tmp_path, monkeypatch):
+def test_cache_that_cannot_be_written(tiny, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("SPLINELAB_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(DataError, match=r"cannot be written.*SPLINELAB_CACHE"):
-        data.mnist("train")
+        tiny.read("train")
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="no read-only /proc here")
-def test_read_only_cache(tiny_mnist, monkeypatch):
+def test_read_only_cache(tiny, monkeypatch):
     monkeypatch.setenv("SPLINELAB_CACHE", "/proc/splinelab")  # read-only for root too
     with pytest.raises(DataError, match=r"cannot be written.*SPLINELAB_CACHE"):
-        data.mnist("train")
+        tiny.read("train")
 
 
 @pytest.mark.parametrize("place", ["cache", "data"])
 @pytest.mark.parametrize("damage", ["truncated", "corrupt", "too long", "empty"])
-def test_damaged_file(place, damage, tiny_mnist, tmp_path, monkeypatch):
-    folder = tmp_path / place / "mnist"
+def test_damaged_file(place, damage, tiny, tmp_path, monkeypatch):
+    folder = tmp_path / place / tiny.folder
     folder.mkdir(parents=True)
-    for name in files.MNIST_FILES:
-        (folder / name).write_bytes((tiny_mnist / name).read_bytes())
+    for name in tiny.known():
+        (folder / name).write_bytes((tiny.source / name).read_bytes())
     if place == "data":
         monkeypatch.setenv("SPLINELAB_DATA", str(tmp_path / "data"))
     victim = folder / "train-images-idx3-ubyte.gz"
@@ -310,21 +337,30 @@ def test_damaged_file(place, damage, tiny_mnist, tmp_path, monkeypatch):
         {"truncated": whole[:-1], "corrupt": bytes(flipped), "too long": whole + b"x", "empty": b""}[damage]
     )
     with pytest.raises(DataError) as caught:
-        data.mnist("train")
+        tiny.read("train")
     message = str(caught.value)
     assert str(victim) in message and "expected" in message
     assert ("truncated" if damage == "empty" else damage) in message
     assert ("SPLINELAB_DATA" if place == "data" else "delete it") in message
 
 
-def test_missing_file_in_the_data_folder(tiny_mnist, tmp_path, monkeypatch):
-    (tmp_path / "data" / "mnist").mkdir(parents=True)
+def test_missing_file_in_the_data_folder(tiny, tmp_path, monkeypatch):
+    (tmp_path / "data" / tiny.folder).mkdir(parents=True)
     monkeypatch.setenv("SPLINELAB_DATA", str(tmp_path / "data"))
     with pytest.raises(DataError, match=r"train-images-idx3-ubyte.gz is missing.*expected.*SPLINELAB_DATA"):
-        data.mnist("train")
+        tiny.read("train")
     monkeypatch.setenv("SPLINELAB_DATA", str(tmp_path / "nowhere"))
     with pytest.raises(DataError, match="nowhere, which is no folder"):
-        data.mnist("train")
+        tiny.read("train")
+
+
+def test_nets_of_a_collection_are_judged_by_its_test_set(tiny):
+    name = tiny.folder.removesuffix("-mnist")
+    for train_images in (4, None):
+        recipe = Recipe(dataset=f"{name}-train", train_images=train_images)
+        parts = training_data(recipe)
+        assert (len(parts.train), parts.train.name) == (train_images or 8, f"{name}-train")
+        assert parts.heldout.checksum == tiny.read("test").checksum
 
 
 def test_write_atomically_leaves_the_old_file(tmp_path, monkeypatch):
@@ -340,18 +376,18 @@ def test_write_atomically_leaves_the_old_file(tmp_path, monkeypatch):
     assert path.read_bytes() == b"old" and leftovers(tmp_path) == ["file"]
 
 
-def test_mnist_at_hand(tiny_mnist, tmp_path, monkeypatch):
-    assert not data.mnist_at_hand()
-    data.mnist("train")
-    assert not data.mnist_at_hand()  # the test set is still to come
-    data.mnist("test")
-    assert data.mnist_at_hand()
+def test_at_hand(tiny, tmp_path, monkeypatch):
+    assert not tiny.at_hand()
+    tiny.read("train")
+    assert not tiny.at_hand()  # the test set is still to come
+    tiny.read("test")
+    assert tiny.at_hand()
     (tmp_path / "data").mkdir()
     monkeypatch.setenv("SPLINELAB_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("SPLINELAB_CACHE", str(tmp_path / "other"))
-    assert not data.mnist_at_hand()
-    (tmp_path / "data" / "mnist").mkdir()
-    assert data.mnist_at_hand()
+    assert not tiny.at_hand()
+    (tmp_path / "data" / tiny.folder).mkdir()
+    assert tiny.at_hand()
 
 
 # --- CIFAR-10

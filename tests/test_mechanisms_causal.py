@@ -52,6 +52,7 @@ def test_separate_mechanisms_in_closed_form(sparse_inputs):
     table = check(toy(), inputs, active).table
     assert np.allclose(table["own"], square)
     assert not table["random"].any() and not table["others"].any() and not table["worst"].any()
+    assert np.allclose(table["everything"], square)
     assert np.allclose(table["floor"], 0.01 * square) and table["floored"].all()
     assert np.allclose(table["ratio"], 100) and np.allclose(table["survival"], 1)
     assert table["features"].tolist() == [(f,) for f in range(FEATURES)]
@@ -73,6 +74,7 @@ def test_cross_talk_in_closed_form(sparse_inputs):
         assert table["worst"][f] == pytest.approx(0.05**2 * others.max())
         assert table["worst_feature"][f] == np.where(np.arange(FEATURES) == f, -1, square).argmax()
     whole = (1 - 11 * 0.05) ** 2
+    assert np.allclose(table["everything"], whole * square)
     assert np.allclose(table["floor"], 0.01 * whole * square)
     assert np.allclose(table["ratio"], 1 / max(0.05**2, 0.01 * whole))
     # Kept alone: all 22 others are gone, so that the error is (11 · .05 · x)².
@@ -85,6 +87,7 @@ def test_the_error_of_the_intact_model_is_a_floor_too(sparse_inputs):
     mean = inputs.sum(axis=0) / active.sum(axis=0)
     table = check(toy(bias=0.3), inputs, active).table
     assert np.allclose(table["own"], square + 2 * 0.3 * mean)
+    assert np.allclose(table["everything"], table["own"])  # each feature's own two components are all it has
     assert np.allclose(table["floor"], 0.09) and np.allclose(table["ratio"], table["own"] / 0.09)
 
 

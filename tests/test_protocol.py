@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from scipy.stats import bootstrap as scipy_bootstrap
 from sklearn.metrics import adjusted_rand_score, roc_auc_score
 
 from splinelab import clustering, data, protocol, zoo
@@ -202,3 +203,34 @@ def test_jobs_in_parallel_keep_their_keys_and_say_nothing(recwarn):
     assert found == {key: value for key, (value,) in jobs.items()}
     assert list(found) == list(jobs)
     assert not recwarn.list
+
+
+def test_least_pure_and_majority_classes_by_hand():
+    truth = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2, 2])
+    clusters = np.array([5, 5, 5, 7, 7, 7, 7, 9, 9, 9])
+    # Shares of the largest class: 1, 3/4, 1.
+    assert protocol.least_pure(clusters, truth).tolist() == [c == 7 for c in clusters]
+    assert protocol.majority_classes(clusters, truth) == 3
+    assert protocol.majority_classes(np.arange(10) % 2, np.zeros(10, int)) == 1
+
+
+def test_margin_drop_by_hand_and_against_scipys_bootstrap():
+    rng = np.random.default_rng(0)
+    truth = np.repeat(np.arange(3), 100)
+    clusters = np.where(rng.random(300) < 0.2, 3, truth)  # the fourth cluster is a mixture
+    margin = np.where(clusters == 3, 0.2, 1.0) * rng.uniform(0.9, 1.1, 300)
+    output = np.column_stack([margin, np.zeros(300), -np.ones(300)])
+    expected = (np.median(margin[clusters == 3]) - np.median(margin[clusters != 3])) / np.median(margin)
+    value, low, high = protocol.margin_drop([output], [clusters], truth)
+    assert value == pytest.approx(expected) and low < value < high
+    # A net's own unit of margin does not matter, and equal nets add no spread of their own.
+    scaled = protocol.margin_drop([output, 7 * output], [clusters, clusters], truth)
+    assert tuple(scaled) == pytest.approx((value, low, high))
+    unit = margin / np.median(margin)
+
+    def drop(index):
+        mask = clusters[index] == 3
+        return np.median(unit[index][mask]) - np.median(unit[index][~mask])
+
+    independent = scipy_bootstrap((np.arange(300),), drop, vectorized=False, n_resamples=400, rng=1)
+    assert high - low == pytest.approx(2 * 1.96 * independent.standard_error, rel=0.25)

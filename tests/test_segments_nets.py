@@ -15,9 +15,11 @@ from torch import nn
 from splinelab import record
 from splinelab.errors import InputError, UnsupportedOperationError, VerificationError
 from splinelab.nets import cnn, residual_cnn
-from splinelab.polytopes import Rest, from_layer, frozen, path, paths, plane, rays, segment, trace
+from splinelab.polytopes import Rest, from_layer, frozen, operations, path, paths, plane, rays, segment, trace
 from splinelab.polytopes.exact import exact_copy
 from splinelab.polytopes.line import Line
+from splinelab.recording.following import tensors
+from splinelab.recording.operations import op_name
 
 NETS = {}
 
@@ -668,3 +670,52 @@ def test_in_place_activations_take_one_pass(monkeypatch):
     line = Line([0.0, 1.0], [0], [1])
     trace.run(exact_copy(net), line, ends(2, 6))
     assert line.cells == len(found) > 3
+
+
+ROWS = 7  # samples; every other axis has another length, so that a confusion changes a shape or a value
+
+
+@pytest.mark.parametrize(
+    ("op", "call"),
+    [
+        ("einsum", lambda x, w, s: torch.einsum("nk,jk->nj", x, w)),
+        ("einsum", lambda x, w, s: torch.einsum("jk,nk->nj", w, x)),
+        ("einsum", lambda x, w, s: torch.einsum("...k,jk->...j", x, w)),
+        ("einsum", lambda x, w, s: torch.einsum("nk,jk->jn", x, w)),
+        ("einsum", lambda x, w, s: torch.einsum("nk,mn->mk", x, s @ s.T)),
+        ("einsum", lambda x, w, s: torch.einsum("nk,jk", x, w)),
+        ("einsum", lambda x, w, s: torch.einsum("nk->kn", x)),
+        ("einsum", lambda x, w, s: torch.einsum("nk->k", x)),
+        ("matmul", lambda x, w, s: x @ w.T),
+        ("matmul", lambda x, w, s: (s @ s.T) @ x),
+        ("cumsum", lambda x, w, s: x.cumsum(0)),
+        ("cumsum", lambda x, w, s: x.cumsum(1)),
+        ("flip", lambda x, w, s: x.flip(0)),
+        ("flip", lambda x, w, s: x.flip(1)),
+        ("roll", lambda x, w, s: x.roll(1, 0)),
+        ("roll", lambda x, w, s: x.roll(1, -1)),
+        ("transpose", lambda x, w, s: x.transpose(0, 1)),
+        ("triu", lambda x, w, s: x.triu()),
+    ],
+)
+def test_what_mixes_samples_is_seen(op, call):
+    """A call passes only if it does the same to every sample, wherever it stands: tried with the samples in
+    another order and with some of them. What passes by luck of the numbers would be refused by verification.
+    """
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(ROWS, 5, generator=generator, dtype=torch.float64)
+    w = torch.randn(3, 5, generator=generator, dtype=torch.float64)
+    s = torch.randn(ROWS, 2, generator=generator, dtype=torch.float64)  # made of as many rows as samples
+
+    class Asked(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            if op_name(func) == op and any(item is x for item in tensors(args)):
+                self.problem = operations.problem(op, args, kwargs or {}, [x], ROWS)
+                self.problem = self.problem or operations.shape_problem(op, [func(*args)], [x], ROWS)
+            return func(*args, **(kwargs or {}))
+
+    with Asked() as asked:
+        whole = call(x, w, s)
+    order = torch.randperm(ROWS, generator=generator)
+    same = whole.shape[:1] == (ROWS,) and torch.allclose(call(x[order], w, s), whole[order])
+    assert (asked.problem is None) == same, asked.problem

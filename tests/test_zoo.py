@@ -11,7 +11,8 @@ import torch
 
 from splinelab import data, nets, zoo
 from splinelab.errors import DataError, InputError, ZooError
-from splinelab.training import Recipe, evaluate, fit
+from splinelab.training import Recipe, evaluate, fit, loop
+from splinelab.training.recipe import TEST_SETS
 from splinelab.zoo import probes, recipes, store, third_party
 
 SHIPPED = [(name, seed) for name in zoo.entries() for seed in zoo.seeds(name)]
@@ -34,9 +35,9 @@ def test_card_and_weights(name, seed):
 @pytest.mark.parametrize("name", [name for name in zoo.entries() if zoo.seeds(name)])
 def test_metrics_on_the_card_are_those_of_the_weights(name):
     card, net = zoo.card(name, 0), zoo.load(name, 0)
-    if card["recipe"]["dataset"] != "mnist5k":
+    if card["recipe"]["dataset"] in TEST_SETS:
         try:
-            data.mnist("test")
+            data.load(TEST_SETS[card["recipe"]["dataset"]])
         except DataError:
             pytest.skip("needs full MNIST")
     for part, key in (("train", "train_accuracy"), ("heldout", "heldout_accuracy")):
@@ -63,6 +64,20 @@ def test_targets_of_the_protocol():
     assert (mean("GA-mse", "heldout_accuracy") >= 0.90).all()
 
 
+def test_digits_nets_are_what_their_arms_say():
+    """Delayed generalisation in every seed of G, none in U; the other arms learn and generalise."""
+    for seed in zoo.seeds("digits-G"):
+        history = zoo.card("digits-G", seed)["history"]
+        train, heldout = np.array(history["train_accuracy"]), np.array(history["heldout_accuracy"])
+        assert heldout[np.argmax(train >= 0.95)] <= 0.50 and heldout[-1] >= 0.90
+    assert (mean("digits-U", "train_accuracy") >= 0.99).all()
+    assert (mean("digits-U", "heldout_accuracy") <= 0.50).all()
+    for arm in ("GA-mse", "GA-ce", "GCE", "N-mse", "N-ce"):
+        assert zoo.seeds(f"digits-{arm}") == zoo.seeds(arm) == (0, 1, 2, 3, 4)
+        assert (mean(f"digits-{arm}", "train_accuracy") >= 0.99).all()
+        assert (mean(f"digits-{arm}", "heldout_accuracy") >= 0.90).all()
+
+
 def test_convolutional_nets_are_good_ones():
     for name in ("CNN", "RES"):
         assert zoo.seeds(name) == (0, 1, 2)
@@ -71,12 +86,17 @@ def test_convolutional_nets_are_good_ones():
 
 
 def test_all_arms_share_their_training_images():
-    checksums = {1000: set(), 4000: set()}
+    checksums = {("mnist5k", 1000): set(), ("mnist5k", 4000): set(), ("digits", 300): set()}
     for name, seed in SHIPPED:
         card = zoo.card(name, seed)
-        if card["recipe"]["dataset"] == "mnist5k":
-            checksums[card["recipe"]["train_images"]].add(json.dumps(card["data"]))
-    assert [len(found) for found in checksums.values()] == [1, 1]
+        if card["recipe"]["dataset"] not in TEST_SETS:
+            key = card["recipe"]["dataset"], card["recipe"]["train_images"]
+            checksums[key].add(json.dumps(card["data"]))
+    assert [len(found) for found in checksums.values()] == [1, 1, 1]
+    digits = data.digits()
+    split = data.protocol_split(digits)
+    assert zoo.training_images("digits-G").checksum == digits.take(split.train).checksum
+    assert zoo.heldout("digits-G").checksum == digits.take(split.heldout).checksum
 
 
 def test_size_limit():
@@ -84,7 +104,9 @@ def test_size_limit():
     decomposed = [(name, seed) for name, seeds in zoo.decomposed().items() for seed in seeds]
     small = [path for path in files if path.stem in {f"{name}-{seed}" for name, seed in decomposed}]
     assert sum(path.stat().st_size for path in small) <= 10e6
-    assert sum(path.stat().st_size for path in files) <= 55e6
+    digits = [path for path in files if path.stem.startswith("digits-")]
+    assert sum(path.stat().st_size for path in digits) <= 2.1e6
+    assert sum(path.stat().st_size for path in files) <= 56e6
     shipped = SHIPPED + decomposed
     expected = {f"{name}-{seed}{suffix}" for name, seed in shipped for suffix in (".safetensors", ".json")}
     assert {path.name for path in files} == expected
@@ -298,6 +320,41 @@ def test_recipe_for_other_data_and_budget():
     assert (short.dataset, short.sizes[0], short.train_images, short.steps) == ("digits", 64, 300, 50)
     assert (short.scale, short.decay_from_accuracy) == (6.0, 0.999)
     assert zoo.recipe("G", dataset="mnist5k") == zoo.entry("G").recipe
+
+
+# --- the arms on other data
+
+
+def test_an_arm_on_other_data_is_the_zoos_where_it_ships():
+    for arm, dataset, name in [("N-ce", "digits", "digits-N-ce"), ("N-ce", "mnist5k", "N-ce")]:
+        for mine, theirs in zip(
+            zoo.load_on(arm, dataset, 1).parameters(), zoo.load(name, 1).parameters(), strict=True
+        ):
+            assert torch.equal(mine, theirs)
+        assert zoo.recipe_on(arm, dataset) == zoo.recipe(name)
+    before = zoo.load_on("untrained", "digits", 2).linear1.weight
+    assert torch.equal(before, zoo.untrained("digits-GA-mse", 2).linear1.weight)
+    assert zoo.name_on("G", "fashion-train") is None
+    with pytest.raises(ZooError, match="no entry 'N-mce'; did you mean"):
+        zoo.load_on("N-mce", "digits")
+    with pytest.raises(InputError, match="seed is"):
+        zoo.load_on("N-ce", "digits", -1)
+
+
+def test_an_arm_that_does_not_ship_is_trained_once_and_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPLINELAB_CACHE", str(tmp_path))
+    net = zoo.load_on("N-ce", "digits", 9)
+    expected = fit(zoo.recipe("digits-N-ce"), 9).net
+    assert [path.name for path in (tmp_path / "nets").iterdir()] == ["digits-N-ce-9.ckpt"]
+    steps = []
+    advance = loop._Run.advance
+    monkeypatch.setattr(loop._Run, "advance", lambda run: (steps.append(run.step), advance(run))[1])
+    again = zoo.load_on("N-ce", "digits", 9)
+    assert not steps and not again.training
+    for one, two, three in zip(net.parameters(), again.parameters(), expected.parameters(), strict=True):
+        assert torch.equal(one, two) and torch.equal(one, three)
+    zoo.load_on("N-ce", "digits", 9, steps=7)  # for a look: anew, and not kept
+    assert len(steps) == 7 and len(list((tmp_path / "nets").iterdir())) == 1
 
 
 # --- retraining

@@ -54,11 +54,13 @@ def forming(vectors: pd.DataFrame, columns: pd.DataFrame) -> alt.TopLevelMixin:
         .encode(x=alt.value(8), y=alt.value(14), text="text:N", color=alt.value(GREY))
     )
     chart = alt.layer(wanted, names, rules, heads, step).add_params(moment).properties(width=380, height=380)
+    last = vectors[vectors["step"] == steps[-1]]
     return describe(
         chart,
-        "The target's columns as wide grey bars from the origin, and the components as arrows, at a moment "
-        f"of training chosen with the slider, from step {steps[0]} to {steps[-1]}. At the end one strong "
-        "arrow lies on each column and the others are gone.",
+        f"The target's {len(columns)} columns as wide grey bars from the origin, and the components as "
+        f"arrows, at a moment of training chosen with the slider, from step {steps[0]} to {steps[-1]}. At "
+        f"the end {len(last)} arrows are left, {int((last['importance'] > 0.5).sum())} of them of importance "
+        "above .5.",
     )
 
 
@@ -147,10 +149,15 @@ def importance_maps(table: pd.DataFrame, title: str = "") -> alt.TopLevelMixin:
             )
             .properties(width=alt.Step(size), height=alt.Step(size), title=matrix)
         )
+    counts = "; ".join(
+        f"{matrix} {len(rows)} for {rows['feature'].nunique()} features and "
+        f"{rows['component'].nunique()} components"
+        for matrix, rows in table[table["importance"] > 0.1].groupby("matrix", sort=False)
+    )
     return describe(
         alt.hconcat(*panels).properties(title=title) if title else alt.hconcat(*panels),
-        "Importance of each component where one feature alone is on, one panel for each matrix. A perfect "
-        "decomposition has one dark cell in every row and every column.",
+        "Importance of each component where one feature alone is on, one panel for each matrix. "
+        f"Cells above .1: {counts or 'none'}.",
     )
 
 

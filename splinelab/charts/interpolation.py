@@ -4,6 +4,7 @@ Every function takes tidy tables (pandas) and returns a described Altair chart.
 """
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from splinelab.charts.renderer import describe, order
@@ -42,10 +43,12 @@ def boundaries(places, samples: dict[str, list[float]], start: float, stop: floa
         )
         .properties(width=560, height=34 * len(names))
     )
+    inside = [t for t in places if start <= t <= stop]
+    told = ", ".join(f"{np.histogram(inside, every)[0].max()} ({name})" for name, every in samples.items())
     return describe(
         chart,
         f"The exact boundaries on the stretch from {start} to {stop} of the way between two images, above "
-        "the positions of equidistant samples. Several boundaries fit between two samples.",
+        f"the positions of equidistant samples. Between two neighbours lie up to {told} boundaries.",
     )
 
 
@@ -67,10 +70,15 @@ def shares_found(table: pd.DataFrame) -> alt.TopLevelMixin:
         )
         .properties(width=420, height=240)
     )
+    most = table["samples"].max()
+    last = table[table["samples"] == most]
+    told = ", ".join(
+        f"{layer} {found:.0%}" for layer, found in zip(last["layer"], last["found"], strict=True)
+    )
     return describe(
         chart,
         "Share of the exact regions between two images that equidistant samples find, against the number of "
-        "samples, for ways in different layers.",
+        f"samples, for ways in different layers. With the most samples, {most:,}: {told}.",
     )
 
 
@@ -151,4 +159,9 @@ def ratios(table: pd.DataFrame, *, null: float = 1.0, title: str, description: s
     dots = base.mark_point(size=60, opacity=1).encode(x=alt.X("value:Q", scale=scale))
     line = alt.Chart(pd.DataFrame({"null": [null]})).mark_rule(strokeDash=[4, 3]).encode(x="null:Q")
     chart = alt.layer(line, bars, dots).properties(width=430, height=alt.Step(16))
-    return describe(chart, description)
+    told = (
+        f"{(some['low'] > null).sum()} of {len(some)} intervals ({net}) lie above {null:g}, "
+        f"{(some['high'] < null).sum()} below"
+        for net, some in table.groupby("net", sort=False)
+    )
+    return describe(chart, f"{description} {'; '.join(told)}.")

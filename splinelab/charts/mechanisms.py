@@ -15,8 +15,8 @@ __all__ = [
     "correlation_map",
     "harms",
     "methods",
-    "ratios",
     "regrouping",
+    "removals",
     "spectrum",
 ]
 
@@ -159,28 +159,41 @@ def methods(table: pd.DataFrame) -> alt.TopLevelMixin:
     )
 
 
-def ratios(table: pd.DataFrame, least: float = 10.0) -> alt.TopLevelMixin:
-    """Harm to the own feature over that of matched random sets, one point per cluster: model, ratio, cluster,
-    seed, features."""
-    table = table.assign(shown=table["ratio"].clip(lower=1e-2))
-    base = alt.Chart(table)
+def removals(table: pd.DataFrame, floor: float = 0.01) -> alt.TopLevelMixin:
+    """Harm to a feature when its cluster is removed, and when matched random sets are, both as shares of the
+    harm of removing everything: columns model, seed, cluster, features, own and random."""
+    kinds = {"own": "its own cluster", "random": "matched random sets (mean)"}
+    rows = table.melt(["model", "seed", "cluster", "features"], list(kinds), "removed", "share")
+    rows["removed"] = rows["removed"].map(kinds)
+    rows["shown"] = rows["share"].clip(lower=1e-6)
     points = (
-        base.transform_calculate(jitter="random()")
-        .mark_circle(size=22, opacity=0.6)
+        alt.Chart(rows)
+        .transform_calculate(jitter="random()")
+        .mark_circle(size=22, opacity=0.5)
         .encode(
-            x=alt.X("shown:Q", title="harm to the own feature / harm of matched random sets", scale=LOG),
-            y=alt.Y("model:N", title=None, sort=order(table, "model")),
+            x=alt.X("shown:Q", title="harm, as a share of removing everything", scale=LOG),
+            y=alt.Y("model:N", title=None, sort=order(rows, "model")),
             yOffset=alt.YOffset("jitter:Q"),
-            color=alt.condition(f"datum.ratio >= {least}", alt.value(BLUE), alt.value(VERMILION)),
-            tooltip=["model:N", "seed:N", "cluster:N", "features:N", alt.Tooltip("ratio:Q", format=".3g")],
+            color=alt.Color(
+                "removed:N",
+                title="removed",
+                sort=list(kinds.values()),
+                scale=alt.Scale(domain=list(kinds.values()), range=[BLUE, VERMILION]),
+                legend=alt.Legend(orient="top"),
+            ),
+            tooltip=[
+                *(f"{name}:N" for name in ("model", "seed", "cluster", "features", "removed")),
+                alt.Tooltip("share:Q", format=".3g"),
+            ],
         )
     )
-    line = alt.Chart(pd.DataFrame({"least": [least]})).mark_rule(**RULE).encode(x="least:Q")
-    failing = int((table["ratio"] < least).sum())
+    line = alt.Chart(pd.DataFrame({"floor": [floor]})).mark_rule(**RULE).encode(x="floor:Q")
+    below, weak = int((table["random"] < floor).sum()), int((table["own"] < 0.1).sum())
     return describe(
         alt.layer(line, points).properties(width=420, height=alt.Step(46)),
-        f"One point for each of {len(table)} clusters on a log scale; a dashed line at {least:g}. {failing} "
-        "clusters lie below it.",
+        f"Two points for each of {len(table)} clusters on a log scale. Random sets do less than {floor:g} of "
+        f"the harm of removing everything, a dashed line, for {below} of them; the cluster itself does less "
+        f"than a tenth for {weak}.",
     )
 
 

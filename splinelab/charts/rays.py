@@ -24,6 +24,19 @@ def per_window(crossings: list[np.ndarray], edges: np.ndarray) -> np.ndarray:
     return np.mean(counts, axis=0) if counts else np.zeros(len(edges) - 1)
 
 
+def _highest(table: pd.DataFrame) -> str:
+    """In words: where each line of a panel is highest."""
+    told = []
+    for panel, some in table.reset_index(drop=True).groupby("panel", sort=False):
+        tops = some.loc[some.groupby("series", sort=False)["value"].idxmax()]
+        words = [
+            f"{top.series} at {top.alpha:.2g}" if top.value > 0 else f"{top.series} nowhere"
+            for top in tops.itertuples()
+        ]
+        told.append(f"{panel}: {', '.join(words)}")
+    return f"Highest α by panel. {'; '.join(told)}."
+
+
 def _log_alpha(low: float = 1e-4, high: float = 10.0, **options) -> alt.X:
     scale = alt.Scale(type="log", domain=[low, high], nice=False)
     return alt.X("alpha:Q", title="α", scale=scale, axis=ALPHA, **options)
@@ -143,7 +156,7 @@ def profiles(
         .resolve_scale(y="independent")
         .resolve_axis(x="independent")  # columns of unequal width would stand beside a common axis
     )
-    return describe(chart, description)
+    return describe(chart, f"{description} {_highest(table)}")
 
 
 def two_axes(table: pd.DataFrame, description: str) -> alt.TopLevelMixin:
@@ -201,6 +214,14 @@ def two_axes(table: pd.DataFrame, description: str) -> alt.TopLevelMixin:
                 layers.append(name)
             row.append(alt.layer(*layers).properties(width=250, height=80))
         rows.append(alt.hconcat(*row, spacing=18))
+    told = []
+    for (name, layer), some in table.groupby(["net", "layer"], sort=False):
+        tops = {axis: some[some["axis"] == axis].nlargest(1, "share").iloc[0] for axis in kinds}
+        told.append(
+            f"{name} {layer} at {tops['linear']['alpha']:.2g} to {tops['linear']['alpha2']:.2g} "
+            f"({tops['linear']['share']:.0%}) and, in log α, at {tops['log']['alpha']:.2g}"
+        )
+    description = f"{description} The fullest windows: {'; '.join(told)}."
     return describe(alt.vconcat(*rows, spacing=8).add_params(net), description)
 
 
@@ -258,4 +279,7 @@ def soft_counts(table: pd.DataFrame, description: str) -> alt.TopLevelMixin:
         )
     )
     one = alt.Chart().mark_rule(strokeDash=[3, 3], color=GREY).encode(y=alt.YDatum(1.0))
-    return describe(alt.layer(lines, one, data=table).properties(width=420, height=180), description)
+    means = table.groupby("eta")["share"].mean()
+    told = ", ".join(f"{share:.3g} at η = {eta:g}" for eta, share in means.items())
+    chart = alt.layer(lines, one, data=table).properties(width=420, height=180)
+    return describe(chart, f"{description} Means: {told}.")

@@ -1,16 +1,20 @@
-"""Images with labels: MNIST-5k, which is embedded, full MNIST, digits, CIFAR-10; and how they are split."""
+"""Images with labels: MNIST-5k (embedded), MNIST, digits, Fashion-MNIST, CIFAR-10; and how they are split."""
 
 from splinelab.data.dataset import Dataset
-from splinelab.data.files import cifar10_at_hand, mnist_at_hand
-from splinelab.data.loaders import cifar10, digits, load, mnist, mnist5k, names
+from splinelab.data.files import cifar10_at_hand, fashion_mnist_at_hand, mnist_at_hand
+from splinelab.data.loaders import cifar10, digits, fashion_mnist, load, mnist, mnist5k, names
+from splinelab.data.published import cache_folder
 from splinelab.data.splits import Split, protocol_split, stratified_split
 
 __all__ = [
     "Dataset",
     "Split",
+    "cache_folder",
     "cifar10",
     "cifar10_at_hand",
     "digits",
+    "fashion_mnist",
+    "fashion_mnist_at_hand",
     "load",
     "mnist",
     "mnist5k",

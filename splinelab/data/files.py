@@ -1,4 +1,4 @@
-"""The files of MNIST and CIFAR-10: their checksums, their origins and their formats."""
+"""The files of MNIST, Fashion-MNIST and CIFAR-10: their checksums, their origins and their formats."""
 
 import gzip
 import io
@@ -8,7 +8,14 @@ import numpy as np
 
 from splinelab.data.published import Published, at_hand, data_folder, read, verified
 
-__all__ = ["cifar10_at_hand", "cifar10_test_arrays", "mnist_at_hand", "mnist_bytes"]
+__all__ = [
+    "cifar10_at_hand",
+    "cifar10_test_arrays",
+    "fashion_mnist_at_hand",
+    "fashion_mnist_bytes",
+    "mnist_at_hand",
+    "mnist_bytes",
+]
 
 #: Where ``mnist`` looks when the files are not at hand, in this order.
 MIRRORS = (
@@ -33,6 +40,34 @@ MNIST_FILES = {
     "t10k-labels-idx1-ubyte.gz": (
         4542,
         "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+    ),
+}
+
+#: Where ``fashion_mnist`` looks when the files are not at hand: the authors' bucket, then their repository.
+FASHION_MIRRORS = (
+    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+    "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+)
+
+#: The four files: name → (bytes, SHA-256). The authors publish MD5 sums only; size and SHA-256 are those that
+#: TensorFlow Datasets has on record for the authors' bucket (url_checksums/fashion_mnist.txt), and other
+#: projects list them beside the authors' MD5 sums of the same files.
+FASHION_FILES = {
+    "train-images-idx3-ubyte.gz": (
+        26421880,
+        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+    ),
+    "train-labels-idx1-ubyte.gz": (
+        29515,
+        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+    ),
+    "t10k-images-idx3-ubyte.gz": (
+        4422102,
+        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+    ),
+    "t10k-labels-idx1-ubyte.gz": (
+        5148,
+        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
     ),
 }
 
@@ -74,6 +109,22 @@ def mnist_at_hand() -> bool:
 def _mnist_file(name: str) -> Published:
     size, sha256 = MNIST_FILES[name]
     return Published(name, size, sha256, "mnist", "MNIST", tuple(mirror + name for mirror in MIRRORS))
+
+
+def fashion_mnist_bytes(name: str) -> bytes:
+    """The unpacked content of one Fashion-MNIST file, verified."""
+    return gzip.decompress(read(_fashion_file(name)))
+
+
+def fashion_mnist_at_hand() -> bool:
+    """Whether Fashion-MNIST can be read without a download."""
+    return all(at_hand(_fashion_file(name)) for name in FASHION_FILES)
+
+
+def _fashion_file(name: str) -> Published:
+    size, sha256 = FASHION_FILES[name]
+    origins = tuple(mirror + name for mirror in FASHION_MIRRORS)
+    return Published(name, size, sha256, "fashion-mnist", "Fashion-MNIST", origins)
 
 
 def cifar10_at_hand() -> bool:

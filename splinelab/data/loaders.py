@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from splinelab.data.dataset import Dataset
-from splinelab.data.files import cifar10_test_arrays, mnist_bytes
+from splinelab.data.files import cifar10_test_arrays, fashion_mnist_bytes, mnist_bytes
 from splinelab.errors import DataError, InputError
 
-__all__ = ["cifar10", "digits", "load", "mnist", "mnist5k", "names"]
+__all__ = ["cifar10", "digits", "fashion_mnist", "load", "mnist", "mnist5k", "names"]
 
 
 @lru_cache(maxsize=1)
@@ -60,12 +60,19 @@ def mnist(part: str = "train") -> Dataset:
     ``SPLINELAB_CACHE`` (``~/.cache/splinelab`` unless set). Every read is checked by size and SHA-256;
     a file that is missing, truncated, corrupt or cannot be fetched raises ``DataError``.
     """
-    if part not in ("train", "test"):
-        raise InputError(f"mnist has no part {part!r}; expected 'train' or 'test'")
-    stem = "train" if part == "train" else "t10k"
-    images = _idx(mnist_bytes(f"{stem}-images-idx3-ubyte.gz"), dimensions=3)
-    labels = _idx(mnist_bytes(f"{stem}-labels-idx1-ubyte.gz"), dimensions=1)
-    return Dataset(f"mnist-{part}", _unit(images), labels)
+    return _idx_dataset("mnist", part, mnist_bytes)
+
+
+@lru_cache(maxsize=2)
+def fashion_mnist(part: str = "train") -> Dataset:
+    """Fashion-MNIST (Xiao, Rasul and Vollgraf 2017), 28 × 28 grey images of ten kinds of clothes: ``part`` is
+    ``"train"`` (60,000 images) or ``"test"`` (10,000).
+
+    The files are MNIST's in form, and are found, downloaded and checked in the same way: under
+    ``SPLINELAB_DATA/fashion-mnist`` if that folder exists, otherwise in ``SPLINELAB_CACHE``. Raises
+    ``DataError`` as ``mnist`` does.
+    """
+    return _idx_dataset("fashion", part, fashion_mnist_bytes)
 
 
 @lru_cache(maxsize=1)
@@ -106,6 +113,8 @@ _LOADERS: dict[str, Callable[[], Dataset]] = {
     "digits": digits,
     "mnist-train": lambda: mnist("train"),
     "mnist-test": lambda: mnist("test"),
+    "fashion-train": lambda: fashion_mnist("train"),
+    "fashion-test": lambda: fashion_mnist("test"),
     "cifar10-test": cifar10,
 }
 
@@ -120,6 +129,16 @@ def load(name: str) -> Dataset:
     if name not in _LOADERS:
         raise InputError(f"there is no data set {name!r}; expected one of {', '.join(_LOADERS)}")
     return _LOADERS[name]()
+
+
+def _idx_dataset(name: str, part: str, content: Callable[[str], bytes]) -> Dataset:
+    """One part of a collection in MNIST's form; ``content`` gives the unpacked bytes of a file."""
+    if part not in ("train", "test"):
+        raise InputError(f"{name} has no part {part!r}; expected 'train' or 'test'")
+    stem = "train" if part == "train" else "t10k"
+    images = _idx(content(f"{stem}-images-idx3-ubyte.gz"), dimensions=3)
+    labels = _idx(content(f"{stem}-labels-idx1-ubyte.gz"), dimensions=1)
+    return Dataset(f"{name}-{part}", _unit(images), labels)
 
 
 def _unit(pixels: np.ndarray) -> np.ndarray:

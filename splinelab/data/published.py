@@ -10,7 +10,7 @@ from pathlib import Path
 from splinelab._files import remove_leftovers, write_atomically
 from splinelab.errors import DataError
 
-__all__ = ["Published", "at_hand", "data_folder", "read", "verified"]
+__all__ = ["Published", "at_hand", "cache_folder", "data_folder", "read", "verified"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def read(file: Published) -> bytes:
     folder = data_folder(file.folder)
     if folder is not None:
         return verified(folder / file.name, file, "restore it, or unset SPLINELAB_DATA")
-    cache = _cache(file)
+    cache = cache_folder(file.folder)
     remove_leftovers(cache / file.name)
     if not (cache / file.name).exists():
         _download(file, cache)
@@ -65,7 +65,7 @@ def at_hand(file: Published) -> bool:
     root = os.environ.get("SPLINELAB_DATA")
     if root and (Path(root) / file.folder).is_dir():
         return True
-    return (_cache(file) / file.name).is_file()
+    return (cache_folder(file.folder) / file.name).is_file()
 
 
 def verified(path: Path, file: Published, remedy: str) -> bytes:
@@ -83,8 +83,9 @@ def verified(path: Path, file: Published, remedy: str) -> bytes:
     return content
 
 
-def _cache(file: Published) -> Path:
-    return Path(os.environ.get("SPLINELAB_CACHE") or Path.home() / ".cache" / "splinelab") / file.folder
+def cache_folder(name: str) -> Path:
+    """The folder ``name`` of what is kept: in ``SPLINELAB_CACHE``, ``~/.cache/splinelab`` unless set."""
+    return Path(os.environ.get("SPLINELAB_CACHE") or Path.home() / ".cache" / "splinelab") / name
 
 
 def _problem(file: Published, content: bytes) -> str | None:

@@ -11,7 +11,7 @@ from splinelab.errors import InputError
 __all__ = ["Split", "protocol_split", "stratified_split"]
 
 #: Training images of the split that all arms share, by pool; whatever is left is held out.
-PROTOCOL_TRAIN = {"mnist-train": 1000, "digits": 300}
+PROTOCOL_TRAIN = {"mnist-train": 1000, "fashion-train": 1000, "digits": 300}
 
 
 class Split(NamedTuple):

@@ -24,9 +24,11 @@ class CausalCheck:
     table: one row per cluster:
         `cluster`, `size`, `features` (its own, a tuple of outputs);
         `own`: harm to its own features when it is removed;
+        `everything`: harm to them when every component is removed, the most that any set can do;
         `random`: mean harm to the same features when matched random sets are removed instead;
         `floor`: the least that the denominator may be; `floored`: whether it was;
-        `ratio`: own / max(random, floor);
+        `ratio`: own / max(random, floor): where the floor decides it measures no random harm, and ends at
+        about 1 / `floor_share`;
         `others`, `worst`: mean and largest harm to another feature when the cluster is removed, and
         `worst_feature`, which one it is (nan, nan and −1 where it owns all);
         `survival`: when only the cluster is kept, how much of the way from nothing kept (0) to everything
@@ -90,7 +92,7 @@ def causal_check(
 ) -> CausalCheck:
     """Remove each cluster and see what breaks, next to random sets of alive components that match it.
 
-    This is the test that Seshadri et al. (section 8) leave to future work.
+    Seshadri et al. (section 8) leave ablations of clusters and of random subsets to future work.
 
     damage: (kept, inputs) → squared error, samples × outputs, of the model that runs on the components in
         `kept` (N bools) alone; output f is that of feature f.
@@ -138,7 +140,8 @@ def causal_check(
         )
         random[cluster] = np.array([error(_without(alive, chosen)) - least for chosen in drawn])
         chance = float(random[cluster].mean()) if len(drawn) else float("nan")
-        floor = max(floor_share * (float(nothing[features].mean()) - least), least)
+        everything = float(nothing[features].mean()) - least
+        floor = max(floor_share * everything, least)
 
         bare, alone = error(stays & ~member), error(stays | member)
         rows.append(
@@ -147,6 +150,7 @@ def causal_check(
                 "size": int(member.sum()),
                 "features": tuple(features),
                 "own": mine,
+                "everything": everything,
                 "random": chance,
                 "floor": floor,
                 "floored": bool(chance < floor),

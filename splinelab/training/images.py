@@ -7,7 +7,7 @@ import torch
 from splinelab import data as datasets
 from splinelab.data import Dataset
 from splinelab.errors import InputError, RecipeError
-from splinelab.training.recipe import Recipe
+from splinelab.training.recipe import TEST_SETS, Recipe
 
 __all__ = ["TrainingData", "check_data", "check_fit", "resident", "training_data"]
 
@@ -23,14 +23,15 @@ def training_data(recipe: Recipe) -> TrainingData:
     """The images a recipe trains on and the images held out from it.
 
     Both are subsets by ``stratified_split`` with a fixed seed, so that 1,000 training images of MNIST-5k are
-    those of ``protocol_split`` in every arm. For ``mnist-train`` the held-out images are MNIST's test set.
+    those of ``protocol_split`` in every arm. Nets of ``mnist-train`` and ``fashion-train`` are judged by the
+    whole test set.
     """
     full = datasets.load(recipe.dataset)
     if recipe.train_images is None:
-        return TrainingData(full, datasets.load("mnist-test"))
+        return TrainingData(full, datasets.load(TEST_SETS[recipe.dataset]))
     split = datasets.stratified_split(full, recipe.train_images, seed=0)
-    if recipe.dataset == "mnist-train":
-        return TrainingData(full.take(split.train), datasets.load("mnist-test"))
+    if recipe.dataset in TEST_SETS:
+        return TrainingData(full.take(split.train), datasets.load(TEST_SETS[recipe.dataset]))
     if not len(split.heldout):
         raise RecipeError(f"recipe: train_images is {recipe.train_images}; that leaves nothing held out")
     return TrainingData(full.take(split.train), full.take(split.heldout))

@@ -20,9 +20,11 @@ from splinelab._schema import (
 )
 from splinelab.errors import RecipeError
 
-__all__ = ["Recipe"]
+__all__ = ["TEST_SETS", "Recipe"]
 
 _DATASETS = tuple(name for name in data.names() if not name.endswith("-test"))
+#: Data sets with a test set of their own, which their nets are judged by.
+TEST_SETS = {name: name.removesuffix("train") + "test" for name in _DATASETS if name.endswith("-train")}
 _Images = expected(Whole | None, "a positive whole number, or None for all images")
 _Dropout = expected(Annotated[Number, Field(ge=0, lt=1)], "a share, 0 or more and below 1")
 _Threshold = expected(
@@ -35,8 +37,9 @@ _Threshold = expected(
 class Recipe(Values):
     """How to train a net. Values are checked when the recipe is made; wrong ones raise ``RecipeError``.
 
-    dataset: ``"mnist5k"``, ``"digits"`` or ``"mnist-train"`` (its held-out images are MNIST's test set).
-    train_images: how many stratified images to train on; None for all of ``mnist-train``.
+    dataset: ``"mnist5k"``, ``"digits"``, ``"mnist-train"`` or ``"fashion-train"`` (the held-out images of the
+        last two are their test sets).
+    train_images: how many stratified images to train on; None for all of a data set with a test set.
     net: ``"mlp"``, ``"cnn"`` or ``"residual-cnn"``, as ``splinelab.nets`` builds them.
     sizes: pixels of an image, units of the linear layers between, and classes. A residual CNN has no linear
         layers between.
@@ -80,7 +83,7 @@ class Recipe(Values):
         if self.net == "residual-cnn":
             check(len(self.sizes) == 2, "sizes", self.sizes, "two numbers: pixels of an image and classes")
         check(
-            self.train_images is not None or self.dataset == "mnist-train",
+            self.train_images is not None or self.dataset in TEST_SETS,
             "train_images",
             None,
             f"a number: {self.dataset} has no separate test set, and all of it leaves nothing held out",

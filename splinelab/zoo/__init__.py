@@ -7,6 +7,7 @@ from splinelab.zoo.decompositions import (
     decomposition_card,
     toy_model,
 )
+from splinelab.zoo.other_data import load_on, name_on, recipe_on
 from splinelab.zoo.recipes import Entry, entries, entry, recipe, seeds
 from splinelab.zoo.store import WEIGHTS, card, load, untrained
 from splinelab.zoo.table import table
@@ -25,9 +26,12 @@ __all__ = [
     "entry",
     "heldout",
     "load",
+    "load_on",
+    "name_on",
     "pretrained",
     "pretrained_at_hand",
     "recipe",
+    "recipe_on",
     "require_heldout",
     "seeds",
     "table",
