@@ -145,13 +145,15 @@ pd.DataFrame(
 
 # %% tags=["hide-input"]
 def history(name: str, s: int) -> pd.DataFrame:
-    table = pd.DataFrame(zoo.card(name, s)["history"]).query("step > 0")
+    table = pd.DataFrame(zoo.card(name, s)["history"]).query("step > 0")[::-2][
+        ::-1
+    ]  # half of it, the end included
     wide = table[["step", "train_accuracy", "heldout_accuracy", "weight_norm"]]
     wide.columns = ["step", "training", "held-out", "weight norm"]
     return wide.melt("step", var_name="quantity").assign(net=words(name), seed=s)
 
 
-training_curves(pd.concat([history(name, s) for name in ONE_CHANGE[1:] for s in zoo_seeds]))
+training_curves(pd.concat([history(name, s) for name in ["G-slow", "G-dropout"] for s in zoo_seeds]))
 
 # %% [markdown]
 # With a tenth of the learning rate the net groks all the same: it learns its training images later, waits as it did
@@ -305,7 +307,7 @@ pd.DataFrame(
 # %% tags=["hide-input"]
 heldout = parts["held-out"]
 k_fine = 11 if 11 in ks else 10
-few = np.sort(protocol.places(heldout, 240))
+few = np.sort(protocol.places(heldout, 150))
 
 
 def mapped(name: str) -> pd.DataFrame:
@@ -368,7 +370,7 @@ inside = pd.DataFrame(
         {"cluster": rename[c], "place": place, "image": picture}
         for c in order
         for place, picture in enumerate(
-            maps.thumbnails(protocol.sample(heldout.take(np.flatnonzero(fine == c)), 18).images)
+            maps.thumbnails(protocol.sample(heldout.take(np.flatnonzero(fine == c)), 12).images)
         )
     ]
 )
@@ -415,7 +417,7 @@ def heat(k: int):
     return pictures.cluster_counts(counted.loc[order].to_numpy())
 
 
-frame_ks = [k for k in ks if 6 <= k <= 16]
+frame_ks = [k for k in ks if 8 <= k <= 14]
 charts.frames(
     [heat(k) for k in frame_ks],
     [f"k = {k}" for k in frame_ks],
