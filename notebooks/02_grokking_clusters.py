@@ -145,9 +145,8 @@ pd.DataFrame(
 
 # %% tags=["hide-input"]
 def history(name: str, s: int) -> pd.DataFrame:
-    table = pd.DataFrame(zoo.card(name, s)["history"]).query("step > 0")[::-2][
-        ::-1
-    ]  # half of it, the end included
+    every = pd.DataFrame(zoo.card(name, s)["history"]).query("step > 0")
+    table = every.iloc[::-2]  # every second row, the last included
     wide = table[["step", "train_accuracy", "heldout_accuracy", "weight_norm"]]
     wide.columns = ["step", "training", "held-out", "weight norm"]
     return wide.melt("step", var_name="quantity").assign(net=words(name), seed=s)
