@@ -28,8 +28,8 @@
 # - On 1000 training images, codes beat the source's activations in two of three networks with mean squared error and
 #   lose in all three with cross-entropy; on full MNIST they win with both losses. On held-out images, activations of
 #   unit length are ahead of codes in every network.
-# - Clusters of codes are more pronounced than an ordinary net's in the long-trained net with mean squared error, and in
-#   **no other** of the four that stand for grokking.
+# - After 1000 images, clusters of codes are more pronounced than an ordinary net's in the long-trained net with mean
+#   squared error, and in **no other** of the four that stand for grokking; after all of MNIST, in the ordinary one.
 # - A tenth of the learning rate does not keep a net from grokking; dropout does, by letting it generalise at once.
 
 # %% tags=["colab", "remove-cell"]
@@ -55,6 +55,7 @@ seed = 0  # the first of five
 quick = False  # fewer seeds, images and values of k, for a look
 
 # %% tags=["hide-input"]
+import warnings
 from functools import partial
 
 import numpy as np
@@ -144,13 +145,14 @@ pd.DataFrame(
 
 # %% tags=["hide-input"]
 def history(name: str, s: int) -> pd.DataFrame:
-    table = pd.DataFrame(zoo.card(name, s)["history"]).query("step > 0")
+    every = pd.DataFrame(zoo.card(name, s)["history"]).query("step > 0")
+    table = every.iloc[::-2]  # every second row, the last included
     wide = table[["step", "train_accuracy", "heldout_accuracy", "weight_norm"]]
     wide.columns = ["step", "training", "held-out", "weight norm"]
     return wide.melt("step", var_name="quantity").assign(net=words(name), seed=s)
 
 
-training_curves(pd.concat([history(name, s) for name in ONE_CHANGE[1:] for s in zoo_seeds]))
+training_curves(pd.concat([history(name, s) for name in ["G-slow", "G-dropout"] for s in zoo_seeds]))
 
 # %% [markdown]
 # With a tenth of the learning rate the net groks all the same: it learns its training images later, waits as it did
@@ -304,7 +306,7 @@ pd.DataFrame(
 # %% tags=["hide-input"]
 heldout = parts["held-out"]
 k_fine = 11 if 11 in ks else 10
-few = np.sort(protocol.places(heldout, 240))
+few = np.sort(protocol.places(heldout, 150))
 
 
 def mapped(name: str) -> pd.DataFrame:
@@ -367,7 +369,7 @@ inside = pd.DataFrame(
         {"cluster": rename[c], "place": place, "image": picture}
         for c in order
         for place, picture in enumerate(
-            maps.thumbnails(protocol.sample(heldout.take(np.flatnonzero(fine == c)), 18).images)
+            maps.thumbnails(protocol.sample(heldout.take(np.flatnonzero(fine == c)), 12).images)
         )
     ]
 )
@@ -414,7 +416,7 @@ def heat(k: int):
     return pictures.cluster_counts(counted.loc[order].to_numpy())
 
 
-frame_ks = [k for k in ks if 6 <= k <= 16]
+frame_ks = [k for k in ks if 8 <= k <= 14]
 charts.frames(
     [heat(k) for k in frame_ks],
     [f"k = {k}" for k in frame_ks],
@@ -481,10 +483,10 @@ pd.DataFrame({f"{words(name)}; {part}": told(name, part, k_fine) for part in par
 pd.DataFrame({f"{words(name)}; {part}": told(name, part, 10) for part in parts for name in ["GA-mse", "G"]}).T
 
 # %% [markdown]
-# On training images there is nothing to spare: every cluster is a digit. On held-out images of the long-trained net the
-# least pure cluster has small margins, and its purity says what it is: less than half of it is one digit, in most
-# seeds, while some digits share a cluster or are spread. But the digits that share are not 2 and 5, as the next section
-# shows, and they differ from seed to seed.
+# On training images every cluster is a digit. On held-out images of the long-trained net the least pure of the ten has
+# small margins and is a mixture, its largest digit about half of it or less. But it is hardly to spare: as the next
+# section shows, in most seeds each of the ten digits is still the largest one of some cluster, and 2 and 5 share none.
+
 
 # %% [markdown]
 # ## Ten clusters, ten digits?
@@ -726,7 +728,9 @@ def by_algorithm(
                 if method == "kmeans":
                     labels = tens[name, part][look][s - seeds[0]]
                 else:
-                    labels = clustering.cluster(seen[look], method, k=10 if needs_k else None)
+                    with warnings.catch_warnings():  # that all may be noise is told by the table
+                        warnings.filterwarnings("ignore", "hdbscan calls all", UserWarning)
+                        labels = clustering.cluster(seen[look], method, k=10 if needs_k else None)
                 scores = [score(seen[look], labels) for score in SCORERS.values()]
                 found.setdefault((look, title), []).append((labels, *scores))
     return found
@@ -793,10 +797,14 @@ def best_counts(name: str, part: str, look: str, index: str) -> dict[str, int]:
     return {title: int((best == place).sum()) for place, title in enumerate(FOUR)}
 
 
+def mean_score(values: list[float]) -> str:
+    return "–" if np.isnan(values).any() else f"{np.mean(values):.3g}"
+
+
 pd.DataFrame(
     {
         (words(name), part, title): {
-            f"{index}, {look}": f"{np.mean([found[place] for found in clustered[name, part][look, title]]):.3g}"
+            f"{index}, {look}": mean_score([found[place] for found in clustered[name, part][look, title]])
             + f" (best: {best_counts(name, part, look, index)[title]})"
             for place, index in enumerate(SCORERS, start=1)
             for look in ["codes", "linear"]
@@ -807,7 +815,10 @@ pd.DataFrame(
 ).T
 
 # %% [markdown]
-# ALGORITHMS_TEXT
+# By silhouette and Calinski-Harabasz index k-means is the best on activations of the long-trained net, and on held-out
+# images of the delayed one. By Davies-Bouldin index it is not: average linkage scores better in the long-trained net,
+# DBSCAN on training images of the delayed one. A dash: DBSCAN mostly finds a single cluster in activations, which has no
+# score.
 
 
 # %% tags=["hide-cell"]
@@ -955,16 +966,20 @@ if committed and data.mnist_at_hand():
 ledger.table("spline-4a", "spline-4b", "spline-4d", "spline-4e", "spline-4g", "spline-2j", "spline-2k")
 
 # %% [markdown]
-# FULL_TEXT
+# Here the source's ordinary net reproduces: the elbow finds ten clusters of codes, and each is a digit, with both losses
+# and on both kinds of image. Codes match the digits better than stacked activations in all four nets. The grokked side
+# does not: the net trained long on all of MNIST has ten clusters on its training images, and on held-out ones the rules
+# do not agree on eleven; the net with Omnigrok's budget has eleven by none of them. And of the two nets that saw all of
+# MNIST, the one that saw it for 20 epochs has the *more* pronounced clusters.
 
 # %% [markdown]
 # ## What reproduces, what does not, and why
 #
 # **Reproduces.** A long-trained net with mean squared error has ten clusters of codes on its training images, equal to
 # the digits, and eleven on held-out images, in five of five seeds and by four rules out of four. The eleventh gathers
-# the images that the net is uncertain about. Held-out codes of the ordinary net with the same loss form ten clusters,
-# and match the digits better than its stacked activations do. On full MNIST, codes beat stacked activations with both
-# losses. With dropout a net does not grok: it generalises at once.
+# the images that the net is uncertain about. In the source's own setting, all of MNIST for 20 epochs, the elbow finds ten
+# clusters of codes, each a digit, with both losses, and codes beat stacked activations; so they do on held-out images
+# of the ordinary net with MSE and 1000 images. With dropout a net does not grok: it generalises at once.
 #
 # **Does not.** Eleven against ten does not follow delayed generalisation: the delayed net has neither number for
 # certain. Within the long-trained net the change comes with held-out images. On those the source's contrast does appear
@@ -972,8 +987,12 @@ ledger.table("spline-4a", "spline-4b", "spline-4d", "spline-4e", "spline-4g", "s
 # the ordinary net; a pilot with 4000 training images had seen 11 there. The elbow of the activations lies at 8 or 9 on
 # held-out images of the long-trained net, as the source has it, and scatters elsewhere; the source's indices put it
 # nowhere near. The digits 2 and 5 share no cluster of codes, nor 4, 7 and 9 one of
-# activations. Clusters of the logits are better than clusters of the stack. With
-# cross-entropy and 1000 training images, stacked activations beat codes.
+# activations. Single layers do not score worse than the stack, by the source's indices, and the logits match the digits
+# better. With cross-entropy and 1000 training images, stacked activations beat codes. Clusters of codes are less
+# pronounced in an ordinary net than in the long-trained one with MSE and 1000 images, and in no other comparison: against
+# the delayed net, with cross-entropy, and after all of MNIST it is not so, mostly the other way round. (Until
+# 27 November 2026 the first comparison was the only one, and the claim stood as reproduced.) A tenth of the learning
+# rate lets the net grok as well.
 #
 # **Why.** A likely explanation, not measured: a net trained to zero squared error gives the training images of a class
 # almost one code, so the number of clusters is the number of classes. An unseen image that falls between the classes

@@ -196,8 +196,10 @@ class Ledger:
         other = self.claims[claim_id].elsewhere
         if other is None:
             return ", ".join(names)
+        if not self.measurements.get(other):  # while the other chapter is written
+            return f"{', '.join(names)}; {other}: not measured"
         second = ", ".join(dict.fromkeys(each.measurement.data for each in self.found(other)))
-        return f"{', '.join(names)}; {second or other}: {self.verdict(other)[0]}"
+        return f"{', '.join(names)}; {second}: {self.verdict(other)[0]}"
 
     def false_holds(self) -> float:
         """How many claims, at most, chance alone lets hold in some case, were the truth at every threshold:
