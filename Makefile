@@ -52,5 +52,5 @@ help:  ## show this list
 	@touch $@
 
 .venv/installed-test: pyproject.toml constraints.txt | .venv/bin/python
-	$(PIP) -e ".[book,test,fast]"
+	$(PIP) -e ".[book,test,fast,cluster]"
 	@touch $@ .venv/installed-book

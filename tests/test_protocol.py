@@ -1,8 +1,10 @@
 """What chapters share: equal images for all arms, views of a recording, comparisons, intervals of ARI."""
 
+import os
 import sys
 import time
 
+import joblib
 import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score, roc_auc_score
@@ -164,3 +166,20 @@ def test_jobs_in_parallel_keep_their_keys_and_say_nothing(recwarn):
     assert found == {key: value for key, (value,) in jobs.items()}
     assert list(found) == list(jobs)
     assert not recwarn.list
+
+
+@pytest.mark.parametrize(("configured", "processes"), [({}, 2), ({"n_jobs": 3}, 3), ({"n_jobs": 1}, 0)])
+def test_jobs_run_in_two_processes_unless_joblib_is_configured(configured, processes, tmp_path):
+    """Each job waits until as many as there should be processes have begun, so no process has two of them."""
+
+    def meet():
+        (tmp_path / str(os.getpid())).touch()
+        until = time.monotonic() + 60
+        while len(list(tmp_path.iterdir())) < processes and time.monotonic() < until:
+            time.sleep(0.01)
+        return os.getpid()
+
+    with joblib.parallel_config(**configured):
+        found = protocol.in_parallel(meet, {job: () for job in range(3)}).values()
+    assert len(set(found)) == max(1, processes)
+    assert (os.getpid() in found) == (processes == 0)
