@@ -72,16 +72,23 @@ class Workers:
 
     @classmethod
     def fitted(cls, one: OneCore, done: list[Work], seconds: list[float], workers: int = 2) -> "Workers":
-        parts = np.array([[1.0, _busy(one, work, workers)] for work in done])
+        parts = np.array([[1.0, _prepared(one, work) + one.jobs(work).sum() / workers] for work in done])
         return cls(one, *_least_squares(parts, seconds))
 
+    def at_work(self, work: Work, workers: int) -> float:
+        """Seconds that the caller and, on average, a worker are at work."""
+        jobs = self.one.jobs(work).sum() / workers
+        return self.start + self.slower * (_prepared(self.one, work) + jobs)
+
     def seconds(self, work: Work, workers: int) -> float:
-        return self.start + self.slower * _busy(self.one, work, workers)
+        """Seconds until the last worker is done."""
+        jobs = makespan(self.one.jobs(work), workers)
+        return self.start + self.slower * (_prepared(self.one, work) + jobs)
 
 
-def _busy(one: OneCore, work: Work, workers: int) -> float:
-    """Until the last worker has done: the codes prepared here and once more there, then the jobs."""
-    return 2 * one.sample * work.samples + makespan(one.jobs(work), workers)
+def _prepared(one: OneCore, work: Work) -> float:
+    """The codes are made ready here, and once more on each worker."""
+    return 2 * one.sample * work.samples
 
 
 def makespan(jobs: np.ndarray, workers: int) -> float:
@@ -134,10 +141,10 @@ class Scaling:
 
     @cached_property
     def two(self) -> dict[str, Workers]:
-        """By way: the costs with two workers, in seconds of wall clock."""
+        """By way: the costs with two workers, in CPU seconds of the caller and, on average, a worker."""
         return {
             way: Workers.fitted(
-                self.one[way], [self.works[run["n"]] for run in runs], [run["wall"] for run in runs]
+                self.one[way], [self.works[run["n"]] for run in runs], [run["cpu"] for run in runs]
             )
             for way in self.ways
             if (runs := self.runs("small", way, 2))
@@ -149,10 +156,9 @@ class Scaling:
         for run in self.figures["large"]:
             workers, work = run.get("workers", 1), self.works[run["n"]]
             way = run["way"]
-            forecast = self.one[way].seconds(work) if workers == 1 else self.two[way].seconds(work, workers)
-            measured = run["cpu"] if workers == 1 else run["wall"]
-            found.append(run | {"workers": workers, "forecast": forecast, "measured": measured})
-            found[-1]["error"] = forecast / measured - 1
+            forecast = self.one[way].seconds(work) if workers == 1 else self.two[way].at_work(work, workers)
+            found.append(run | {"workers": workers, "forecast": forecast})
+            found[-1]["error"] = forecast / run["cpu"] - 1
         return found
 
     def forecast(self, way: str, cores: int) -> float:

@@ -4,8 +4,8 @@
 
 `make scaling` runs it. Full MNIST must be at hand. Every measurement is a process of its own, on one thread
 or with a Dask cluster of two worker processes. The cores that other processes used meanwhile are measured
-too: a run that found too few left waits and is repeated, and the least disturbed one counts. Where several
-people measure on one machine, `--lock FILE` makes them wait for each other. Linux only.
+too: a short run that found too few left is repeated, and the least disturbed one counts. Where several people
+measure on one machine, `--lock FILE` makes them wait for each other. Linux only.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -40,8 +41,8 @@ LARGE = (60_000, 120_000)  # what it is checked at
 UNITS = (200, 400, 600, 1_200, 1_800)
 UNITS_AT = 10_000  # samples
 WAYS = ("torch", "torch, unpacked by block", "numkong")
-QUIET = 0.05  # cores that others may take of those that a run needs
-TRIES, PATIENCE = 4, 60  # runs, and seconds before each
+QUIET = 0.1  # cores that others may take of those that a run needs
+ENOUGH, PATIENCE, LIMIT = 2, 10, 30  # seconds: of runs, to wait before each, to go on with disturbed ones
 
 
 def main() -> None:
@@ -82,6 +83,9 @@ def measure(lock: Path | None) -> dict:
             "classes": {str(n): found for n, found in sizes.items()},
             "recording": [one("recording", n=n) for n in (*SMALL, LARGE[0])],
             "sent": [one("sent", n=n) for n in (SMALL[0], SMALL[-1])],
+            "trimmed": [
+                one("count", n=SMALL[-1], units=600, way=way, workers=2, trim=True) for way in WAYS[::2]
+            ],
             "units": [one("count", n=UNITS_AT, units=u, way=w) for w in WAYS[::2] for u in UNITS],
         }
         for name, numbers in (("small", SMALL), ("large", LARGE)):
@@ -139,49 +143,69 @@ def shifted(images: np.ndarray, seed: int) -> np.ndarray:
 
 
 def alone(task: dict, lock: Path | None) -> dict:
-    """What a process of its own measures, repeated while others disturb it; the least disturbed run."""
+    """What a process of its own measures."""
     command = [sys.executable, __file__, "--one", json.dumps(task)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    needed = task.get("workers", 1)
-    most = os.cpu_count() - needed + QUIET
-    runs = []
-    for _ in range(TRIES):
-        until = time.monotonic() + PATIENCE
-        while psutil.cpu_percent(1) / 100 * os.cpu_count() > most and time.monotonic() < until:
-            pass
-        with lock.open("a") if lock else contextlib.nullcontext() as file:
-            if file:
-                fcntl.flock(file, fcntl.LOCK_EX)
-            done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-        runs.append(json.loads(done.stdout.splitlines()[-1]))
-        if runs[-1].get("others", 0) <= most:
-            break
-    return min(runs, key=lambda run: run.get("others", 0))
+    with lock.open("a") if lock else contextlib.nullcontext() as file:
+        if file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 # --- what one process measures
 
 
 class Clock:
-    """Seconds of wall clock and of CPU, workers' included; cores that all others used meanwhile."""
+    """Wall clock; CPU time of this process and, on average, of a worker; cores that others used meanwhile.
+
+    The second is about what the wall clock would show if nobody else were there: workers have jobs all the
+    time but at the very end, and this process works before and after them.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
 
     def __enter__(self) -> "Clock":
         self._before = self._now()
         return self
 
     def __exit__(self, *_) -> None:
-        self.wall, everything, self.cpu = np.subtract(self._now(), self._before).tolist()
-        self.others = max(0.0, everything - self.cpu) / self.wall
+        (start, everything, ours), (end, everything_now, ours_now) = self._before, self._now()
+        spent = {pid: seconds - ours.get(pid, 0.0) for pid, seconds in ours_now.items()}
+        self.wall = end - start
+        self.others = max(0.0, everything_now - everything - sum(spent.values())) / self.wall
+        self.cpu = spent.pop(os.getpid()) + sum(spent.values()) / self._workers
 
     @staticmethod
-    def _now() -> tuple[float, float, float]:
+    def _now() -> tuple[float, float, dict[int, float]]:
         whole = psutil.cpu_times()
         idle = whole.idle + getattr(whole, "iowait", 0.0)
         counted_twice = getattr(whole, "guest", 0.0) + getattr(whole, "guest_nice", 0.0)
         me = psutil.Process()
-        family = [process.cpu_times() for process in (me, *me.children(recursive=True))]
-        ours = sum(times.user + times.system for times in family)
+        family = {process.pid: process.cpu_times() for process in (me, *me.children(recursive=True))}
+        ours = {pid: times.user + times.system for pid, times in family.items()}
         return time.perf_counter(), sum(whole) - idle - counted_twice, ours
+
+
+def timed(call: Callable[[], object], cores: int = 1) -> dict[str, float]:
+    """Mean seconds of the runs that found `cores` cores free; of the least disturbed one where none did."""
+    most = os.cpu_count() - cores + QUIET
+    runs: list[Clock] = []
+    started = time.monotonic()
+    while True:
+        until = time.monotonic() + PATIENCE
+        while psutil.cpu_percent(1) / 100 * os.cpu_count() > most and time.monotonic() < until:
+            pass
+        with Clock(cores) as clock:
+            call()
+        runs.append(clock)
+        quiet = [run for run in runs if run.others <= most]
+        if sum(run.wall for run in quiet) >= ENOUGH or time.monotonic() - started > LIMIT:
+            break
+    chosen = quiet or [min(runs, key=lambda run: run.others)]
+    means = {name: np.mean([getattr(run, name) for run in chosen]) for name in ("wall", "cpu", "others")}
+    return {name: round(float(mean), 4) for name, mean in means.items()}
 
 
 class Memory:
@@ -198,32 +222,20 @@ class Memory:
         self.peak = peak - self._before
 
 
-def count(folder: str, n: int, units: int, way: str, workers: int = 1) -> dict[str, float]:
-    """Seconds for all pairs by Jaccard distance, and the memory that they took beyond codes and libraries.
-
-    Short runs are repeated for two seconds, and their means given.
-    """
+def count(
+    folder: str, n: int, units: int, way: str, workers: int = 1, trim: bool = False
+) -> dict[str, float]:
+    """Seconds for all pairs by Jaccard distance, and the memory that they took beyond codes and libraries."""
     codes = stored_codes(Path(folder), n, units)
     labels = np.load(Path(folder) / f"labels-{n}.npy")
     backend = way.partition(",")[0]
     if way.endswith("by block"):
         kernels._KEEP = 0
-    with two_workers() if workers == 2 else contextlib.nullcontext():
+    with two_workers(trim) if workers == 2 else contextlib.nullcontext():
         class_histograms(codes[:64], labels[:64], backend=backend)  # what the first call imports
-        times = []
         with Memory() as memory:
-            while not times or sum(clock.wall for clock in times) < 2:
-                with Clock() as clock:
-                    found = class_histograms(codes, labels, backend=backend)
-                times.append(clock)
-    total = sum(clock.wall for clock in times)
-    return {
-        "pairs": found.pairs,
-        "wall": round(total / len(times), 4),
-        "cpu": round(sum(clock.cpu for clock in times) / len(times), 4),
-        "others": round(sum(clock.others * clock.wall for clock in times) / total, 3),
-        "memory": memory.peak,
-    }
+            seconds = timed(lambda: class_histograms(codes, labels, backend=backend), workers)
+    return {"pairs": n * (n - 1) // 2, **seconds, "memory": memory.peak}
 
 
 def stored_codes(folder: Path, n: int, units: int) -> SplineCodes | np.ndarray:
@@ -235,10 +247,16 @@ def stored_codes(folder: Path, n: int, units: int) -> SplineCodes | np.ndarray:
 
 
 @contextlib.contextmanager
-def two_workers():
-    """A Dask cluster of two worker processes on this machine, which have imported what they need."""
+def two_workers(trim: bool):
+    """A Dask cluster of two worker processes on this machine, which have imported what they need.
+
+    With `trim` they hand freed memory back to the system at once, as is Dask's default.
+    """
+    import dask
     from distributed import Client, LocalCluster
 
+    if not trim:
+        dask.config.set({"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None})
     start = {"n_workers": 2, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": None}
     with LocalCluster(**start) as cluster, Client(cluster) as client, joblib.parallel_config("dask"):
         client.run(class_histograms, [[0], [1]], [0, 1], "hamming")
@@ -251,14 +269,9 @@ def recording(folder: str, n: int) -> dict[str, float]:
     images = data.mnist("train")
     some = images.take(stratified_split(images, n, seed=0).train).images
     record(net, some[:64], activations=False)
-    with Memory() as memory, Clock() as clock:
-        record(net, some, activations=False)
-    return {
-        "cpu": round(clock.cpu, 4),
-        "wall": round(clock.wall, 4),
-        "others": round(clock.others, 3),
-        "memory": memory.peak,
-    }
+    with Memory() as memory:
+        seconds = timed(lambda: record(net, some, activations=False))
+    return {**seconds, "memory": memory.peak}
 
 
 def sent(folder: str, n: int) -> dict[str, float]:
