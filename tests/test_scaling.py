@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import os
 import pickle
 import re
 import subprocess
@@ -160,9 +161,13 @@ def test_one_measurement(tmp_path):
     bits, labels = drawn_codes([300, 200], units=600)
     SplineCodes.from_bits({"units": bits}).save(tmp_path / "full-mse-500")
     np.save(tmp_path / "labels-500.npy", labels)
-    task = {"what": "count", "folder": str(tmp_path), "n": 500, "units": 600, "way": "torch"}
-    command = [sys.executable, str(Path(cost.ROOT) / "book/scaling.py"), "--one", json.dumps(task)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    script = (
+        "import json, sys, scaling; scaling.ENOUGH = scaling.PATIENCE = scaling.LIMIT = 0;"
+        "print(json.dumps(scaling.count(sys.argv[1], 500, 600, 'torch')))"
+    )
+    where = {"cwd": Path(cost.ROOT) / "book", "env": {**os.environ, "PYTHONPATH": str(cost.ROOT)}}
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, **where)
     found = json.loads(done.stdout)
     assert found["pairs"] == 500 * 499 // 2 and found["cpu"] > 0 and found["wall"] > 0
     assert found["memory"] >= 16 * 500  # the codes that were sorted, at least
