@@ -684,7 +684,7 @@ pd.DataFrame(
 # %% [markdown]
 # In the long-trained net with MSE, codes do score better than the stack. In the delayed net the stack scores better, by
 # every index. Single layers mostly score *better* than the stack, the logits by far: the opposite of what the source
-# saw, and no wonder, since ten logits that are pressed to zeros and ones are a small space with ten corners. And
+# saw, perhaps because ten logits that are pressed to zeros and ones are a small space with ten corners. And
 # clusters of codes are more pronounced than those of the ordinary net in the long-trained net with MSE alone. The
 # delayed net, whose generalisation does come late, has less pronounced ones than the ordinary net, and with
 # cross-entropy nothing is gained either way.
@@ -986,9 +986,8 @@ ledger.table("spline-4a", "spline-4b", "spline-4d", "spline-4e", "spline-4g", "s
 # certain. Within the long-trained net the change comes with held-out images. On those the source's contrast does appear
 # (11 in the long-trained net, 10 in the ordinary one), so our own claim that held-out images alone explain it fails for
 # the ordinary net; a pilot with 4000 training images had seen 11 there. The elbow of the activations lies at 8 or 9 on
-# held-out images of the long-trained net, as the source has it, and scatters elsewhere; the source's indices put it
-# nowhere near. The digits 2 and 5 share no cluster of codes, nor 4, 7 and 9 one of
-# activations. Single layers do not score worse than the stack, by the source's indices, and the logits match the digits
+# held-out images of the long-trained net, as the source has it, and scatters elsewhere; two of the source's indices put
+# it at two there, the third anywhere. The digits 2 and 5 share no cluster of codes, nor 4, 7 and 9 one of activations. Single layers do not score worse than the stack, by the source's indices, and the logits match the digits
 # better. With cross-entropy and 1000 training images, stacked activations beat codes. Clusters of codes are less
 # pronounced in an ordinary net than in the long-trained one with MSE and 1000 images, and in no other comparison: against
 # the delayed net, with cross-entropy, and after all of MNIST it is not so, mostly the other way round. (Until
@@ -1015,7 +1014,7 @@ ledger.table()
 #
 # 1. Mix training and held-out images half and half. Does the elbow find 10 or 11, and from which share of held-out
 #    images on?
-# 2. Cluster `looks["unit length"]` for k = 2 to 20. Does it have an uncertain cluster? Compare its images with those
+# 2. Cluster `protocol.views(recording)["unit length"]` for k = 2 to 20. Does it have an uncertain cluster? Compare its images with those
 #    of the codes.
 # 3. Give DBSCAN the radius that maximises the ARI and see how far the knee rule is from that oracle. Why may a paper
 #    not report the oracle?
