@@ -13,7 +13,7 @@ ifeq ($(shell uname -m),x86_64)
 export OPENBLAS_CORETYPE ?= Haswell
 endif
 
-.PHONY: book test soak notebooks clean help
+.PHONY: book test soak scaling notebooks clean help
 
 book: .venv/installed-book  ## run every chapter and build the book into _build/html
 	$(BIN)/python book/build.py
@@ -31,6 +31,9 @@ test: .venv/installed-test  ## run the whole test suite, chapters and built page
 
 soak: .venv/installed-test  ## maintainers: 3,000 broken files and 100 killed runs; the figures go to the status page
 	OMP_NUM_THREADS=1 $(BIN)/python tests/soak.py --files 3000 --kills 100 --write book/soak.json
+
+scaling: .venv/installed-test  ## maintainers: how histograms grow with samples and cores, on full MNIST; for the cost page
+	OMP_NUM_THREADS=1 $(BIN)/python book/scaling.py --write book/scaling.json
 
 notebooks: .venv/installed-book  ## maintainers: run the chapters' .py, store outputs and results (NAMES="..." for some)
 	$(BIN)/python book/build.py notebooks $(NAMES)
@@ -52,5 +55,5 @@ help:  ## show this list
 	@touch $@
 
 .venv/installed-test: pyproject.toml constraints.txt | .venv/bin/python
-	$(PIP) -e ".[book,test,fast]"
+	$(PIP) -e ".[book,test,fast,cluster]"
 	@touch $@ .venv/installed-book

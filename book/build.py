@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import chapters
+import cost_tables
 import nbformat
 import reference
 import yaml
@@ -106,7 +107,7 @@ def run_all(sources: dict[str, Path], target: Path, results: Path) -> None:
 
 def stage_pages() -> None:
     """Copy configuration, pages and static files, and fill in what is generated."""
-    ignore = shutil.ignore_patterns("*.py", "*.pyc", "__pycache__", "results", "claims.yml", "soak.json")
+    ignore = shutil.ignore_patterns("*.py", "*.pyc", "__pycache__", "results", "claims.yml", "*.json")
     shutil.copytree(ROOT / "book", SOURCE / "book", ignore=ignore, dirs_exist_ok=True)
     shutil.copy(ROOT / "_toc.yml", SOURCE)
     (SOURCE / "_config.yml").write_text(yaml.safe_dump(configuration(), allow_unicode=True), encoding="utf-8")
@@ -141,6 +142,7 @@ def fill(folder: Path) -> None:
         "scoreboard": scoreboard,
         "soak": soak,
         "status": status,
+        **cost_tables.parts(),
     }
     for page in sorted(folder.glob("*.md")):
         text = page.read_text(encoding="utf-8")

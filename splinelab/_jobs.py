@@ -8,12 +8,13 @@ Nothing is spread unless the caller says so:
 The pieces never depend on the number of workers, and are put together in their order.
 """
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from joblib import Parallel, delayed, parallel
 
-__all__ = ["groups", "spread"]
+__all__ = ["groups", "in_two", "spread"]
 
 MOST = 256  # pieces at most: enough for 64 cores, few enough to be sent
 
@@ -23,6 +24,16 @@ def spread(function: Callable, jobs: Iterable[tuple], *shared: Any) -> Iterator[
     backend, _ = parallel.get_active_backend()
     how = "generator" if backend.supports_return_generator else "list"
     yield from Parallel(return_as=how)(delayed(function)(*shared, *job) for job in jobs)
+
+
+def in_two(function: Callable, jobs: Iterable[tuple]) -> list[Any]:
+    """`function(*job)` for every job, in order: in two processes, or as the caller configures."""
+    _, configured = parallel.get_active_backend()
+    with warnings.catch_warnings():
+        # joblib replaces a process that has grown, loses nothing, and says so at random moments.
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
+        n_jobs = 2 if configured is None else configured
+        return Parallel(n_jobs=n_jobs, max_nbytes=None)(delayed(function)(*job) for job in jobs)
 
 
 def groups(pieces: list, costs: list[int], least: int) -> list[list]:

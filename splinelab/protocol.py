@@ -4,17 +4,16 @@ The source (*spline-clustering-mnist*, Experiment 1) compares Jaccard and Hammin
 codes with L2 and cosine distance on stacked `nn.Linear` outputs. The other comparisons are fair baselines.
 """
 
-import warnings
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from torch import nn
 
 from splinelab import zoo
 from splinelab._arguments import check_seed, check_whole
+from splinelab._jobs import in_two
 from splinelab.codes import SplineCodes
 from splinelab.data import Dataset, mnist5k, mnist_at_hand, protocol_split, stratified_split
 from splinelab.distances import Bootstrap, bootstrap, pairwise
@@ -258,12 +257,11 @@ def distance_matrices(
 
 
 def in_parallel(function: Callable, jobs: Mapping[Hashable, tuple]) -> dict[Hashable, Any]:
-    """`function(*arguments)` for every tuple of arguments in `jobs`, in two processes; results by key."""
-    with warnings.catch_warnings():
-        # joblib replaces a process that has grown, loses nothing, and says so at random moments.
-        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
-        ran = Parallel(n_jobs=2, max_nbytes=None)(delayed(function)(*job) for job in jobs.values())
-    return dict(zip(jobs, ran, strict=True))
+    """`function(*arguments)` for every tuple of arguments in `jobs`; results by key.
+
+    In two processes, unless joblib is configured: then with that number of them, or on that cluster.
+    """
+    return dict(zip(jobs, in_two(function, jobs.values()), strict=True))
 
 
 def compare(

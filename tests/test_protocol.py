@@ -1,8 +1,10 @@
 """What chapters share: equal images for all arms, views of a recording, comparisons, intervals of ARI."""
 
+import os
 import sys
 import time
 
+import joblib
 import numpy as np
 import pytest
 from scipy.stats import bootstrap as scipy_bootstrap
@@ -234,3 +236,20 @@ def test_margin_drop_by_hand_and_against_scipys_bootstrap():
 
     independent = scipy_bootstrap((np.arange(300),), drop, vectorized=False, n_resamples=400, rng=1)
     assert high - low == pytest.approx(2 * 1.96 * independent.standard_error, rel=0.25)
+
+
+@pytest.mark.parametrize(("configured", "processes"), [({}, 2), ({"n_jobs": 3}, 3), ({"n_jobs": 1}, 0)])
+def test_jobs_run_in_two_processes_unless_joblib_is_configured(configured, processes, tmp_path):
+    """Each job waits until as many as there should be processes have begun, so no process has two of them."""
+
+    def meet():
+        (tmp_path / str(os.getpid())).touch()
+        until = time.monotonic() + 60
+        while len(list(tmp_path.iterdir())) < processes and time.monotonic() < until:
+            time.sleep(0.01)
+        return os.getpid()
+
+    with joblib.parallel_config(**configured):
+        found = protocol.in_parallel(meet, {job: () for job in range(3)}).values()
+    assert len(set(found)) == max(1, processes)
+    assert (os.getpid() in found) == (processes == 0)

@@ -177,7 +177,7 @@ class Ledger:
         missing = [case.label for case in claim.cases if case.label not in self.measurements[claim_id]]
         few = min(len(each.interval.seeds) for each in found)
         if missing or few < claim.seeds:
-            lacks = [f"not measured: {'; '.join(missing)}"] if missing else []
+            lacks = [f"not measured: {' · '.join(missing)}"] if missing else []
             lacks += [f"{few} of {claim.seeds} seeds"] if few < claim.seeds else []
             return "partial", "; ".join(lacks), found[0]
         by = {outcome: [each for each in found if each.outcome == outcome] for outcome in OUTCOMES}
@@ -250,7 +250,7 @@ def _about(count: float) -> str:
 def _named(by: dict[str, list[Finding]]) -> str:
     words = {"holds": "holds for", "contradicted": "contradicted for", "undecided": "undecided for"}
     return ". ".join(
-        f"{words[outcome]} {'; '.join(each.case.label for each in found)}"
+        f"{words[outcome]} {' · '.join(each.case.label for each in found)}"
         for outcome, found in by.items()
         if found
     )

@@ -38,6 +38,7 @@ class Notebook:
                 f"{claim_id}, {case!r}: the interval is {interval!r}; expected one of splinelab.intervals "
                 "(over_nets, range_over_nets, two_level, exactly)"
             )
+        seeds = None if seeds is None else tuple(seeds)
         given = {key: value for key, value in (("n", n), ("seeds", seeds)) if value is not None}
         measurement = Measurement.of(
             interval,

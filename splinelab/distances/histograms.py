@@ -140,24 +140,36 @@ def class_histograms(
         raise InputError("x has 1 sample: expected at least 2, for one pair")
     order = np.argsort(codes, kind="stable")  # same-class blocks are slices from here on
     kern = kernel(_sorted(x, order, metric), None, metric, backend, device)
-    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
-    ends = np.append(starts[1:], n)
-    height = max(1, block_size // 2)
-    stripes = [
-        (slice(first, min(first + height, end)), end)
-        for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
-        for first in range(start, end, height)
-    ]
-    pairs = [_pairs(rows, n) for rows, _ in stripes]
     total = _counter(kern, bins)
-    jobs = groups(stripes, pairs, max(_JOB, 8 * total.size))  # many more pairs than counters
-    with tqdm(total=sum(pairs), unit="pair", unit_scale=True, disable=not progress, desc=metric) as bar:
+    jobs = jobs_of(np.bincount(codes), total.size, block_size)
+    with tqdm(total=n * (n - 1) // 2, unit="pair", unit_scale=True, disable=not progress, desc=metric) as bar:
         found = spread(_count, [(job,) for job in jobs], kern, bins, block_size)
         for job, (intra, inter) in zip(jobs, found, strict=True):
             total.intra[: len(intra)] += torch.from_numpy(intra)
             total.inter[: len(inter)] += torch.from_numpy(inter)
             bar.update(sum(_pairs(rows, n) for rows, _ in job))
     return total.result()
+
+
+def jobs_of(sizes, counters, block_size=2048):
+    """The jobs of `class_histograms`, by the sizes of the classes: lists of stripes (rows, end of class)."""
+    ends = np.cumsum(sizes).tolist()
+    height = max(1, block_size // 2)
+    stripes = [
+        (slice(first, min(first + height, end)), end)
+        for start, end in zip([0, *ends], ends, strict=False)
+        for first in range(start, end, height)
+    ]
+    pairs = [_pairs(rows, ends[-1]) for rows, _ in stripes]
+    return groups(stripes, pairs, max(_JOB, 8 * counters))  # many more pairs than counters
+
+
+def blocks_of(stripes, n, block_size=2048):
+    """The blocks (rows, columns, of one class?) that a job counts beside its stripes' own squares."""
+    for rows, end in stripes:
+        for same, low, high in ((True, rows.stop, end), (False, end, n)):
+            for left in range(low, high, block_size):
+                yield rows, slice(left, min(left + block_size, high)), same
 
 
 def _pairs(rows, n):
@@ -167,17 +179,13 @@ def _pairs(rows, n):
 
 
 def _count(kern, bins, block_size, stripes):
-    """The job of `class_histograms`: what some stripes of rows add to the counters intra and inter.
-
-    Samples are sorted by class; `stripes` are (rows, where their class ends).
-    """
-    counter, n = _counter(kern, bins, kern.device), kern.shape[0]
-    for rows, end in stripes:
+    """A job of `class_histograms`: what some stripes of rows, sorted by class, add to the counters."""
+    counter = _counter(kern, bins, kern.device)
+    for rows, _ in stripes:
         counter.add_diagonal(rows)
-        for target, low, high in ((counter.intra, rows.stop, end), (counter.inter, end, n)):
-            for left in range(low, high, block_size):
-                counts = counter.count(rows, slice(left, min(left + block_size, high)))
-                target[: len(counts)] += counts
+    for rows, cols, same in blocks_of(stripes, kern.shape[0], block_size):
+        counts = counter.count(rows, cols)
+        (counter.intra if same else counter.inter)[: len(counts)] += counts
     return tuple(np.trim_zeros(counts, "b") for counts in counter.counts())
 
 

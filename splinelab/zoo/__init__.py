@@ -12,7 +12,7 @@ from splinelab.zoo.recipes import Entry, entries, entry, recipe, seeds
 from splinelab.zoo.store import WEIGHTS, card, load, untrained
 from splinelab.zoo.table import table
 from splinelab.zoo.third_party import pretrained, pretrained_at_hand
-from splinelab.zoo.train import heldout, require_heldout, train, training_images
+from splinelab.zoo.train import heldout, require_heldout, train, train_seeds, training_images
 
 __all__ = [
     "WEIGHTS",
@@ -37,6 +37,7 @@ __all__ = [
     "table",
     "toy_model",
     "train",
+    "train_seeds",
     "training_images",
     "untrained",
 ]

@@ -1,9 +1,13 @@
 """Retrain an entry and write it with its card."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
+import torch
+
 from splinelab._arguments import check_device, check_seed
+from splinelab._jobs import spread
 from splinelab.data import Dataset
 from splinelab.errors import InputError
 from splinelab.training import Fit, TrainingData, evaluate, fit, training_data
@@ -11,7 +15,7 @@ from splinelab.zoo.probes import pair_auc
 from splinelab.zoo.recipes import Entry, entries, entry
 from splinelab.zoo.store import require_writable, save
 
-__all__ = ["heldout", "require_heldout", "train", "training_images"]
+__all__ = ["heldout", "require_heldout", "train", "train_seeds", "training_images"]
 
 CHECKPOINT_EVERY = 2000  # steps
 
@@ -30,16 +34,70 @@ def train(
     point in ``folder/.checkpoints`` and goes on from there, to the same bits. Raises ``ZooError``, before any
     training, for a folder that cannot be written to.
     """
-    found, seed = entry(name), check_seed(seed)
+    group = _group(name)
+    seed = _checked(group, seed, device, folder)
+    paths = _train(group, device, folder, progress, seed)
+    _tidy(folder)
+    return paths
+
+
+def train_seeds(
+    name: str,
+    seeds: Iterable[int],
+    *,
+    device: str = "cpu",
+    folder: str | os.PathLike = "zoo",
+    progress: bool = True,
+) -> list[Path]:
+    """``train`` for every seed: here one after another, else in processes or on a cluster, as joblib is told.
+
+    Files, bits and errors are those of ``train``. Each run takes as many threads as torch has here, since
+    their number moves the last bits: ``torch.set_num_threads(1)`` leaves one core to each. Workers on other
+    machines must see ``folder``. Raises ``InputError`` for a seed given twice, before any training.
+    """
+    group = _group(name)
+    seeds = [_checked(group, seed, device, folder) for seed in seeds]
+    if len(set(seeds)) < len(seeds):
+        raise InputError(f"seeds is {seeds}; expected each seed once")
+    shared = torch.get_num_threads(), group, device, Path(folder).absolute(), progress
+    runs = list(spread(_train_elsewhere, [(seed,) for seed in seeds], *shared))
+    _tidy(folder)
+    return [path for paths in runs for path in paths]
+
+
+def _group(name: str) -> list[Entry]:
+    """The entries that come from one run with this entry."""
+    found = entry(name)
+    return [item for item in entries().values() if item.recipe == found.recipe]
+
+
+def _checked(group: list[Entry], seed: int, device: str, folder: str | os.PathLike) -> int:
+    seed = check_seed(seed)
     check_device(device)
-    group = [item for item in entries().values() if item.recipe == found.recipe]
-    owner = next(item for item in group if item.snapshot is None)
     for item in group:
         require_writable(folder, item.name, seed)
-    data = training_data(found.recipe)
+    return seed
+
+
+def _train_elsewhere(threads: int, *given) -> list[Path]:
+    """The job of ``train_seeds``."""
+    own = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        return _train(*given)
+    finally:
+        torch.set_num_threads(own)
+
+
+def _train(
+    group: list[Entry], device: str, folder: str | os.PathLike, progress: bool, seed: int
+) -> list[Path]:
+    recipe = group[0].recipe
+    owner = next(item for item in group if item.snapshot is None)
+    data = training_data(recipe)
     resume = Path(folder) / ".checkpoints" / f"{owner.name}-{seed}.ckpt"
     result = fit(
-        found.recipe,
+        recipe,
         seed,
         data=data,
         device=device,
@@ -54,9 +112,14 @@ def train(
         if item.snapshot is None or item.snapshot in result.snapshots
     ]
     resume.unlink(missing_ok=True)
-    if resume.parent.is_dir() and not any(resume.parent.iterdir()):
-        resume.parent.rmdir()
     return paths
+
+
+def _tidy(folder: str | os.PathLike) -> None:
+    """Once no run of ours can want it any more."""
+    checkpoints = Path(folder) / ".checkpoints"
+    if checkpoints.is_dir() and not any(checkpoints.iterdir()):
+        checkpoints.rmdir()
 
 
 def training_images(name: str) -> Dataset:
