@@ -103,8 +103,9 @@ ledger.summary()
 # images; HDBSCAN's other setting, the neighbours that make a point dense, stays at the package's five. Criterion
 # and cluster size were fixed before the labels were looked at (after a pilot on another net); the source names
 # neither. Of codes the ledger asks that more than one digit has a monosemantic cluster in every net; until
-# 2026-11-27 it asked for most clusters, which the source claims of activations only. A seed in which HDBSCAN finds no cluster counts as a share of 0. A digit is a coarse idea of meaning: a
-# cluster that is one digit may still mean something else, such as a slant.
+# 2026-11-27 it asked for most clusters, which the source claims of activations only. A seed in which HDBSCAN finds
+# no cluster counts as a share of 0. A digit is a coarse idea of meaning: a cluster that is one digit may still mean
+# something else, such as a slant.
 #
 # HDBSCAN may leave images out as *noise*, so the noise share always stands beside the purity. The source also
 # clusters tokens of GPT-2; the book's data holds no language model, and that half is not tested.
@@ -120,8 +121,8 @@ found = clustering.cluster(codes, "hdbscan", metric="hamming", min_cluster_size=
 pd.crosstab(pd.Series(found, name="cluster"), pd.Series(images.labels, name="digit"))
 
 # %% [markdown]
-# One cluster in each row; −1 is noise. Nine digits have a cluster here, almost without strangers, and the fours
-# are all noise.
+# One cluster in each row; −1 is noise. Nine digits have a cluster here, almost without strangers, and nearly
+# all fours are noise.
 
 # %% tags=["hide-input"]
 LAYERS = {"CNN": ["pool2", "pool3", "relu4", "relu5"], "RES": ["block1", "block2"]}
@@ -532,7 +533,7 @@ pictures.contact_sheet(sheet("CNN, relu5", "codes", 7))
 
 # %% [markdown]
 # The pure clusters are digits, in several handwritings, and one digit may have two. An impure cluster mixes what
-# no reader would, such as 0 and 7: so few bits have room for accidents. Noise holds plain digits beside odd ones;
+# no reader would: so few bits have room for accidents. Noise holds plain digits beside odd ones;
 # being left out says little about an image.
 
 # %% [markdown]
