@@ -24,15 +24,15 @@
 # This chapter counts, on 1,000 held-out images, six layers of two convolutional nets and three seeds. Beside each
 # share stands what it costs and what an untrained net gives. In short:
 #
-# - Clusters of **spline codes** are mostly pure in every layer we looked at (72 to 96 %), while a third to two
-#   thirds of the images are left out as noise.
-# - Clusters of **activations at one position**, the source's protocol, are mostly impure in four of five maps,
-#   and the fifth is uncertain; whole activations give pure clusters, with more noise still. In relu5 activations
-#   win: all ten digits, all pure, 13 % noise.
-# - An **untrained** net's activations, and raw pixels, also have mostly pure clusters, of few images. Its deep
-#   codes do not. Training adds coverage more than purity.
-# - **NMF directions** pass a fair test in 53 to 70 % of cases; the activation of any image, taken as a direction,
-#   passes in 81 to 97 %. The cropped axis decides what one sees.
+# - Clustering **spline codes** finds monosemantic regions for several digits in every net, but for one net at relu4; on
+#   the mean most clusters are pure in every layer, while a third to two thirds of the images are left out as noise.
+# - Clusters of **activations at one position**, the source's protocol, are on the mean mostly impure in four of five maps,
+#   beyond doubt in one; whole activations give pure clusters, with more noise still. In relu5 activations
+#   win: all ten digits, nearly all clusters pure, little noise.
+# - An **untrained** net's activations, and half the clusters of raw pixels, are pure as well, of few images. Its deep
+#   codes are not. Training adds coverage more than purity.
+# - More than half of the **NMF directions** pass a fair test on the mean, beyond doubt at relu5; the activation of any image,
+#   taken as a direction, passes more often. The cropped axis decides what one sees.
 
 # %% tags=["colab", "remove-cell"]
 # On Colab only: fetch the repository and install the package from it.
@@ -103,8 +103,9 @@ ledger.summary()
 # images; HDBSCAN's other setting, the neighbours that make a point dense, stays at the package's five. Criterion
 # and cluster size were fixed before the labels were looked at (after a pilot on another net); the source names
 # neither. Of codes the ledger asks that more than one digit has a monosemantic cluster in every net; until
-# 2026-11-27 it asked for most clusters, which the source claims of activations only. A seed in which HDBSCAN finds no cluster counts as a share of 0. A digit is a coarse idea of meaning: a
-# cluster that is one digit may still mean something else, such as a slant.
+# 2026-11-27 it asked for most clusters, which the source claims of activations only. A seed in which HDBSCAN finds
+# no cluster counts as a share of 0. A digit is a coarse idea of meaning: a cluster that is one digit may still mean
+# something else, such as a slant.
 #
 # HDBSCAN may leave images out as *noise*, so the noise share always stands beside the purity. The source also
 # clusters tokens of GPT-2; the book's data holds no language model, and that half is not tested.
@@ -120,8 +121,8 @@ found = clustering.cluster(codes, "hdbscan", metric="hamming", min_cluster_size=
 pd.crosstab(pd.Series(found, name="cluster"), pd.Series(images.labels, name="digit"))
 
 # %% [markdown]
-# One cluster in each row; −1 is noise. Nine digits have a cluster here, almost without strangers, and the fours
-# are all noise.
+# One cluster in each row; −1 is noise. Nine digits have a cluster here, almost without strangers, and nearly
+# all fours are noise.
 
 # %% tags=["hide-input"]
 LAYERS = {"CNN": ["pool2", "pool3", "relu4", "relu5"], "RES": ["block1", "block2"]}
@@ -353,16 +354,16 @@ pd.DataFrame(
 ).T
 
 # %% [markdown]
-# **Codes**: on average most clusters are pure in every layer. At pool2 and block1 the interval touches one half:
-# in some half-samples HDBSCAN finds two clusters, the ones and everything else, which is a share of exactly one
-# half. Seed 0 of relu4 is such a case. Late codes are not the best ones: behind pool3 stand 928 ReLUs, behind
+# **Codes**: on average most clusters are pure in every layer. At relu4 and relu5 three nets leave open whether that is more than chance:
+# in one net of relu4, HDBSCAN finds two clusters, one digit and everything else, which is a share of exactly one
+# half. Late codes are not the best ones: behind pool3 stand 928 ReLUs, behind
 # relu5 only 48, and two digits may share a short code.
 #
-# **One position**, the source's protocol: in the maps, a minority of clusters is pure. Relu4 looks better, but
-# its interval reaches from 19 to 76 %. One place of a digit does not say which digit it is. In relu5 every
+# **One position**, the source's protocol: in four of five maps, a minority of clusters is pure. Relu4 looks better, but
+# its interval includes one half. One place of a digit does not say which digit it is. In relu5 every
 # cluster is pure.
 #
-# **Whole activation**: mostly pure in every layer, at a noise share of 58 to 74 % before relu5.
+# **Whole activation**: mostly pure in every layer, and more than half of the images are noise before relu5.
 #
 # *Would the labels, the net or the images alone give such clusters?* Four controls: shuffled labels, untrained
 # nets, raw pixels, and cosine instead of L2 distance.
@@ -400,9 +401,9 @@ pd.DataFrame(controls).T
 
 # %% [markdown]
 # In brackets, the noise share. Shuffled labels give no pure cluster, so chance is no explanation. The untrained
-# net is the control that matters. Most clusters of its whole activations are pure, and so are most clusters of
+# net is the control that matters. Most clusters of its whole activations are pure, and so are half of those of
 # raw pixels: digits that look alike lie together before anything is learnt. Training changes how many classes the
-# pure clusters cover, 9 of 10 against 3 at relu4. In codes it changes more: an untrained net's codes are impure
+# pure clusters cover, nine of ten against three at relu4. In codes it changes more: an untrained net's codes are mostly impure
 # behind pool3, relu4 and relu5.
 #
 # Cosine distance leaves out fewer images in most layers, at a similar purity.
@@ -438,8 +439,8 @@ pd.DataFrame(
 )
 
 # %% [markdown]
-# Whole activations stay between 88 and 100 %, codes between 70 and 91 %. One position at relu4 owes its 76 % to
-# the setting: every other choice gives 34 to 63 %.
+# Whole activations stay pure throughout, codes mostly. One position at relu4 owes its high share to
+# the setting: every other choice gives less.
 #
 # ## Is it the noise?
 #
@@ -491,10 +492,10 @@ pictures.rejection(curves.sort_values("layer", kind="stable", key=lambda c: c.ma
 # %% [markdown]
 # Refusal explains a good part: k-means gains when it is judged on dense images only (the grey lines fall from
 # left to right). It does not explain all. On HDBSCAN's own images k-means finds fewer pure clusters everywhere
-# but in the codes of relu5, and most dots lie above the lines. One caution: where HDBSCAN found fewer than ten
+# but in relu5, and most dots lie above the lines. One caution: where HDBSCAN found fewer than ten
 # clusters, k-means on all images must merge digits.
 #
-# The share of clusters can mislead, too. At relu4, 72 % of the clusters of codes are monosemantic while only 46 %
+# The share of clusters can mislead, too. At relu4 most clusters of codes are monosemantic, while little more than half
 # of the clustered images are of their cluster's largest class: the one impure cluster may be the largest.
 #
 # What do the clusters look like, and what is left out? Clusters of codes at relu5, the purest four and the least
@@ -532,7 +533,7 @@ pictures.contact_sheet(sheet("CNN, relu5", "codes", 7))
 
 # %% [markdown]
 # The pure clusters are digits, in several handwritings, and one digit may have two. An impure cluster mixes what
-# no reader would, such as 0 and 7: so few bits have room for accidents. Noise holds plain digits beside odd ones;
+# no reader would: so few bits have room for accidents. Noise holds plain digits beside odd ones;
 # being left out says little about an image.
 
 # %% [markdown]
@@ -615,7 +616,7 @@ passed = {(layer, kind): passing(layer, kind) for layer in NMF_LAYERS for kind i
 pd.DataFrame({kind: {layer: per_cent(passed[layer, kind]) for layer in NMF_LAYERS} for kind in KINDS}).T
 
 # %% [markdown]
-# Of the NMF directions 53 and 59 % pass at relu4 and block2, 70 % at relu5. That is far above the untrained
+# More than half of the NMF directions pass. That is far above the untrained
 # net and above principal components, and above single units except perhaps at relu5. So NMF does find better
 # directions than the usual ones. But any *image*, taken as a direction, passes more often. What the test sees is
 # that neighbours share a class; a direction passes when it points at images.
@@ -639,7 +640,7 @@ tops = pd.DataFrame(
 pictures.top_images(tops)
 
 # %% [markdown]
-# Everything. Of five images, 76 to 83 % of the NMF directions are one digit; of 200, none can be, since a digit
+# Everything. By their nearest five images, most NMF directions are one digit; by 200, none can be, since a digit
 # has only 100 images here. Looking at fewer images is what a crop of the axis does. Take five directions of
 # relu4, from the purest to the least pure, and choose with the menu.
 
@@ -741,10 +742,10 @@ for s in seeds:
 pd.DataFrame(summary).T
 
 # %% [markdown]
-# Partly. Of the directions that pass, most meet one digit and few meet two. Of those that fail, more meet
-# several: 38, 35 and 87 % in the three seeds, against 0, 5 and 7 %. That is what the prediction says, though some
+# Partly. Of the directions that pass, most meet one digit and fewer meet two. Of those that fail, more meet
+# several, in all three seeds. That is what the prediction says, though some
 # of it is built in: a direction whose top images are of one digit cannot meet many. But in two of three seeds
-# most failing directions meet one digit or none, and about half of their top images are noise, as of all images.
+# most failing directions meet one digit or none, and about as many of their top images are noise as of all images.
 # "Several monosemantic regions" describes some directions with mixed images; others point where there is no
 # region at all.
 
@@ -770,20 +771,20 @@ if committed:
 # %% [markdown]
 # ## What reproduces, what does not, and why
 #
-# **Reproduces.** Most clusters of spline codes are monosemantic: the mean share is above one half in all six
-# layers, and the interval clears it after correction in pool3, relu5 and block2. All clusters of activations at
-# relu5 are monosemantic. Codes of trained nets give purer clusters than codes of untrained ones. NMF directions
-# pass more often than not, clearly at relu5 and block2, and far more often than in an untrained net.
+# **Reproduces, under a condition.** Clustering codes finds monosemantic regions of more than one digit, in every net and layer but one
+# net's relu4. All clusters of activations at relu5 are monosemantic. NMF directions
+# pass more often than not, beyond doubt at relu5, and more often than in an untrained net. Codes of trained nets give purer
+# clusters than codes of untrained ones, and so do activations at relu4.
 #
-# **Does not.** With the source's protocol on maps, one spatial position, most clusters are impure: five of six
-# layers do not clear one half. Its model has many more channels; our maps have 8 or 16, and the middle of a digit
-# says little. With whole activations the claim holds in our nets, so it may be the position that fails and not
+# **Does not.** With the source's protocol on maps, one spatial position, most clusters are impure on the mean in four of five,
+# at block1 beyond doubt. Its model has many more channels; our maps have 8 or 16, and the middle of a digit
+# says little. With whole activations most clusters are pure on the mean in our nets, so it may be the position that fails and not
 # the lens. NMF directions are no more monosemantic than arbitrary images are, so the finding speaks for
 # neighbourhoods and not for directions.
 #
 # **Where our own expectation failed.** We expected noise above a third throughout. It is for one position at
-# relu4; codes have it on average, with intervals that reach below; activations at relu5 leave out 13 % only. We
-# expected activations, too, to separate trained from untrained nets: they do on average, by intervals too wide to
+# relu4; codes have it on average, with intervals that reach below; activations at relu5 leave out far less. We
+# expected activations, too, to separate trained from untrained nets: they do at relu4, and at relu5 by an interval too wide to
 # say so.
 #
 # **Why.** A likely explanation, not measured: a cluster of HDBSCAN is a set of images that lie close together,
