@@ -32,6 +32,8 @@
 #   squared error, and in **no other** of the four that stand for grokking; after all of MNIST, in the ordinary one.
 # - A tenth of the learning rate does not keep a net from grokking. With dropout, held-out accuracy rises along with
 #   training accuracy, and there is little left to grok.
+# - The eleventh cluster and the lead of clusters of codes **belong to MNIST**: on scikit-learn's digits
+#   ([appendix](A2_second_data_set)) no net has either. That the least pure of eleven clusters holds doubtful images carries over.
 
 # %% tags=["colab", "remove-cell"]
 # On Colab only: fetch the repository and install the package from it.
