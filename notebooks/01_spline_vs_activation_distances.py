@@ -33,7 +33,7 @@
 # - The large gap that the source shows is there in nets with mean squared error, the ordinary one included, and after
 #   1000 training images it belongs to **those images**: held-out ones close it. After all of MNIST the *ordinary* net
 #   has the larger gap, where the source sees overlap.
-# - The advantage **belongs to MNIST**: on scikit-learn's digits ([appendix](A2_second_data_set)) codes have none over linear
+# - The advantage **belongs to MNIST**: on scikit-learn's digits ([appendix](A2_second_data_set)) codes have no sure one over linear
 #   outputs in any net. The reversal under cross-entropy and the gap on training images are there, too.
 
 # %% tags=["colab", "remove-cell"]
