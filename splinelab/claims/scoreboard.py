@@ -1,6 +1,7 @@
 """The ledger as readers see it: in the terminal, as JSON, and in tables of the book."""
 
 import json
+import re
 from collections.abc import Iterable
 
 from splinelab.claims.ledger import Finding, Ledger
@@ -56,10 +57,14 @@ def _table(ledger: Ledger, rows: list[dict]) -> str:
     lines = ["| claim | verdict | what was measured |", "|---|---|---|"]
     for row in rows:
         told = f"**{row['verdict']}**" + (f" ({scope})" if (scope := ledger.scope(row["id"])) else "")
-        lines.append(
-            f"| {row['name']} {row['statement']} | {told} | {'<br>'.join(_evidence(ledger, row)) or '–'} |"
-        )
+        lines.append(f"| {row['name']} {row['statement']} | {told} | {_cell(_evidence(ledger, row))} |")
     return "\n".join(lines)
+
+
+def _cell(lines: list[str]) -> str:
+    """Lines of evidence in one cell, the outcomes set off."""
+    marked = [re.sub(r"^(holds|contradicted|undecided):", r"*\1:*", line) for line in lines]
+    return "<br>".join(marked)
 
 
 def _evidence(ledger: Ledger, row: dict) -> list[str]:
