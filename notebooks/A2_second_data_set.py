@@ -94,12 +94,14 @@ SHIPPED = {arm: zoo.name_on(arm, dataset) for arm in ARMS if zoo.name_on(arm, da
 def history(arm: str, one_seed: int) -> pd.DataFrame:
     table = pd.DataFrame(zoo.card(SHIPPED[arm], one_seed)["history"]).query("step > 0")
     wide = table[["step", *NAMES.values()]].set_axis(["step", *NAMES], axis=1)
-    return wide.melt("step", var_name="quantity").assign(net=arm, seed=one_seed)
+    return wide.melt("step", var_name="quantity").assign(net=protocol.in_words(arm), seed=one_seed)
 
 
 curves = [history(arm, s) for arm in ["G", "GA-mse", "U"] if arm in SHIPPED for s in zoo.seeds(SHIPPED[arm])]
 switch = (
-    {"G": float(np.median([zoo.card(SHIPPED["G"], s)["switch_step"] for s in range(5)]))} if curves else {}
+    {protocol.in_words("G"): float(np.median([zoo.card(SHIPPED["G"], s)["switch_step"] for s in range(5)]))}
+    if curves
+    else {}
 )
 training_curves(pd.concat(curves), switch) if curves else f"no histories of nets on {dataset} ship"
 
