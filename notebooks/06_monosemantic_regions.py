@@ -455,8 +455,10 @@ RULES = ["HDBSCAN", "same images", "densest images", "all images"]
 
 
 def rival(layer: str, space: str, rule: str) -> str:
-    found = [by[layer, space, "trained", s]["kmeans"] for s in seeds]
-    purity, pure = np.mean([run[rule] for run in found if run], axis=0)
+    found = [run[rule] for s in seeds if (run := by[layer, space, "trained", s]["kmeans"])]
+    if not found:  # no net had clusters to be compared with
+        return "–"
+    purity, pure = np.mean(found, axis=0)
     return f"{pure:.0%} ({purity:.2f})"
 
 
