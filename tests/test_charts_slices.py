@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import vl_convert
 import torch
 from torch import nn
 
@@ -91,3 +92,10 @@ def test_way_charts_draw():
         interpolation.ratios(ratio, title="ratio", description="A ratio of 2."),
     ]:
         assert chart._repr_mimebundle_()["image/png"]
+
+
+def test_an_interval_that_reaches_below_zero_is_drawn_whole():
+    """Few nets give wide intervals; a logarithm of their lower ends would draw nothing, or worse."""
+    wide = pd.DataFrame({"case": ["a"], "net": ["trained"], "value": [0.9], "low": [-0.4], "high": [2.2]})
+    chart = interpolation.ratios(wide, title="ratio", description="A ratio.")
+    assert "NaN" not in vl_convert.vegalite_to_svg(chart.to_dict())

@@ -154,7 +154,7 @@ def ratios(table: pd.DataFrame, *, null: float = 1.0, title: str, description: s
             *(alt.Tooltip(f"{name}:Q", format=".2f") for name in ["value", "low", "high"]),
         ],
     )
-    scale = alt.Scale(type="log", nice=False)
+    scale = alt.Scale(zero=False, nice=False)  # an interval of few nets may reach below zero
     bars = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=title, scale=scale), x2="high:Q")
     dots = base.mark_point(size=60, opacity=1).encode(x=alt.X("value:Q", scale=scale))
     line = alt.Chart(pd.DataFrame({"null": [null]})).mark_rule(strokeDash=[4, 3]).encode(x="null:Q")
