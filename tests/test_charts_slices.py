@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-import vl_convert
 import torch
+import vl_convert
 from torch import nn
 
 from splinelab import polytopes
