@@ -687,7 +687,16 @@ def test_a_checkpoint_that_cannot_be_written_shows_before_the_first_step(tmp_pat
             fit(SMALL, 0, checkpoint=path, probes={"never": lambda net: pytest.fail("trained")})
 
 
+@pytest.fixture
+def listening():
+    """Whatever runs in the background of a shell ignores Ctrl-C: not here."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.usefixtures("listening")
 def test_control_c_keeps_what_it_says(kept, tmp_path):
     """The step that is under way is finished and saved; without a checkpoint nothing is promised."""
     calls = []
