@@ -404,13 +404,6 @@ print(
 known = scans["GA-mse", seed, "held-out", "codes"]
 
 
-def least_pure(labels: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, float]:
-    """Which images lie in the cluster whose largest class has the smallest share, and that share: its purity."""
-    counted = pd.crosstab(labels, truth)
-    shares = counted.max(axis=1) / counted.sum(axis=1)
-    return labels == shares.idxmin(), float(shares.min())
-
-
 def heat(k: int):
     counted = pd.crosstab(known.labels[k], heldout.labels)
     shares = counted.max(axis=1) / counted.sum(axis=1)
@@ -427,7 +420,7 @@ charts.frames(
     start=frame_ks.index(k_fine),
     description=f"Clusters of held-out codes by digit, for k from {frame_ks[0]} to {frame_ks[-1]}, the least pure one "
     "last. Its largest digit has "
-    + ", ".join(f"{least_pure(known.labels[k], heldout.labels)[1]:.0%} of it at k = {k}" for k in frame_ks)
+    + ", ".join(f"{protocol.least_pure(known.labels[k], heldout.labels)[1]:.0%} of it at k = {k}" for k in frame_ks)
     + ".",
 )
 
@@ -440,24 +433,13 @@ charts.frames(
 
 
 # %% tags=["hide-input"]
-def drop(margins: np.ndarray, masks: np.ndarray) -> float:
-    """Median margin inside the least pure cluster minus outside, mean over nets."""
-    inside = masks.astype(bool)
-    if not inside.any(axis=1).all():
-        return float("nan")
-    return float(np.mean([np.median(m[i]) - np.median(m[~i]) for m, i in zip(margins, inside, strict=True)]))
-
-
 def uncertain(name: str, part: str, k: int):
     """Of the least pure of k clusters: its drop of margin, its purity and its share of the images, over nets."""
-    sample, margins, masks, purities = parts[part], [], [], []
-    for s, model in zip(seeds, protocol.nets(name, seeds, images), strict=True):
-        values = protocol.logit_margin(record(model, sample, activations=False).output)
-        mask, purity = least_pure(scans[name, s, part, "codes"].labels[k], sample.labels)
-        margins.append(values / np.median(values))
-        masks.append(mask)
-        purities.append(purity)
-    found = two_level(drop, margins, masks, seeds=seeds, resamples=400 if committed else 20)
+    sample, nets = parts[part], protocol.nets(name, seeds, images)
+    outputs = [record(model, sample, activations=False).output for model in nets]
+    clusterings = [scans[name, s, part, "codes"].labels[k] for s in seeds]
+    masks, purities = zip(*(protocol.least_pure(each, sample.labels) for each in clusterings), strict=True)
+    found = protocol.margin_drop(outputs, clusterings, sample.labels, resamples=400 if committed else 20)
     return found, range_over_nets(purities, seeds=seeds), np.mean(masks)
 
 
@@ -573,10 +555,7 @@ def together(name: str, part: str, look: str, digits: list[int]) -> int:
 
 def majority_digits(name: str, part: str) -> list[int]:
     """How many different digits are the largest class of a cluster, by seed."""
-    return [
-        len(set(pd.crosstab(labels, parts[part].labels).idxmax(axis=1)))
-        for labels in tens[name, part]["codes"]
-    ]
+    return [protocol.majority_classes(each, parts[part].labels) for each in tens[name, part]["codes"]]
 
 
 pd.DataFrame(

@@ -18,7 +18,7 @@ from splinelab.codes import SplineCodes
 from splinelab.data import Dataset, mnist5k, mnist_at_hand, protocol_split, stratified_split
 from splinelab.distances import Bootstrap, bootstrap, pairwise
 from splinelab.errors import InputError
-from splinelab.intervals import Draws, Interval
+from splinelab.intervals import Interval, two_level
 from splinelab.recording import Recording, record
 from splinelab.training import build, fit, training_data
 
@@ -180,10 +180,12 @@ def logit_margin(output: np.ndarray) -> np.ndarray:
     return top[:, 1] - top[:, 0]
 
 
-def least_pure(clusters: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Which samples lie in the cluster whose largest class has the smallest share (the first such)."""
+def least_pure(clusters: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, float]:
+    """Which samples lie in the cluster whose largest class has the smallest share (the first such), and that
+    share: its purity."""
     shares = {c: np.bincount(truth[clusters == c]).max() / (clusters == c).sum() for c in np.unique(clusters)}
-    return clusters == min(shares, key=shares.get)
+    least = min(shares, key=shares.get)
+    return clusters == least, float(shares[least])
 
 
 def majority_classes(clusters: np.ndarray, truth: np.ndarray) -> int:
@@ -203,24 +205,20 @@ def margin_drop(
 
     `outputs` (samples × classes) and `clusterings` (samples) have one array per net, all of the same samples;
     margins are in units of each net's own overall median, so that nets of different losses can be compared.
-    Clusters stay as they were found; where a draw has no sample of the least pure one, it counts as no
-    difference.
+    Clusters stay as they were found; draws in which some net's least pure cluster has no sample are left out.
     """
-    margins = [logit_margin(output) for output in outputs]
-    margins = [values / np.median(values) for values in margins]
-    masks = [least_pure(clusters, truth) for clusters in clusterings]
+    margins = np.array([logit_margin(output) for output in outputs])
+    margins /= np.median(margins, axis=1, keepdims=True)
+    masks = np.array([least_pure(clusters, truth)[0] for clusters in clusterings])
 
-    def drops(index: np.ndarray) -> list[float]:
-        return [
-            float(np.median(values[index][mask[index]]) - np.median(values[index][~mask[index]]))
-            if mask[index].any()
-            else 0.0
-            for values, mask in zip(margins, masks, strict=True)
-        ]
+    def drop(margins: np.ndarray, masks: np.ndarray) -> float:
+        inside = masks.astype(bool)
+        if not inside.any(axis=1).all():
+            return float("nan")
+        drops = [np.median(m[i]) - np.median(m[~i]) for m, i in zip(margins, inside, strict=True)]
+        return float(np.mean(drops))
 
-    rng, n = np.random.default_rng(check_seed(seed)), len(truth)
-    drawn = np.array([drops(rng.integers(n, size=n)) for _ in range(resamples)])
-    return Draws(np.array(drops(np.arange(n))), drawn, n).interval()
+    return two_level(drop, margins, masks, resamples=resamples, seed=seed)
 
 
 def nets(name: str, seeds: Iterable[int], dataset: Dataset) -> list[nn.Module]:

@@ -211,7 +211,8 @@ def test_least_pure_and_majority_classes_by_hand():
     truth = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2, 2])
     clusters = np.array([5, 5, 5, 7, 7, 7, 7, 9, 9, 9])
     # Shares of the largest class: 1, 3/4, 1.
-    assert protocol.least_pure(clusters, truth).tolist() == [c == 7 for c in clusters]
+    mask, purity = protocol.least_pure(clusters, truth)
+    assert mask.tolist() == [c == 7 for c in clusters] and purity == 0.75
     assert protocol.majority_classes(clusters, truth) == 3
     assert protocol.majority_classes(np.arange(10) % 2, np.zeros(10, int)) == 1
 
