@@ -5,6 +5,7 @@
     python book/build.py pages        # maintainers: draw the pages from the stored outputs, run no chapter
     python book/build.py ledger       # maintainers: draw the tables of the ledger again in all chapters
     python book/build.py colab        # maintainers: write the generated first cell into every chapter
+    python book/build.py prose        # maintainers: take text from the `.py` where no cell with an output changed
 
 Everything is staged under `_build/source`: copies of the pages, the executed chapters, the generated parts.
 """
@@ -166,7 +167,9 @@ def scoreboard() -> str:
 
 def picture() -> str:
     """The landing page's chart."""
-    from splinelab.charts import landing, page, use
+    sys.path.insert(0, str(NOTEBOOKS))
+    from pictures.landing import landing
+    from splinelab.charts import page, use
 
     use()
     spec = landing().to_dict()
@@ -253,13 +256,20 @@ def write_colab_cells() -> None:
         print(f"  {name}: {'written' if changed else 'unchanged'}")
 
 
+def store_prose(wanted: list[str]) -> None:
+    """Take text and cells without outputs from the `.py` into the stored notebook, and keep the outputs."""
+    for name in wanted or chapters.names():
+        changed = chapters.take_prose(name)
+        print(f"  {name}: {'written' if changed else 'unchanged'}")
+
+
 def main() -> None:
     """Parse the command line."""
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
-    tasks = ["book", "pages", "notebooks", "ledger", "colab"]
+    tasks = ["book", "pages", "notebooks", "ledger", "colab", "prose"]
     parser.add_argument("what", nargs="?", default="book", choices=tasks)
-    parser.add_argument("names", nargs="*", help="chapters to run (with `notebooks`); all by default")
+    parser.add_argument("names", nargs="*", help="chapters (with `notebooks`, `prose`); all by default")
     given = parser.parse_args()
     if given.what == "notebooks":
         store_notebooks(given.names)
@@ -267,6 +277,8 @@ def main() -> None:
         refresh_ledger()
     elif given.what == "colab":
         write_colab_cells()
+    elif given.what == "prose":
+        store_prose(given.names)
     else:
         build(run=given.what == "book")
 

@@ -136,6 +136,31 @@ def pristine(name: str) -> nbformat.NotebookNode:
     return notebook
 
 
+def take_prose(name: str) -> bool:
+    """Write a chapter's `.py` into its stored notebook, outputs kept; returns whether the file changed.
+
+    Raises `SystemExit` where a cell that has outputs is another one now: they would not be its own.
+    """
+    path = NOTEBOOKS / f"{name}.ipynb"
+    stored, new = nbformat.read(path, as_version=4), pristine(name)
+    before = {cell.source: cell for cell in stored.cells if cell.cell_type == "code"}
+    wanted = [cell.source for cell in new.cells if cell.cell_type == "code"]
+    lost = [cell.source for source, cell in before.items() if cell.outputs and source not in wanted]
+    if lost:
+        raise SystemExit(f"{name} must run again, since this cell changed:\n{lost[0]}")
+    count = 0
+    for cell in new.cells:
+        if cell.cell_type == "code":
+            count += 1
+            cell["execution_count"] = count
+            cell["outputs"] = before[cell.source].outputs if cell.source in before else []
+    new["metadata"] = stored.metadata
+    if new == stored:
+        return False
+    nbformat.write(new, path)
+    return True
+
+
 def cleaned(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Without clocks, progress, standard error and random widget names: two runs differ in results only."""
     notebook.metadata.pop("papermill", None)

@@ -65,9 +65,9 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from pictures import separability as pictures
+from pictures.training import training_curves
 from splinelab import charts, claims, data, protocol, record, zoo
-from splinelab.charts import separability as pictures
-from splinelab.charts.training import training_curves
 from splinelab.distances import class_histograms, pairwise, permutation_null, separability
 from splinelab.training import fit, training_data
 

@@ -65,10 +65,10 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
+from pictures import clusters as pictures
+from pictures import maps
+from pictures.training import training_curves
 from splinelab import charts, claims, clustering, data, protocol, record, zoo
-from splinelab.charts import clusters as pictures
-from splinelab.charts import maps
-from splinelab.charts.training import training_curves
 from splinelab.intervals import exactly, over_nets, range_over_nets, two_level
 from splinelab.training import fit, training_data
 

@@ -65,9 +65,9 @@ import numpy as np
 import pandas as pd
 import torch
 
+from pictures import density as pictures
+from pictures import polytopes as mosaics
 from splinelab import charts, claims, data, polytopes, protocol, record, zoo
-from splinelab.charts import density as pictures
-from splinelab.charts import polytopes as mosaics
 from splinelab.distances import pairwise
 from splinelab.intervals import Interval, range_over_nets
 from splinelab.nets import mlp, resnet_cifar

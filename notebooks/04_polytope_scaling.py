@@ -65,8 +65,8 @@ import pandas as pd
 import torch
 from torch import nn
 
+from pictures import rays as pictures
 from splinelab import charts, claims, data, polytopes, protocol, zoo
-from splinelab.charts import rays as pictures
 from splinelab.intervals import Interval, range_over_nets, two_level
 
 charts.use()

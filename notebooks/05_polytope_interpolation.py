@@ -63,9 +63,9 @@ import pandas as pd
 import torch
 from torch.nn import functional as F
 
+from pictures import interpolation as pictures
+from pictures import maps, slices
 from splinelab import charts, claims, data, polytopes, protocol, record, zoo
-from splinelab.charts import interpolation as pictures
-from splinelab.charts import maps, slices
 from splinelab.intervals import Interval, two_level
 
 charts.use()

@@ -64,9 +64,9 @@ import torch
 from sklearn.decomposition import NMF, PCA
 from sklearn.exceptions import ConvergenceWarning
 
+from pictures import maps
+from pictures import regions as pictures
 from splinelab import charts, claims, clustering, data, polytopes, protocol, record, zoo
-from splinelab.charts import maps
-from splinelab.charts import regions as pictures
 from splinelab.distances import pairwise
 from splinelab.intervals import Draws, Interval, range_over_nets
 

@@ -58,8 +58,8 @@ quick = False  # a tenth of the steps, for a look
 import numpy as np
 import pandas as pd
 
+from pictures import decomposition as pictures
 from splinelab import charts, claims, spd, zoo
-from splinelab.charts import decomposition as pictures
 from splinelab.intervals import exactly, over_nets, range_over_nets
 
 charts.use()

@@ -59,8 +59,8 @@ quick = False  # two seeds, fewer samples, for a look
 import numpy as np
 import pandas as pd
 
+from pictures import mechanisms as pictures
 from splinelab import charts, claims, mechanisms, spd, zoo
-from splinelab.charts import mechanisms as pictures
 from splinelab.intervals import Interval, range_over_nets
 
 charts.use()

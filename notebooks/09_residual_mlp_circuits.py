@@ -64,9 +64,9 @@ import numpy as np
 import pandas as pd
 import torch
 
+from pictures import decomposition as formation
+from pictures import mechanisms as pictures
 from splinelab import charts, claims, mechanisms, nets, spd, zoo
-from splinelab.charts import decomposition as formation
-from splinelab.charts import mechanisms as pictures
 from splinelab.intervals import exactly, over_nets, range_over_nets
 
 charts.use()

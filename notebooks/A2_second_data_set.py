@@ -57,8 +57,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from pictures.training import training_curves
 from splinelab import charts, claims, data, headlines, protocol, zoo
-from splinelab.charts.training import training_curves
 
 charts.use()
 ARMS = ["GA-mse", "G", "N-mse", "GA-ce", "GCE", "N-ce", "U"]

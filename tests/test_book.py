@@ -42,14 +42,14 @@ def shown(cell: nbformat.NotebookNode) -> list[dict]:
 
 
 def draws(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
-    """Cells whose last line is a call to something from `splinelab.charts`, or to its sliders anywhere."""
+    """Cells whose last line is a call to something from `splinelab.charts` or the chapters' `pictures`."""
     imported: set[str] = set()
     found = []
     for cell in code_cells(notebook):
         tree = ast.parse(cell.source)
         for node in ast.walk(tree):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("splinelab"):
-                whole = node.module.startswith("splinelab.charts")
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(("splinelab", "pictures")):
+                whole = node.module.startswith(("splinelab.charts", "pictures"))
                 imported |= {a.asname or a.name for a in node.names if whole or a.name == "charts"}
         last = tree.body[-1] if tree.body else None
         called = {node.id for node in ast.walk(last) if isinstance(node, ast.Name)} if last else set()

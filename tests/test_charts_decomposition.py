@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from drawing import drawn
 
-from splinelab.charts import decomposition
+from pictures import decomposition
 
 pytestmark = pytest.mark.usefixtures("theme")
 

@@ -9,7 +9,8 @@ import pytest
 from drawing import drawn
 from PIL import Image
 
-from splinelab.charts import density, polytopes, renderer, tables
+from pictures import density, polytopes
+from splinelab.charts import renderer, tables
 
 SQUARE = np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]])
 LEFT = np.array([[-1.0, -1], [0, -1], [0, 1], [-1, 1]])

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from drawing import drawn
 
-from splinelab.charts import mechanisms
+from pictures import mechanisms
 
 pytestmark = pytest.mark.usefixtures("theme")
 

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from splinelab.charts import rays, renderer
+from pictures import rays
+from splinelab.charts import renderer
 
 pytestmark = pytest.mark.usefixtures("theme")
 

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from drawing import drawn
 
-from splinelab.charts import maps, regions, tables
+from pictures import maps, regions
+from splinelab.charts import tables
 
 pytestmark = pytest.mark.usefixtures("theme")
 

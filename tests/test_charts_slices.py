@@ -7,8 +7,9 @@ import torch
 import vl_convert
 from torch import nn
 
+from pictures import interpolation, slices
 from splinelab import polytopes
-from splinelab.charts import interpolation, renderer, slices
+from splinelab.charts import renderer
 from splinelab.errors import InputError
 
 pytestmark = pytest.mark.usefixtures("theme")

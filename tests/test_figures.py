@@ -10,8 +10,9 @@ import pytest
 from drawing import drawn
 from PIL import Image
 
+from pictures import clusters, maps, separability, training
 from splinelab import data
-from splinelab.charts import clusters, maps, separability, tables, training
+from splinelab.charts import tables
 from splinelab.codes import SplineCodes
 
 PARTS = ["training", "held-out"]

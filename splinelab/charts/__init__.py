@@ -1,4 +1,4 @@
-"""Every chart of the book: one theme, one renderer, sliders that need no kernel.
+"""One theme and one renderer for every chart, and sliders that need no kernel.
 
 >>> import splinelab.charts as charts
 >>> charts.use()
@@ -10,7 +10,6 @@
 ['application/vnd.vegalite.v6+json', 'image/png', 'text/plain']
 """
 
-from splinelab.charts.landing import landing
 from splinelab.charts.renderer import describe, svg, use
 from splinelab.charts.theme import BLUE, DIGITS, GREEN, GREY, ORANGE, PALETTE, PINK, SKY, VERMILION
 from splinelab.charts.widgets import frames
@@ -27,7 +26,6 @@ __all__ = [
     "VERMILION",
     "describe",
     "frames",
-    "landing",
     "svg",
     "use",
 ]

@@ -2,8 +2,8 @@
 
 import altair as alt
 
+from pictures.maps import code_map, map_table
 from splinelab import clustering, data, protocol
-from splinelab.charts.maps import code_map, map_table
 from splinelab.recording import record
 
 __all__ = ["landing"]
