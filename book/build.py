@@ -5,7 +5,7 @@
     python book/build.py pages        # maintainers: draw the pages from the stored outputs, run no chapter
     python book/build.py ledger       # maintainers: draw the tables of the ledger again in all chapters
     python book/build.py colab        # maintainers: write the generated first cell into every chapter
-    python book/build.py prose        # maintainers: take text from the `.py` where no cell with an output changed
+    python book/build.py prose        # maintainers: take text from the `.py`, keep the outputs
 
 Everything is staged under `_build/source`: copies of the pages, the executed chapters, the generated parts.
 """

@@ -113,14 +113,14 @@ def redraw_ledger(path: Path, ledger) -> bool:
     notebook = nbformat.read(path, as_version=4)
     changed = False
     for cell in notebook.cells:
-        call = re.fullmatch(r"ledger\.(summary|table)\((.*)\)", cell.source.strip(), re.DOTALL)
+        call = re.fullmatch(r"ledger\.(summary|table|verdicts)\((.*)\)", cell.source.strip(), re.DOTALL)
         if cell.cell_type != "code" or not call or not cell.outputs:
             continue
         arguments = ast.literal_eval(f"({call[2].strip().rstrip(',')},)") if call[2].strip() else ()
         text = getattr(ledger, call[1])(*arguments).data
-        shown = cell.outputs[0].data
-        if shown.get("text/markdown") != text:
-            shown["text/markdown"] = text
+        shown, kind = cell.outputs[0].data, "text/html" if call[1] == "verdicts" else "text/markdown"
+        if shown.get(kind) != text:
+            shown[kind] = text
             changed = True
     if changed:
         nbformat.write(notebook, path)

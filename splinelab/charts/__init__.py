@@ -10,6 +10,7 @@
 ['application/vnd.vegalite.v6+json', 'image/png', 'text/plain']
 """
 
+from splinelab.charts.captions import figure
 from splinelab.charts.renderer import describe, svg, use
 from splinelab.charts.theme import BLUE, DIGITS, GREEN, GREY, ORANGE, PALETTE, PINK, SKY, VERMILION
 from splinelab.charts.widgets import frames
@@ -25,6 +26,7 @@ __all__ = [
     "SKY",
     "VERMILION",
     "describe",
+    "figure",
     "frames",
     "svg",
     "use",

@@ -37,12 +37,15 @@ class ChartRenderer:
         return None
 
 
-def figure(spec: dict, links: str = "") -> str:
-    """HTML for one chart; ``links`` is more HTML for the line under it.
+def figure(spec: dict, links: str = "", number: str = "") -> str:
+    """HTML for one chart; ``links`` is more HTML for the line under it, ``number`` what the book calls it.
 
     The same chart always gives the same HTML.
     """
     spec = charts.tidy(spec)
+    if "caption" in (told := spec.pop("usermeta", {})):
+        del spec["title"]
+        links = caption(told, number) + links
     text = json.dumps(spec, separators=(",", ":"), ensure_ascii=False)
     name = "c" + hashlib.sha256(text.encode()).hexdigest()[:10]
     label = html.escape(spec["description"], quote=True)
@@ -53,6 +56,24 @@ def figure(spec: dict, links: str = "") -> str:
         f'<div class="sl-chart" role="img" aria-label="{label}">{picture}</div></div>'
         f'<script type="{charts.MIME}">{safe}</script>{links}</figure>'
     )
+
+
+def caption(told: dict, number: str) -> str:
+    """The figure's number, takeaway and caption."""
+    name = f'<span class="sl-number">Figure {number}.</span> ' if number else ""
+    return (
+        f'<figcaption class="sl-caption">{name}<strong>{html.escape(told["takeaway"])}</strong> '
+        f"{html.escape(told['caption'])}</figcaption>"
+    )
+
+
+def next_number(renderer: Any) -> str:
+    """Chapter and running number of the figure that is rendered next: "3.2"."""
+    environment = renderer.renderer.sphinx_env
+    chapter = environment.docname.rsplit("/", 1)[-1].split("_")[0].lstrip("0") or "0"
+    counts = environment.temp_data
+    counts["sl-figures"] = counts.get("sl-figures", 0) + 1
+    return f"{chapter}.{counts['sl-figures']}"
 
 
 def unique_ids(picture: str, prefix: str) -> str:
@@ -94,7 +115,8 @@ def csv_links(spec: dict) -> str:
 
 def chart_nodes(renderer: Any, spec: dict) -> list[nodes.Element]:
     """A chart with links to its data."""
-    return [nodes.raw("", figure(spec, csv_links(spec)), format="html", classes=["output"])]
+    number = next_number(renderer) if "caption" in spec.get("usermeta", {}) else ""
+    return [nodes.raw("", figure(spec, csv_links(spec), number), format="html", classes=["output"])]
 
 
 def frame_nodes(renderer: Any, content: dict) -> list[nodes.Element]:
@@ -103,13 +125,14 @@ def frame_nodes(renderer: Any, content: dict) -> list[nodes.Element]:
     state = renderer.renderer.nb_client.nb_metadata["widgets"][WIDGET_STATE]["state"]
     still = state[content["image_id"]]["buffers"][0]["data"]
     label = html.escape(content["description"], quote=True)
+    words = caption(content, next_number(renderer)) if "caption" in content else ""
     return [
         nodes.raw(
             "",
             f'<figure class="sl-figure sl-frames" role="group" aria-label="{label}">'
             f'<div class="sl-scroll" tabindex="0">'
             f'<noscript><img alt="{label}" src="data:image/png;base64,{still}"></noscript>'
-            f'<script type="{WIDGET_VIEW}">{json.dumps(view)}</script></div></figure>',
+            f'<script type="{WIDGET_VIEW}">{json.dumps(view)}</script></div>{words}</figure>',
             format="html",
             classes=["output"],
         )

@@ -8,6 +8,7 @@ import ipywidgets
 from IPython.display import display
 
 from splinelab.charts import renderer
+from splinelab.charts.captions import headed
 from splinelab.errors import InputError
 
 #: What the book's page needs to know about a slider: the widgets to link and the words that stand for it.
@@ -21,6 +22,9 @@ def frames(
     description: str,
     title: str = "",
     start: int = 0,
+    takeaway: str = "",
+    caption: str = "",
+    holds: bool | None = None,
 ) -> None:
     """Show a slider over precomputed pictures.
 
@@ -36,6 +40,8 @@ def frames(
         The slider's own label.
     start
         Index of the frame shown first, and where no slider can run (GitHub, print, no JavaScript).
+    takeaway, caption, holds
+        As in :func:`splinelab.charts.figure`.
     """
     if not images or len(images) != len(labels):
         raise InputError(
@@ -47,6 +53,8 @@ def frames(
         raise InputError("Two frames share a label; give each its own, or the slider cannot tell them apart.")
     if not 0 <= start < len(images):
         raise InputError(f"start is {start}; expected a frame's index, 0 to {len(images) - 1}.")
+    names = ("takeaway", "caption")
+    told = dict(zip(names, headed(takeaway, caption, holds), strict=True)) if takeaway else {}
     drawn = [image if isinstance(image, bytes) else _draw(image) for image in images]
     pictures = [
         ipywidgets.Image(value=data, format="png", layout={"object_fit": "contain"}) for data in drawn
@@ -72,6 +80,7 @@ def frames(
                 "model_id": box.model_id,
                 "image_id": pictures[start].model_id,
                 "description": " ".join(description.split()),
+                **told,
             },
             "image/png": base64.b64encode(drawn[start]).decode("ascii"),
             "text/plain": f"[slider over {len(drawn)} frames] {' '.join(description.split())}",

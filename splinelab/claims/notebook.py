@@ -3,11 +3,11 @@
 import datetime
 from pathlib import Path
 
-from IPython.display import Markdown
+from IPython.display import HTML, Markdown
 
 from splinelab.claims.entries import Measurement
 from splinelab.claims.ledger import Ledger, results_folder
-from splinelab.claims.scoreboard import cases_markdown, chapter_markdown
+from splinelab.claims.scoreboard import cases_markdown, chapter_markdown, verdict_lines
 from splinelab.claims.stored import write_json, write_results
 from splinelab.errors import ClaimError
 from splinelab.intervals import Interval
@@ -63,6 +63,10 @@ class Notebook:
     def summary(self) -> Markdown:
         """The chapter's claims and their verdicts, as they stand."""
         return Markdown(chapter_markdown(self.ledger, self.chapter))
+
+    def verdicts(self) -> HTML:
+        """The chapter's claims as they stand, one line each, linked to their cases on the scoreboard."""
+        return HTML(verdict_lines(self.ledger, self.chapter))
 
     def save(self) -> str:
         """Write the chapter's results, whole or not at all; returns one line that says what happened."""

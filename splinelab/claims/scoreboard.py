@@ -1,12 +1,13 @@
 """The ledger as readers see it: in the terminal, as JSON, and in tables of the book."""
 
+import html
 import json
 import re
 from collections.abc import Iterable
 
 from splinelab.claims.ledger import Finding, Ledger
 
-__all__ = ["cases_markdown", "chapter_markdown", "print_scoreboard", "scoreboard_markdown"]
+__all__ = ["cases_markdown", "chapter_markdown", "print_scoreboard", "scoreboard_markdown", "verdict_lines"]
 
 
 def print_scoreboard(as_json: bool = False) -> None:
@@ -34,6 +35,20 @@ def scoreboard_markdown() -> str:
 def chapter_markdown(ledger: Ledger, chapter: str) -> str:
     """The part of the scoreboard that belongs to one chapter, in which nothing may be measured yet."""
     return _table(ledger, [{**row, "name": row["id"]} for row in ledger.rows(chapter)])
+
+
+def verdict_lines(ledger: Ledger, chapter: str) -> str:
+    """One line of HTML for each claim of a chapter, linked to its row of the scoreboard."""
+    lines = []
+    for row in ledger.rows(chapter):
+        carrying = ledger.verdict(row["id"])[2]
+        told = f" ({carrying.case.label}: {carrying.interval.text})" if carrying else ""
+        lines.append(
+            f'<li class="sl-{row["verdict"].replace(" ", "-")}"><b>{row["verdict"]}</b> '
+            f'<a href="../book/scoreboard.html#{row["id"]}">{row["id"]}</a> '
+            f"{html.escape(row['statement'] + told)}</li>"
+        )
+    return '<ul class="sl-verdicts">' + "".join(lines) + "</ul>"
 
 
 def cases_markdown(ledger: Ledger, claim_ids: Iterable[str]) -> str:
