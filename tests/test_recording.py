@@ -322,6 +322,32 @@ def test_max_pooling_is_coded_by_its_argmax_on_request(geometry, functional):
     assert np.array_equal(recording.output, plain(net, x))
 
 
+class Winner(nn.Module):
+    """Where each maximum was goes on, as a number."""
+
+    def __init__(self, use):
+        super().__init__()
+        self.lin, self.use = nn.Linear(6, 8), use
+
+    def forward(self, x):
+        h = F.relu(self.lin(x)).unsqueeze(1)
+        y, place = F.max_pool1d(h, 2, return_indices=True)
+        return self.use(h, y, place).flatten(1)
+
+
+def test_where_a_maximum_was_is_refused_but_for_unpooling():
+    x = inputs(5, 6)
+    for use in (
+        lambda h, y, place: y + place.to(y.dtype),
+        lambda h, y, place: y * place,
+        lambda h, y, place: h.gather(2, place),
+    ):
+        with pytest.raises(UnsupportedOperationError, match=r"uses where the maximum of \w*max_pool1d"):
+            record(Winner(use), x)
+    net = Winner(lambda h, y, place: F.max_unpool1d(y, place, 2))
+    assert list(record(net, x).codes.layers) == ["relu"]
+
+
 def test_pooling_over_one_and_three_dimensions():
     for pool, x in ((nn.MaxPool1d(2), inputs(3, 2, 6)), (nn.MaxPool3d(2), inputs(3, 2, 4, 4, 6))):
         recording = record(pool, x, pools=True)

@@ -121,6 +121,8 @@ LEVELS = {
     "fmin of a buffer": (lambda n, h: torch.fmin(n.fifth, h), cap(lambda n: n.fifth)),
     "min of ones": (lambda n, h: torch.min(torch.ones_like(h) / 5, h), cap(lambda n: 0.2)),
     "min method": (lambda n, h: h.min(torch.full_like(h, 0.2)), cap(lambda n: 0.2)),
+    "clamp_max": (lambda n, h: h.clamp_max(0.5), cap(lambda n: 0.5)),
+    "clamp_max of a keyword": (lambda n, h: torch.clamp_max(h, max=n.fifth), cap(lambda n: n.fifth)),
     "between two": (
         lambda n, h: min_(torch.full((10,), 0.5), max_(n.zero - 0.25, h)),
         lambda n, h: ([h + 0.25, h.clamp(min=-0.25) - 0.5], h.clamp(-0.25, 0.5)),
