@@ -13,10 +13,17 @@ ifeq ($(shell uname -m),x86_64)
 export OPENBLAS_CORETYPE ?= Haswell
 endif
 
-.PHONY: book test soak scaling notebooks clean help
+# Rooms whose tests take seconds, the chapters as files, and the ledger.
+QUICK := $(addprefix tests/test_,$(addsuffix .py,arguments codes data nets intervals charts claims selection doors)) \
+	tests/test_recording.py tests/test_book.py -k "not built and not runs and not building and not environment"
+
+.PHONY: book pages test check wheel soak scaling notebooks clean help
 
 book: .venv/installed-book  ## run every chapter and build the book into _build/html
 	$(BIN)/python book/build.py
+
+pages: .venv/installed-book  ## build the book from the stored outputs, running no chapter
+	$(BIN)/python book/build.py pages
 
 # The package's tests take one thread, since torch's threads wait for each other when chapters need the core.
 test: .venv/installed-test  ## run the whole test suite, chapters and built pages included
@@ -28,6 +35,18 @@ test: .venv/installed-test  ## run the whole test suite, chapters and built page
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests splinelab; package=$$?; \
 	wait $$chapters; status=$$?; cat _build/test-chapters.log; \
 	exit $$((package | status))
+
+check: .venv/installed-test  ## what a commit should pass: lint, types, counts, quick tests; about a minute
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python book/counts.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "not slow" $(QUICK)
+
+wheel: .venv/installed-test  ## build sdist and wheel into dist/, and try the wheel in an environment of its own
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/python -m pytest -q tests/test_wheel.py
 
 soak: .venv/installed-test  ## maintainers: 3,000 broken files and 100 killed runs; the figures go to the status page
 	OMP_NUM_THREADS=1 $(BIN)/python tests/soak.py --files 3000 --kills 100 --write book/soak.json

@@ -27,6 +27,7 @@ import cost_tables
 import nbformat
 import reference
 import yaml
+from address import address
 from chapters import NOTEBOOKS, ROOT
 
 BUILD = ROOT / "_build"
@@ -67,6 +68,8 @@ def build(*, run: bool = True) -> None:
         (SOURCE / "notebooks").mkdir(parents=True)
         for path in stored.values():
             shutil.copy(path, SOURCE / "notebooks")
+    for name in stored:
+        chapters.pin(SOURCE / "notebooks" / f"{name}.ipynb")
     stage_pages()
     write_html()
     minutes = (time.monotonic() - started) / 60
@@ -117,9 +120,12 @@ def stage_pages() -> None:
 
 
 def configuration() -> dict:
-    """`_config.yml` with the repository's address, from which the launch buttons follow."""
+    """`_config.yml` with the repository's address, from which the launch buttons follow.
+
+    They open the branch `colab`, where the notebooks lie whose first cell installs their own commit.
+    """
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
-    return config | {"repository": {"url": chapters.repository(), "branch": "main", "path_to_book": ""}}
+    return config | {"repository": {"url": address(), "branch": "colab", "path_to_book": ""}}
 
 
 def write_vega(path: Path) -> None:
@@ -137,7 +143,7 @@ def write_vega(path: Path) -> None:
 def fill(folder: Path) -> None:
     """Replace every `%% name %%` line of the pages; a name that nothing generates is an error."""
     parts = {
-        "address": chapters.repository,
+        "address": address,
         "api": lambda: reference.page(ROOMS),
         "picture": picture,
         "scoreboard": scoreboard,

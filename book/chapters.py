@@ -10,12 +10,12 @@ import os
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import jupytext
 import nbformat
 import yaml
+from address import address, colab_cell, commit, home
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
@@ -23,38 +23,11 @@ WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 COLAB_TAGS = ["colab", "remove-cell"]
 
 
-def repository() -> str:
-    """The repository's address, from the one place that holds it."""
-    with open(ROOT / "pyproject.toml", "rb") as file:
-        return tomllib.load(file)["project"]["urls"]["Repository"].rstrip("/")
-
-
 def names() -> list[str]:
     """The chapters in the book's order, as `_toc.yml` lists them."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
     files = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
     return [Path(file).name for file in files if file.startswith("notebooks/")]
-
-
-def colab_cell() -> str:
-    """The first cell of every chapter: on Colab it installs the package, elsewhere it does nothing."""
-    name = repository().rsplit("/", 1)[1]
-    return f"""\
-# On Colab only: fetch the repository and install the package from it.
-import sys
-
-if "google.colab" in sys.modules:
-    import os
-    import subprocess
-
-    if not os.path.isdir("/content/{name}"):
-        address = "{repository()}"
-        clone = ["git", "clone", "--quiet", "--depth", "1", address, "/content/{name}"]
-        subprocess.run(clone, check=True)
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "-e", "/content/{name}"]
-    subprocess.run(install, check=True)
-    sys.path.insert(0, "/content/{name}")
-    os.chdir("/content/{name}/notebooks")"""
 
 
 def first_code_cell(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode | None:
@@ -69,11 +42,19 @@ def write_colab_cell(source: Path) -> bool:
     if cell is None or "colab" not in cell.metadata.get("tags", []):
         cell = nbformat.v4.new_code_cell()
         notebook.cells.insert(1 if notebook.cells and notebook.cells[0].cell_type == "markdown" else 0, cell)
-    if cell.source == colab_cell() and cell.metadata.get("tags") == COLAB_TAGS:
+    wanted = colab_cell(home(), "main")
+    if cell.source == wanted and cell.metadata.get("tags") == COLAB_TAGS:
         return False
-    cell.source, cell.metadata["tags"] = colab_cell(), COLAB_TAGS
+    cell.source, cell.metadata["tags"] = wanted, COLAB_TAGS
     jupytext.write(notebook, source, fmt="py:percent")
     return True
+
+
+def pin(path: Path) -> None:
+    """Make a built notebook's first cell install the very commit that it was built from."""
+    notebook = nbformat.read(path, as_version=4)
+    first_code_cell(notebook).source = colab_cell(address(), commit())
+    nbformat.write(notebook, path)
 
 
 def execute(

@@ -13,6 +13,7 @@ import nbformat
 import pytest
 import reference
 import yaml
+from address import address, colab_cell, home
 from chapters import ROOT
 from jupytext.compare import compare_notebooks
 
@@ -89,7 +90,7 @@ def test_pair_check_sees_one_changed_character():
 @pytest.mark.parametrize("name", NAMES)
 def test_first_cell_is_the_generated_one(name):
     cell = chapters.first_code_cell(source(name))
-    assert cell.source == chapters.colab_cell(), "run `python book/build.py colab`"
+    assert cell.source == colab_cell(home(), "main"), "run `python book/build.py colab`"
     assert cell.metadata["tags"] == chapters.COLAB_TAGS
 
 
@@ -97,12 +98,11 @@ def test_repository_address_stands_in_one_place():
     files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
     if files.returncode:
         pytest.skip("not a git checkout")
-    address = chapters.repository()
     holders = set()
     for name in files.stdout.splitlines():
         path = ROOT / name
         is_text = path.suffix in (".py", ".md", ".yml", ".yaml", ".toml", ".cff", ".ipynb", ".txt", "")
-        if is_text and path.is_file() and address in path.read_text(encoding="utf-8", errors="ignore"):
+        if is_text and path.is_file() and home() in path.read_text(encoding="utf-8", errors="ignore"):
             holders.add(name)
     generated = {f"notebooks/{name}.{suffix}" for name in NAMES for suffix in ("py", "ipynb")}
     assert holders - generated - {"README.md"} == {"pyproject.toml"}
@@ -220,7 +220,7 @@ def test_book_has_every_page_and_fetches_nothing_from_elsewhere(built_book):
     for name in pages():
         text = (built_book / f"{name}.html").read_text(encoding="utf-8")
         loaded = re.findall(r"<(?:script|img|iframe|link)[^>]+(?:src|href)=\"(https?:[^\"]+)\"", text)
-        assert not [address for address in loaded if not address.startswith(chapters.repository())]
+        assert not [link for link in loaded if not link.startswith(address())]
         assert "%%" not in re.sub(r"<(script|pre)\b.*?</\1>", "", text, flags=re.DOTALL)
 
 
@@ -236,8 +236,8 @@ def test_built_chapter_shows_every_chart_that_its_run_drew(built_book, name):
 
 def test_colab_button_opens_the_chapter_from_the_repository(built_book):
     text = (built_book / f"notebooks/{NAMES[0]}.html").read_text(encoding="utf-8")
-    place = chapters.repository().removeprefix("https://github.com/")
-    assert f"https://colab.research.google.com/github/{place}/blob/main/notebooks/{NAMES[0]}.ipynb" in text
+    place = address().removeprefix("https://github.com/")
+    assert f"https://colab.research.google.com/github/{place}/blob/colab/notebooks/{NAMES[0]}.ipynb" in text
 
 
 def test_scoreboard_is_on_the_landing_page(built_book):

@@ -38,14 +38,12 @@ VERDICTS = (
 
 
 def book_folder() -> Path:
-    """The `book` folder of the checkout that this package was installed from."""
-    folder = Path(__file__).resolve().parents[2] / "book"
-    if not (folder / "claims.yml").is_file():
-        raise ClaimError(
-            f"no ledger at {folder / 'claims.yml'}: the ledger belongs to a checkout of the repository; "
-            "clone it and install it with `pip install -e .`"
-        )
-    return folder
+    """The `book` folder of the checkout, or the copy of its ledger that a wheel brings."""
+    here = Path(__file__).resolve()
+    for folder in (here.parents[2] / "book", here.parent / "book"):
+        if (folder / "claims.yml").is_file():
+            return folder
+    raise ClaimError(f"no ledger at {here.parent / 'book' / 'claims.yml'}: install splinelab again")
 
 
 def results_folder() -> Path:

@@ -17,18 +17,23 @@ __all__ = ["Published", "at_hand", "cache_folder", "data_folder", "read", "verif
 class Published:
     """One published file.
 
-    name, size (bytes), sha256 (hexadecimal): of the file as published.
+    name, size (bytes; None where it is not known), sha256 (hexadecimal): of the file as published.
     folder: the folder under ``SPLINELAB_DATA`` and under the cache that holds it.
     origins: the addresses to download it from, in the order in which they are tried.
     what: what it is, for messages.
     """
 
     name: str
-    size: int
+    size: int | None
     sha256: str
     folder: str
     what: str
     origins: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> str:
+        """What to expect of the file, in words."""
+        return self.what if self.size is None else f"{self.size:,} bytes of {self.what}"
 
 
 def data_folder(name: str) -> Path | None:
@@ -76,7 +81,7 @@ def verified(path: Path, file: Published, remedy: str) -> bytes:
         reason = (
             "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
         )
-        raise DataError(f"{path} {reason}; expected {file.size:,} bytes of {file.what}: {remedy}") from error
+        raise DataError(f"{path} {reason}; expected {file.told}: {remedy}") from error
     problem = _problem(file, content)
     if problem:
         raise DataError(f"{path} {problem}: {remedy}")
@@ -90,7 +95,7 @@ def cache_folder(name: str) -> Path:
 
 def _problem(file: Published, content: bytes) -> str | None:
     """What is wrong with these bytes, or None."""
-    if len(content) != file.size:
+    if file.size is not None and len(content) != file.size:
         kind = "is truncated" if len(content) < file.size else "is too long"
         return f"{kind}: {len(content):,} bytes, expected {file.size:,}"
     found = hashlib.sha256(content).hexdigest()
@@ -105,7 +110,9 @@ def _download(file: Published, cache: Path) -> None:
     for address in file.origins:
         try:
             with urllib.request.urlopen(address, timeout=30) as response:
-                content = response.read(file.size + 1)  # never more than needed to see that it is too long
+                content = response.read(
+                    -1 if file.size is None else file.size + 1
+                )  # no more than shows it too long
         except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
             failures.append(f"{address}: {getattr(error, 'reason', None) or error}")
             continue
@@ -123,7 +130,7 @@ def _download(file: Published, cache: Path) -> None:
             ) from error
         return
     raise DataError(
-        f"{file.name} ({file.size:,} bytes, SHA-256 {file.sha256}) could not be downloaded: "
+        f"{file.name} ({file.told}, SHA-256 {file.sha256}) could not be downloaded: "
         f"{'; '.join(failures)}. Put the file into {cache} by hand, or point SPLINELAB_DATA at a folder "
         f"that holds {file.folder}/{file.name}"
     )

@@ -40,7 +40,7 @@ def toy_model(name: str, seed: int = 0) -> Superposition | ResidualMLP:
 
     Residual MLPs are written in the smaller basis (``spd.reduced``), which leaves their outputs as they are.
     """
-    if (WEIGHTS / f"{name}-{seed}.safetensors").is_file():
+    if (WEIGHTS / f"{name}-{seed}.json").is_file():
         return decomposition(name, seed).net
     return _trained(name, seed)[0]
 

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Mapping
+from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from torch import nn
 
 from splinelab._arguments import check_seed
 from splinelab._files import check_writable, write_atomically
+from splinelab.data.published import Published
+from splinelab.data.published import read as read_published
 from splinelab.errors import ZooError
 from splinelab.training import Recipe, build
 from splinelab.zoo.cards import NetCard, readable, verified
@@ -22,6 +25,8 @@ __all__ = ["WEIGHTS", "card", "load", "read", "read_card", "require_writable", "
 
 #: The folder that ships.
 WEIGHTS = Path(__file__).parent / "weights"
+#: Whether the weights lie beside their cards; a wheel brings the cards, and weights are fetched.
+IN_CHECKOUT = any(WEIGHTS.glob("*.safetensors"))
 
 
 def card(name: str, seed: int = 0, *, folder: str | os.PathLike | None = None) -> dict[str, Any]:
@@ -63,6 +68,8 @@ def read_card(
 def read(card: Mapping[str, Any], folder: str | os.PathLike | None, remedy: str) -> dict[str, torch.Tensor]:
     """The weights that belong to a card."""
     path = _paths(card["name"], card["seed"], folder, remedy)[0]
+    if not path.is_file():  # a wheel brings the cards alone
+        return from_safetensors(read_published(_published(path.name, card["sha256"])))
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -128,12 +135,20 @@ def _paths(name: str, seed: int, folder: str | os.PathLike | None, remedy: str) 
     """The two files, both there."""
     here = WEIGHTS if folder is None else Path(folder)
     paths = here / f"{name}-{seed}.safetensors", here / f"{name}-{seed}.json"
-    for path in paths:
+    for path in paths if folder is not None or IN_CHECKOUT else paths[1:]:
         if not path.is_file():
             seeds = sorted(file.stem[len(name) + 1 :] for file in here.glob(f"{name}-[0-9]*.safetensors"))
             there = f"seeds {', '.join(seeds)} are there" if seeds else "none of its weights are there"
             raise ZooError(f"there is no {path} ({name}: {there}); {remedy}")
     return paths
+
+
+def _published(name: str, sha256: str) -> Published:
+    """Weights of this version, where the repository keeps them."""
+    about = metadata("splinelab")
+    (home,) = [each.split(", ")[1] for each in about.get_all("Project-URL") if each.startswith("Repository")]
+    origin = f"{home}/raw/v{about['Version']}/splinelab/zoo/weights/{name}"
+    return Published(name, None, sha256, "zoo", "the zoo's weights", (origin,))
 
 
 def _stored(value: torch.Tensor) -> torch.Tensor:
