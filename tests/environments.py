@@ -12,6 +12,8 @@ def beside_this_one(folder: Path) -> Path:
     venv.create(folder, with_pip=True, symlinks=True)
     python = folder / "bin" / "python"
     ask = [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    # Its own setuptools, where it has one, would hide the one that builds this project.
+    done([python, "-m", "pip", "uninstall", "--quiet", "--yes", "setuptools"])
     own = Path(subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip())
     (own / "beside.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
     return python
