@@ -24,6 +24,7 @@ from pathlib import Path
 
 import chapters
 import cost_tables
+import house
 import nbformat
 import reference
 import yaml
@@ -145,6 +146,7 @@ def fill(folder: Path) -> None:
     parts = {
         "address": address,
         "api": lambda: reference.page(ROOMS),
+        "house": lambda: house.page(ROOMS),
         "picture": picture,
         "scoreboard": scoreboard,
         "soak": soak,
