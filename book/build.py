@@ -37,6 +37,7 @@ RESULTS = BUILD / "results"
 ALONE = {"A1_speed"}  # measures time, so nothing may run beside it
 ROOMS = [
     "errors",
+    "charts",
     "data",
     "nets",
     "training",
@@ -52,7 +53,6 @@ ROOMS = [
     "protocol",
     "headlines",
     "claims",
-    "charts",
 ]
 
 

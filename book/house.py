@@ -76,11 +76,8 @@ def picture(rooms: list[str]) -> str:
             if one in known and other in known
         ]
     )
-    up = [
-        (row.room, row.imports)
-        for row in table.itertuples()
-        if known.index(row.imports) > known.index(row.room)
-    ]
+    place = {room: index for index, room in enumerate(known)}
+    up = table[table["imports"].map(place) > table["room"].map(place)]
     chart = (
         alt.Chart(table)
         .mark_circle(color=BLUE)
@@ -94,6 +91,6 @@ def picture(rooms: list[str]) -> str:
     )
     said = f"Of {len(table)} pairs of rooms in which one imports the other, {len(up)} point upward."
     chart = describe(chart, f"Rooms of the package as rows, the rooms that they import as columns. {said}")
-    chart = figure(chart, said, "One dot for each pair; its size is the number of files.", holds=not up)
+    chart = figure(chart, said, "One dot for each pair; its size is the number of files.", holds=up.empty)
     spec = chart.to_dict()
     return "```{raw} html\n" + page.figure(spec, page.csv_links(spec)) + "\n```"
