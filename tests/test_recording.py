@@ -658,6 +658,21 @@ def test_statistics_of_the_batch_are_refused_by_name():
         record(net, inputs(8, 6))
 
 
+def test_attention_that_drops_at_random_is_refused_by_name():
+    class Net(nn.Module):
+        def __init__(self, share):
+            super().__init__()
+            self.share = share
+
+        def forward(self, x):
+            h = F.relu(x).unflatten(1, (2, 3))
+            return F.scaled_dot_product_attention(h, h, h, dropout_p=self.share).flatten(1)
+
+    with pytest.raises(UnsupportedOperationError, match="drops attention at random: pass dropout_p=0"):
+        record(Net(0.1), inputs(8, 6))
+    assert list(record(Net(0.0), inputs(8, 6)).codes.layers) == ["relu"]
+
+
 def test_a_state_between_calls_is_found():
     class Counts(nn.Module):
         calls = 0
