@@ -1,0 +1,307 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Polytopes in five minutes
+#
+# A ReLU network cuts its input space along straight edges into pieces, the {term}`polytopes <polytope>`. On each piece
+# it computes one affine map, *Ax + c*, and nothing else. A string of bits, the {term}`spline code`, names the piece;
+# here you see where pieces and codes come from, with two neurons, then three, then a trained net, then yours. All you
+# need to know is a little PyTorch.
+
+# %% tags=["parameters", "hide-cell"]
+seed = 0  # of the data and the net on two moons
+
+# %% tags=["hide-cell"]
+from copy import deepcopy
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from sklearn.datasets import make_moons
+from torch import nn
+
+from pictures import pieces, primer
+from splinelab import charts, distances, polytopes, record
+
+charts.use()
+
+# Two moons, moved into the square from −1 to 1, and a small net that learns them in a second.
+moons, side = make_moons(160, noise=0.1, random_state=seed)
+moons = torch.from_numpy((moons - [0.5, 0.25]) * [0.58, 0.8])
+side = torch.from_numpy(side)
+torch.manual_seed(seed)
+trained = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2)).double()
+optimiser = torch.optim.Adam(trained.parameters(), lr=0.02)
+MOMENTS = [0, 10, 20, 40, 60, 80, 120, 160, 240, 400]
+moments = []
+for step in range(MOMENTS[-1] + 1):
+    if step in MOMENTS:
+        moments.append(deepcopy(trained).eval())
+    optimiser.zero_grad()
+    F.cross_entropy(trained(moons), side).backward()
+    optimiser.step()
+trained = moments[-1]
+
+# %% tags=["hide-input"]
+cuts = [pieces.cut(net) for net in moments]
+right = [float((net(moons).argmax(1) == side).double().mean()) for net in moments]
+points = pd.DataFrame({"x": moons[:, 0], "y": moons[:, 1], "side": side})
+chart = primer.steps(
+    moments,
+    [
+        f"step {step}: {len(cut)} pieces, {share:.0%} of the dots right"
+        for step, cut, share in zip(MOMENTS, cuts, right, strict=True)
+    ],
+    points,
+)
+words = f"The square from −1 to 1, cut into {len(cuts[-1])} flat pieces by a trained net, and two moons of dots."
+charts.figure(
+    charts.describe(chart, words + " The black line between the classes bends only where it crosses an edge."),
+    "Training moves the edges until a chain of straight lines parts the moons.",
+    f"A net of 2–8–8–2 units after {MOMENTS[-1]} steps of training; the slider goes back to its first weights. "
+    "White: edges of the pieces. Black: where both outputs are equal.",
+    holds=right[-1] > 0.98,
+)
+
+# %% [markdown]
+# ## What does a ReLU do to the plane?
+#
+# A neuron adds up its inputs, *z = w·x + b*, and the ReLU lets *z* through where it is positive. The points with
+# *z = 0* form a **line**: on one side the neuron is on, on the other it is off. Two neurons:
+
+# %%
+W1 = torch.tensor([[1.0, 0.5], [-0.5, 1.0]])  # a row of weights per neuron
+b1 = torch.tensor([0.25, -0.25])
+x = torch.tensor([0.5, 0.25])
+z = W1 @ x + b1
+code = (z > 0).int()
+print("z =", z.tolist(), "  code =", code.tolist())
+
+# %% [markdown]
+# One bit per neuron: that is the spline code of *x*. *Which points share it?*
+
+# %% tags=["hide-input"]
+W2, b2 = torch.tensor([[1.0, -1.5]]), torch.tensor([0.5])
+
+
+def turned(degrees: int) -> nn.Module:
+    """Two neurons, the second one's weights turned."""
+    angle = torch.deg2rad(torch.tensor(float(degrees)))
+    rotation = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()]).reshape(2, 2)
+    return pieces.net(torch.stack([W1[0], rotation @ W1[1]]), b1, W2, b2)
+
+
+two = {degrees: turned(degrees) for degrees in range(-60, 61, 10)}
+fours = {degrees: len(pieces.cut(net)) for degrees, net in two.items()}
+chart = primer.neurons(
+    two, [f"neuron 2 turned by {k}°: {n} pieces" for k, n in fours.items()], "turn neuron 2, degrees "
+)
+charts.figure(
+    charts.describe(chart, f"Two lines cross and part a square into {fours[0]} pieces, each marked by its code."),
+    "Two lines make four pieces, and each piece has a code of its own.",
+    "Codes of two neurons, a digit for each in its line's colour: 1 on, 0 off. The slider turns the second line.",
+    holds=set(fours.values()) == {4},
+)
+
+# %% [markdown]
+# Turn the line: pieces change shape, and no code ever occurs in two places.
+#
+# ## Why is the net affine on a piece?
+#
+# Put a second layer on top, *W₂ relu(W₁x + b₁) + b₂*. A ReLU multiplies each *z* by 1 or by 0, so **relu(z) = mask · z**,
+# and the mask is the code. As long as the mask stays the same, it is just another matrix, and matrices multiply out:
+#
+# *W₂ diag(mask) (W₁x + b₁) + b₂ = (W₂ diag(mask) W₁) x + (W₂ diag(mask) b₁ + b₂) = A x + c.*
+
+# %%
+W2, b2 = torch.tensor([[1.0, -1.5]]), torch.tensor([0.5])
+mask = torch.diag(code.float())
+A, c = W2 @ mask @ W1, W2 @ mask @ b1 + b2
+print("net:", (W2 @ F.relu(W1 @ x + b1) + b2).item())
+print("A x + c:", (A @ x + c).item(), "  A =", A.tolist(), "  c =", c.tolist())
+
+# %% [markdown]
+# *And beyond the piece?* Freeze the mask of one point and use it everywhere:
+
+# %% tags=["hide-input"]
+HEIGHT = 0.25
+places = [round(-0.9 + 0.1 * k, 1) for k in range(19)]
+chart = primer.frozen(two[0], HEIGHT, places)
+here = np.array([[place, HEIGHT] for place in places])
+masks = record(two[0], here).codes.bits()
+charts.figure(
+    charts.describe(
+        chart,
+        f"Along a level way the net's output is a line with {len(np.unique(masks, axis=0)) - 1} kinks. The map with "
+        "the mask of one place meets it on that place's piece and parts from it at the edges.",
+    ),
+    "With its mask frozen the net is a straight line: right on the piece, wrong behind its edges.",
+    f"Above: the four pieces and a way at height {HEIGHT}. Below: the output along the way (blue), and the affine map "
+    "Ax + c of the lit piece (orange).",
+)
+
+# %% [markdown]
+# The output has a kink exactly where the way crosses an edge. So the net is a patchwork: **lines make the pieces, the
+# mask makes each of them flat.**
+#
+# ## How many pieces do three neurons make?
+#
+# Three bits have eight values. *Do all eight occur?*
+
+# %% tags=["hide-input"]
+W1_three = torch.cat([W1, torch.tensor([[0.25, 0.75]])])
+
+
+def shifted(by: float) -> nn.Module:
+    """Three neurons, the third one's line shifted."""
+    return pieces.net(W1_three, torch.cat([b1, torch.tensor([by])]), torch.ones(1, 3), b2)
+
+
+three = {by: shifted(by) for by in (round(-0.55 + 0.1 * k, 2) for k in range(10))}
+found = {by: set(pieces.names(pieces.cut(net).codes)) for by, net in three.items()}
+every = {f"{number:03b}" for number in range(8)}
+chart = primer.neurons(
+    three,
+    [f"{len(codes)} pieces; nowhere: {', '.join(sorted(every - codes))}" for codes in found.values()],
+    "bias of neuron 3 = ",
+)
+most = max(map(len, found.values()))
+charts.figure(
+    charts.describe(chart, f"Three lines part a square into {most} pieces, a triangle in the middle, with their codes."),
+    f"Three lines make {most} pieces, so one of eight codes has no place.",
+    "As before, with a third neuron; the slider shifts its line.",
+    holds=most == 7,
+)
+
+# %% [markdown]
+# Shift the line through the crossing of the other two: the triangle shrinks to a point and comes back with **all three bits
+# flipped**. The pieces are convex polygons, cut out by lines; in more dimensions hyperplanes cut out polytopes. *n*
+# lines make far fewer than 2ⁿ of them (exercise 1).
+#
+# ## What does a second layer add?
+#
+# Back to the net on two moons. Its second layer is linear in the *first layer's outputs*, which change their
+# affine map at every line of the first layer; so its own lines **bend** there. `polytopes.plane` finds all pieces of a
+# plane through three points, exactly:
+
+# %%
+corners = [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]
+cut = polytopes.plane(trained, *corners, margin=0, verify=True)
+way = polytopes.segment(trained, [-0.95, -0.6], [0.95, 0.7])
+flips = np.abs(np.diff(way.codes.bits().astype(int), axis=0)).sum(axis=1)
+print(cut, way, "bits flipped at each edge:", flips, sep="\n")
+
+# %% [markdown]
+# *What happens to the code on the way?*
+
+# %% tags=["hide-input"]
+chart = primer.walk(trained, cut, way)
+charts.figure(
+    charts.describe(
+        chart,
+        f"A straight way through the pieces of the trained net crosses {len(flips)} edges. Under it stands the code of "
+        "16 bits; the one that the last edge flipped is lit.",
+    ),
+    "Neighbours differ in one bit: the neuron whose edge they share.",
+    f"The trained net's {len(cut)} pieces, coloured by the class that wins; straight edges belong to the first "
+    "layer, bent ones to the second. Below: the code of the lit piece.",
+    holds=bool((flips == 1).all()),
+)
+
+# %% [markdown]
+# So the number of bits in which two codes differ, their {term}`Hamming distance`, says how many neurons change sides
+# between two inputs. That makes codes worth comparing.
+#
+# ## Why does a hook on `nn.ReLU` miss codes?
+#
+# The usual way to read a net is a forward hook on each `nn.ReLU`. Here is a net with four activations:
+
+
+# %%
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Linear(2, 8), nn.Linear(8, 8)
+        self.act, self.out = nn.ReLU(), nn.Linear(8, 2)
+
+    def forward(self, x):
+        x = self.act(self.one(x))  # a module,
+        x = self.act(self.two(x))  # the same module again,
+        x = F.relu(self.two(x))  # a function,
+        x = self.two(x)
+        return self.out(torch.maximum(x, 0.1 * x))  # a leaky ReLU in disguise
+
+
+net, hooked = Net().double().eval(), {}
+for name, module in net.named_modules():
+    if isinstance(module, nn.ReLU):
+        module.register_forward_hook(
+            lambda module, inputs, output, name=name: hooked.update({name: 8})
+        )
+recording = record(net, moons)
+print("hook:  ", hooked)
+print("record:", recording.codes.layers)
+
+# %% [markdown]
+# The hook holds 8 of 32 bits: the second call overwrote the first, and the others call no module. (After an in-place ReLU
+# the values before it are gone, too.) `record` **intercepts calls** instead: it runs the net under a torch function mode,
+# which sees every tensor operation, whoever calls it and before it happens. What bends gives bits, what is linear
+# passes, and what it does not know it **refuses**, rather than return half a code.
+#
+# ## What is the code of *your* net?
+#
+# Three lines, with any `nn.Module` and its inputs:
+
+# %%
+yours, inputs = net, moons  # put your own here
+codes = record(yours, inputs).codes
+distances.pairwise(codes[:4], metric="hamming")
+
+# %% [markdown]
+# `codes.bits()` is the samples × units array, `codes.select("act")` one layer. For a GPU, transformers and frozen attention see
+# the [API](../book/api.md).
+#
+# ## Where next?
+#
+# - Do codes tell classes apart better than activations? [Chapter 1](01_spline_vs_activation_distances).
+# - Do edges lie between classes? [Chapter 3](03_polytope_density). Between images of real nets? [Chapter 5](05_polytope_interpolation).
+# - A word you do not know: the [glossary](../book/glossary.md).
+#
+# ## Exercises
+#
+# **1.** Draw *n* random lines. What is the largest number of pieces for *n* = 1, 2, 3, 4, 5? Find the rule: how many new
+# pieces can one more line make?
+
+# %% tags=["hide-cell"]
+draw = torch.Generator().manual_seed(1)
+for n in range(1, 6):
+    counts = []
+    for _ in range(20):
+        random = pieces.net(
+            torch.randn(n, 2, generator=draw), 0.2 * torch.randn(n, generator=draw), torch.ones(1, n), b2
+        )
+        counts.append(len(pieces.cut(random)))
+    print(n, "lines: at most", max(counts), "pieces found;  1 + n + n(n − 1)/2 =", 1 + n + n * (n - 1) // 2)
+# Line n crosses the n − 1 others in at most n − 1 points, so it runs through n pieces and halves each of them.
+
+# %% [markdown]
+# **2.** A leaky ReLU multiplies by 1 or by 0.01. What is its mask, and is the net still affine on each piece?
+
+# %% tags=["hide-cell"]
+leaky = torch.diag(torch.where(z > 0, 1.0, 0.01))
+A, c = W2 @ leaky @ W1, W2 @ leaky @ b1 + b2
+print("affine:", torch.allclose(W2 @ F.leaky_relu(W1 @ x + b1) + b2, A @ x + c))
+print("the code is the same:", bool((record(nn.LeakyReLU(), z[None]).codes.bits() == code.numpy()).all()))

@@ -1,0 +1,225 @@
+"""Pictures of the primer: pieces of the square, their codes, and what a trained net makes of them.
+
+Each has a slider, which picks the rows of a table whose column `frame` is its value.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import altair as alt
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from pictures import pieces
+from pictures.pieces import framed
+from splinelab import polytopes, record
+from splinelab.charts import BLUE, ORANGE, PINK, VERMILION
+
+__all__ = ["frozen", "neurons", "steps", "walk"]
+
+SIDE = 340
+NEURONS = (BLUE, "#b84a00", "#007a58")
+# Opaque and pale: dark text and lines on them are legible on light and dark pages alike.
+PALE = ("#dfe5ea", "#c3e0f3", "#f6d8be", "#dcd3ee", "#c3e6d6", "#c9e3e6", "#efe6b4", "#f2d5df")
+SIDES, PALE_SIDES = (BLUE, "#b86f00"), ("#b5d9f1", "#f5dcab")
+DARK, LIT = "#22262b", "#ffe14d"
+
+
+def neurons(models: Mapping[float, nn.Module], words: Sequence[str], label: str) -> alt.LayerChart:
+    """Pieces and codes of nets with one layer; a slider moves from net to net and starts in the middle.
+
+    models : the slider's values, evenly spaced, and their nets.
+    words : what is written above each net.
+    """
+    cuts = {frame: pieces.cut(model) for frame, model in models.items()}
+    places = framed({frame: pieces.labels(cut) for frame, cut in cuts.items()})
+    count = sum(name.startswith("bit") for name in places)
+    pick, chosen = _slider(list(models), label, len(models) // 2)
+    codes = ["".join(bits) for bits in np.array([*np.ndindex(*[2] * count)]).astype(str)]
+    fill = alt.Scale(domain=codes, range=list(PALE[: len(codes)]))
+    named = alt.Scale(domain=[f"neuron {k + 1}" for k in range(count)], range=list(NEURONS[:count]))
+    where = alt.Legend(orient="bottom", title="zero line of")
+    digits = [
+        _at(places, chosen)
+        .mark_text(fontSize=17, fontWeight="bold", color=NEURONS[k], dx=11 * (k - (count - 1) / 2))
+        .encode(text=f"bit{k + 1}:Q")
+        for k in range(count)
+    ]
+    chart = alt.layer(
+        _loops(framed({frame: pieces.corners(cut) for frame, cut in cuts.items()}), chosen).encode(
+            fill=alt.Fill("code:N", scale=fill, legend=None)
+        ),
+        _lines(framed({k: pieces.boundaries(models[k], cut) for k, cut in cuts.items()}), chosen, 3).encode(
+            stroke=alt.Stroke("neuron:N", scale=named, legend=where)
+        ),
+        *digits,
+        _words(list(models), words, chosen),
+    )
+    return chart.properties(width=SIDE, height=SIDE).add_params(pick)
+
+
+def frozen(model: nn.Module, height: float, frames: Sequence[float]) -> alt.VConcatChart:
+    """The output along a level way through the square, and the affine map of the mask at one place of it.
+
+    height : the way's y.
+    frames : x of the places, evenly spaced; the slider starts in the middle.
+    """
+    cut = pieces.cut(model)
+    x = np.linspace(-1, 1, 201)
+    with torch.no_grad():
+        output = model(torch.tensor([[each, height] for each in x], dtype=torch.float64))[:, 0].numpy()
+    codes = pieces.names(cut.codes)
+    masks = pieces.names(record(model, np.array([[each, height] for each in frames])).codes)
+    here = [codes.index(mask) for mask in masks]
+    ends = cut.to_plane([[-1.0, height], [1.0, height]])
+    straight = framed(
+        {
+            at: pd.DataFrame({"x": [-1, 1], "y": cut.outputs_of(np.full(2, region), ends)[:, 0]})
+            for at, region in zip(frames, here, strict=True)
+        }
+    )
+    pick, chosen = _slider(frames, "move the point, x = ", len(frames) // 2)
+    table = pieces.corners(cut)
+    lit = {at: table[table["region"] == region] for at, region in zip(frames, here, strict=True)}
+    points = pd.DataFrame({"x": frames, "y": height, "frame": frames})
+    plane = alt.layer(
+        _loops(table, None).encode(fill=alt.value(PALE[0])),
+        _loops(framed(lit), chosen).encode(fill=alt.value(LIT)),
+        _lines(pieces.loops([[[-1, height], [1, height]]]), None, 1.5).encode(stroke=alt.value(DARK)),
+        _dots(points, chosen),
+        _words(frames, [f"mask of the lit piece: {' '.join(mask)}" for mask in masks], chosen),
+    )
+    scale = alt.Scale(domain=[straight["y"].min() - 0.1, straight["y"].max() + 0.1], nice=False)
+    y = alt.Y("y:Q", title=None, scale=scale, axis=alt.Axis(tickCount=4))
+    colour = alt.Color(
+        "line:N",
+        scale=alt.Scale(domain=["the net's output", "with this mask everywhere"], range=[BLUE, ORANGE]),
+        legend=alt.Legend(orient="bottom", title=None),
+    )
+    curve = pd.DataFrame({"x": x, "y": output, "line": "the net's output"})
+    graph = alt.layer(
+        _at(straight.assign(line="with this mask everywhere"), chosen).mark_line().encode(y=y, color=colour),
+        _at(curve, None).mark_line(strokeWidth=3).encode(y=y, color=colour),
+        _dots(points.assign(y=np.interp(frames, x, output)), chosen).encode(y=y),
+    )
+    stacked = [plane.properties(width=SIDE, height=SIDE), graph.properties(width=SIDE, height=0.45 * SIDE)]
+    return alt.vconcat(*stacked, spacing=6).add_params(pick)
+
+
+def steps(models: Sequence[nn.Module], words: Sequence[str], points: pd.DataFrame) -> alt.LayerChart:
+    """Pieces and decision line of a net with two outputs at moments of its training; starts at the last.
+
+    words : what is written above each moment.
+    points : x, y and side of the data.
+    """
+    frames = list(range(len(models)))
+    cuts = [pieces.cut(model) for model in models]
+    parted = [pieces.sides(cut) for cut in cuts]
+    pick, chosen = _slider(frames, "moment of training ", frames[-1])
+    edges = framed({k: pieces.boundaries(*pair) for k, pair in enumerate(zip(models, cuts, strict=True))})
+    decision = framed({k: line for k, (_, line) in enumerate(parted)})
+    chart = alt.layer(
+        _sided(framed({k: polygons for k, (polygons, _) in enumerate(parted)}), chosen),
+        _lines(edges, chosen, 1.2).encode(stroke=alt.value("#ffffff")),
+        _lines(decision, chosen, 3).encode(stroke=alt.value(DARK)),
+        _at(points, None)
+        .mark_circle(size=26, opacity=1)
+        .encode(color=alt.Color("side:N", scale=alt.Scale(domain=[0, 1], range=list(SIDES)), legend=None)),
+        _words(frames, words, chosen),
+    )
+    return chart.properties(width=SIDE, height=SIDE).add_params(pick)
+
+
+def walk(model: nn.Module, cut: polytopes.Plane, way: polytopes.Path) -> alt.VConcatChart:
+    """A straight way from piece to piece, and below it the code of where one stands, the new bit lit.
+
+    The net has two layers and two outputs, and each boundary of the way flips one bit.
+    """
+    frames = list(range(len(way.codes)))
+    at = way.at((way.t[1:] + way.t[:-1]) / 2)
+    pick, chosen = _slider(frames, "boundaries crossed ", 1)
+    table, known = pieces.corners(cut), pieces.names(cut.codes)
+    lit = {k: table[table["region"] == known.index(code)] for k, code in enumerate(pieces.names(way.codes))}
+    flips = zip(way.crossing_layer, way.crossing_unit, way.crossing_on, strict=True)
+    words = ["start"] + [
+        f"layer {layer + 1}, neuron {unit + 1} switches {'on' if on else 'off'}" for layer, unit, on in flips
+    ]
+    scale = alt.Scale(domain=["layer 1", "layer 2"], range=[VERMILION, PINK])
+    plane = alt.layer(
+        _sided(pieces.sides(cut)[0], None),
+        _loops(framed(lit), chosen).encode(fill=alt.value(LIT)),
+        _lines(pieces.boundaries(model, cut), None, 2).encode(
+            stroke=alt.Stroke(
+                "layer:N", scale=scale, legend=alt.Legend(orient="bottom", title="boundaries of")
+            )
+        ),
+        _lines(pieces.loops([way.at([0.0, 1.0])]), None, 1.5).encode(stroke=alt.value(DARK)),
+        _dots(pd.DataFrame(at, columns=["x", "y"]).assign(frame=frames), chosen),
+        _words(frames, words, chosen),
+    )
+    first = way.codes.layers[next(iter(way.codes.layers))]
+    bits = way.codes.bits().astype(int)
+    row = pd.DataFrame(
+        [(k, u, bits[k, u], int(k and bits[k, u] != bits[k - 1, u])) for k, u in np.ndindex(*bits.shape)]
+    )
+    row.columns = ["frame", "unit", "bit", "new"]
+    base = alt.Chart(row.assign(unit=row["unit"] + (row["unit"] >= first)))
+    base = base.transform_filter(chosen).encode(
+        x=alt.X("unit:Q", axis=None, scale=alt.Scale(nice=False, zero=False, padding=10))
+    )
+    strip = alt.layer(
+        base.mark_square(size=380, opacity=1).encode(
+            color=alt.condition("datum.new == 1", alt.value(LIT), alt.value(PALE[0]))
+        ),
+        base.mark_text(fontSize=14, fontWeight="bold", color=DARK).encode(text="bit:Q"),
+    )
+    stacked = [plane.properties(width=SIDE, height=SIDE), strip.properties(width=SIDE, height=24)]
+    return alt.vconcat(*stacked, spacing=10).add_params(pick)
+
+
+def _slider(frames: Sequence[float], label: str, start: int) -> tuple[alt.Parameter, str]:
+    """A slider over evenly spaced values, and the condition that picks its rows."""
+    name = "".join(letter for letter in label if letter.isalpha())
+    step = round(frames[1] - frames[0], 6)
+    bound = alt.binding_range(min=frames[0], max=frames[-1], step=step, name=label)
+    return alt.param(name=name, value=frames[start], bind=bound), f"abs(datum.frame - {name}) < 1e-4"
+
+
+def _at(table: pd.DataFrame, chosen: str | None) -> alt.Chart:
+    """The rows that the slider picks, placed in the square."""
+    scale, axis = alt.Scale(domain=[-1, 1], nice=False), alt.Axis(values=[-1, 0, 1], format="d", grid=False)
+    chart = alt.Chart(table).transform_filter(chosen) if chosen else alt.Chart(table)
+    return chart.encode(
+        x=alt.X("x:Q", title=None, scale=scale, axis=axis), y=alt.Y("y:Q", title=None, scale=scale, axis=axis)
+    )
+
+
+def _loops(table: pd.DataFrame, chosen: str | None) -> alt.Chart:
+    mark = _at(table, chosen).mark_line(interpolate="linear-closed", stroke="#ffffff", strokeWidth=1)
+    return mark.encode(detail="region:N", order="order:Q")
+
+
+def _sided(table: pd.DataFrame, chosen: str | None) -> alt.Chart:
+    scale = alt.Scale(domain=[0, 1], range=list(PALE_SIDES))
+    colour = {
+        "fill": alt.Fill("side:N", scale=scale, legend=None),
+        "stroke": alt.Stroke("side:N", scale=scale, legend=None),
+    }
+    return _loops(table, chosen).encode(**colour)
+
+
+def _lines(table: pd.DataFrame, chosen: str | None, width: float) -> alt.Chart:
+    mark = _at(table, chosen).mark_line(strokeWidth=width, strokeCap="round")
+    return mark.encode(detail="region:N", order="order:Q")
+
+
+def _dots(table: pd.DataFrame, chosen: str) -> alt.Chart:
+    return _at(table, chosen).mark_circle(size=110, opacity=1, color=DARK, stroke="#ffffff", strokeWidth=1.5)
+
+
+def _words(frames: Sequence[float], words: Sequence[str], chosen: str) -> alt.Chart:
+    """What is written above the square."""
+    table = pd.DataFrame({"frame": frames, "words": words})
+    mark = alt.Chart(table).transform_filter(chosen).mark_text(align="left", fontSize=13, fontWeight=600)
+    return mark.encode(text="words:N", x=alt.value(0), y=alt.value(-10))
