@@ -14,6 +14,8 @@ from splinelab import SplineCodes, polytopes, record
 
 __all__ = ["boundaries", "corners", "cut", "framed", "labels", "loops", "names", "net", "sides"]
 
+ROOM = 0.02  # of the square's area of 4
+
 
 def net(*layers: torch.Tensor) -> nn.Sequential:
     """A float64 ReLU net from its weights and biases: W1, b1, W2, b2, …; it ends with a linear layer."""
@@ -50,9 +52,11 @@ def corners(pieces: polytopes.Plane) -> pd.DataFrame:
 
 
 def labels(pieces: polytopes.Plane) -> pd.DataFrame:
-    """Where the codes are written: x and y of each piece's middle, and columns bit1, bit2, …"""
+    """Where the codes are written: x and y of each piece's middle, and columns bit1, bit2, …; tiny pieces
+    have no room for theirs."""
     table = pd.DataFrame(pieces.to_space(pieces.centroids), columns=["x", "y"])
-    return table.assign(**{f"bit{k + 1}": bits for k, bits in enumerate(pieces.codes.bits().T)})
+    table = table.assign(**{f"bit{k + 1}": bits for k, bits in enumerate(pieces.codes.bits().T)})
+    return table[pieces.areas > ROOM]
 
 
 def boundaries(model: nn.Module, pieces: polytopes.Plane) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from splinelab.charts import BLUE, ORANGE, PINK, VERMILION
 
 __all__ = ["frozen", "neurons", "steps", "walk"]
 
-SIDE = 340
+SIDE = 320  # with the axis no wider than a phone
 NEURONS = (BLUE, "#b84a00", "#007a58")
 # Opaque and pale: dark text and lines on them are legible on light and dark pages alike.
 PALE = ("#dfe5ea", "#c3e0f3", "#f6d8be", "#dcd3ee", "#c3e6d6", "#c9e3e6", "#efe6b4", "#f2d5df")
@@ -26,85 +26,82 @@ SIDES, PALE_SIDES = (BLUE, "#b86f00"), ("#b5d9f1", "#f5dcab")
 DARK, LIT = "#22262b", "#ffe14d"
 
 
-def neurons(models: Mapping[float, nn.Module], words: Sequence[str], label: str) -> alt.LayerChart:
-    """Pieces and codes of nets with one layer; a slider moves from net to net and starts in the middle.
+def neurons(
+    models: Mapping[float, nn.Module], words: Sequence[str], label: str, start: int
+) -> alt.LayerChart:
+    """Pieces and codes of nets with one layer; a slider moves from net to net.
 
     models : the slider's values, evenly spaced, and their nets.
     words : what is written above each net.
+    start : place of the net that is shown first.
     """
     cuts = {frame: pieces.cut(model) for frame, model in models.items()}
-    places = framed({frame: pieces.labels(cut) for frame, cut in cuts.items()})
-    count = sum(name.startswith("bit") for name in places)
-    pick, chosen = _slider(list(models), label, len(models) // 2)
-    codes = ["".join(bits) for bits in np.array([*np.ndindex(*[2] * count)]).astype(str)]
+    pick, chosen = _slider(list(models), label, start)
+    table = framed({frame: pieces.corners(cut) for frame, cut in cuts.items()})
+    codes = sorted(set(table["code"]))
     fill = alt.Scale(domain=codes, range=list(PALE[: len(codes)]))
-    named = alt.Scale(domain=[f"neuron {k + 1}" for k in range(count)], range=list(NEURONS[:count]))
-    where = alt.Legend(orient="bottom", title="zero line of")
-    digits = [
-        _at(places, chosen)
-        .mark_text(fontSize=17, fontWeight="bold", color=NEURONS[k], dx=11 * (k - (count - 1) / 2))
-        .encode(text=f"bit{k + 1}:Q")
-        for k in range(count)
-    ]
-    chart = alt.layer(
-        _loops(framed({frame: pieces.corners(cut) for frame, cut in cuts.items()}), chosen).encode(
-            fill=alt.Fill("code:N", scale=fill, legend=None)
-        ),
-        _lines(framed({k: pieces.boundaries(models[k], cut) for k, cut in cuts.items()}), chosen, 3).encode(
-            stroke=alt.Stroke("neuron:N", scale=named, legend=where)
-        ),
-        *digits,
-        _words(list(models), words, chosen),
-    )
+    polygons = _loops(table, chosen).encode(fill=alt.Fill("code:N", scale=fill, legend=None))
+    legend = alt.Legend(orient="bottom", title="zero line of")
+    edges = framed({frame: pieces.boundaries(models[frame], cut) for frame, cut in cuts.items()})
+    places = framed({frame: pieces.labels(cut) for frame, cut in cuts.items()})
+    chart = alt.layer(polygons, *_named(edges, places, chosen, legend), _words(list(models), words, chosen))
     return chart.properties(width=SIDE, height=SIDE).add_params(pick)
 
 
-def frozen(model: nn.Module, height: float, frames: Sequence[float]) -> alt.VConcatChart:
+def frozen(model: nn.Module, height: float, frames: Sequence[float], start: int) -> alt.VConcatChart:
     """The output along a level way through the square, and the affine map of the mask at one place of it.
 
     height : the way's y.
-    frames : x of the places, evenly spaced; the slider starts in the middle.
+    frames : x of the places, evenly spaced; `start` is the place of the first one shown.
     """
     cut = pieces.cut(model)
-    x = np.linspace(-1, 1, 201)
-    with torch.no_grad():
-        output = model(torch.tensor([[each, height] for each in x], dtype=torch.float64))[:, 0].numpy()
     codes = pieces.names(cut.codes)
-    masks = pieces.names(record(model, np.array([[each, height] for each in frames])).codes)
-    here = [codes.index(mask) for mask in masks]
-    ends = cut.to_plane([[-1.0, height], [1.0, height]])
-    straight = framed(
-        {
-            at: pd.DataFrame({"x": [-1, 1], "y": cut.outputs_of(np.full(2, region), ends)[:, 0]})
-            for at, region in zip(frames, here, strict=True)
-        }
-    )
-    pick, chosen = _slider(frames, "move the point, x = ", len(frames) // 2)
+    masks = pieces.names(record(model, np.array([[x, height] for x in frames])).codes)
+    here = {x: codes.index(mask) for x, mask in zip(frames, masks, strict=True)}
+    pick, chosen = _slider(frames, "move the point, x = ", start)
     table = pieces.corners(cut)
-    lit = {at: table[table["region"] == region] for at, region in zip(frames, here, strict=True)}
+    lit = framed({x: table[table["region"] == region] for x, region in here.items()})
     points = pd.DataFrame({"x": frames, "y": height, "frame": frames})
     plane = alt.layer(
         _loops(table, None).encode(fill=alt.value(PALE[0])),
-        _loops(framed(lit), chosen).encode(fill=alt.value(LIT)),
+        _loops(lit, chosen).encode(fill=alt.value(LIT)),
+        *_named(pieces.boundaries(model, cut), pieces.labels(cut), None, None),
         _lines(pieces.loops([[[-1, height], [1, height]]]), None, 1.5).encode(stroke=alt.value(DARK)),
         _dots(points, chosen),
         _words(frames, [f"mask of the lit piece: {' '.join(mask)}" for mask in masks], chosen),
     )
-    scale = alt.Scale(domain=[straight["y"].min() - 0.1, straight["y"].max() + 0.1], nice=False)
-    y = alt.Y("y:Q", title=None, scale=scale, axis=alt.Axis(tickCount=4))
-    colour = alt.Color(
-        "line:N",
-        scale=alt.Scale(domain=["the net's output", "with this mask everywhere"], range=[BLUE, ORANGE]),
-        legend=alt.Legend(orient="bottom", title=None),
-    )
-    curve = pd.DataFrame({"x": x, "y": output, "line": "the net's output"})
-    graph = alt.layer(
-        _at(straight.assign(line="with this mask everywhere"), chosen).mark_line().encode(y=y, color=colour),
-        _at(curve, None).mark_line(strokeWidth=3).encode(y=y, color=colour),
-        _dots(points.assign(y=np.interp(frames, x, output)), chosen).encode(y=y),
-    )
+    graph = _graph(model, height, straight_on(cut, height, here), points, chosen)
     stacked = [plane.properties(width=SIDE, height=SIDE), graph.properties(width=SIDE, height=0.45 * SIDE)]
     return alt.vconcat(*stacked, spacing=6).add_params(pick)
+
+
+def straight_on(cut: polytopes.Plane, height: float, regions: Mapping[float, int]) -> pd.DataFrame:
+    """The affine maps of some pieces along the whole level way: frame, x, y."""
+    ends = cut.to_plane([[-1.0, height], [1.0, height]])
+    ahead = {x: cut.outputs_of(np.full(2, region), ends)[:, 0] for x, region in regions.items()}
+    return framed({x: pd.DataFrame({"x": [-1, 1], "y": y}) for x, y in ahead.items()})
+
+
+def _graph(
+    model: nn.Module, height: float, straight: pd.DataFrame, points: pd.DataFrame, chosen: str
+) -> alt.LayerChart:
+    x = np.linspace(-1, 1, 201)
+    with torch.no_grad():
+        output = model(torch.tensor([[each, height] for each in x], dtype=torch.float64))[:, 0].numpy()
+    scale = alt.Scale(domain=[straight["y"].min() - 0.1, straight["y"].max() + 0.1], nice=False)
+    y = alt.Y("y:Q", title=None, scale=scale, axis=alt.Axis(tickCount=4))
+    kinds = ["the net's output", "with this mask everywhere"]
+    colour = alt.Color(
+        "line:N",
+        scale=alt.Scale(domain=kinds, range=[BLUE, ORANGE]),
+        legend=alt.Legend(orient="bottom", title=None),
+    )
+    curve = pd.DataFrame({"x": x, "y": output, "line": kinds[0]})
+    return alt.layer(
+        _at(straight.assign(line=kinds[1]), chosen).mark_line(strokeWidth=5).encode(y=y, color=colour),
+        _at(curve, None).mark_line().encode(y=y, color=colour),
+        _dots(points.assign(y=np.interp(points["x"], x, output)), chosen).encode(y=y),
+    )
 
 
 def steps(models: Sequence[nn.Module], words: Sequence[str], points: pd.DataFrame) -> alt.LayerChart:
@@ -121,7 +118,7 @@ def steps(models: Sequence[nn.Module], words: Sequence[str], points: pd.DataFram
     decision = framed({k: line for k, (_, line) in enumerate(parted)})
     chart = alt.layer(
         _sided(framed({k: polygons for k, (polygons, _) in enumerate(parted)}), chosen),
-        _lines(edges, chosen, 1.2).encode(stroke=alt.value("#ffffff")),
+        _lines(edges, chosen, 1.5).encode(stroke=alt.value("#ffffff")),
         _lines(decision, chosen, 3).encode(stroke=alt.value(DARK)),
         _at(points, None)
         .mark_circle(size=26, opacity=1)
@@ -150,9 +147,7 @@ def walk(model: nn.Module, cut: polytopes.Plane, way: polytopes.Path) -> alt.VCo
         _sided(pieces.sides(cut)[0], None),
         _loops(framed(lit), chosen).encode(fill=alt.value(LIT)),
         _lines(pieces.boundaries(model, cut), None, 2).encode(
-            stroke=alt.Stroke(
-                "layer:N", scale=scale, legend=alt.Legend(orient="bottom", title="boundaries of")
-            )
+            stroke=alt.Stroke("layer:N", scale=scale, legend=alt.Legend(orient="bottom", title="edges of"))
         ),
         _lines(pieces.loops([way.at([0.0, 1.0])]), None, 1.5).encode(stroke=alt.value(DARK)),
         _dots(pd.DataFrame(at, columns=["x", "y"]).assign(frame=frames), chosen),
@@ -200,13 +195,26 @@ def _loops(table: pd.DataFrame, chosen: str | None) -> alt.Chart:
     return mark.encode(detail="region:N", order="order:Q")
 
 
+def _named(
+    edges: pd.DataFrame, places: pd.DataFrame, chosen: str | None, legend: alt.Legend | None
+) -> list[alt.Chart]:
+    """The neurons' zero lines, each in its colour, and the codes with a digit in the colour of each neuron."""
+    count = sum(column.startswith("bit") for column in places)
+    colours = alt.Scale(domain=[f"neuron {k + 1}" for k in range(count)], range=list(NEURONS[:count]))
+    lines = _lines(edges, chosen, 3).encode(stroke=alt.Stroke("neuron:N", scale=colours, legend=legend))
+    digits = [
+        _at(places, chosen)
+        .mark_text(fontSize=17, fontWeight="bold", color=NEURONS[k], dx=11 * (k - (count - 1) / 2))
+        .encode(text=f"bit{k + 1}:Q")
+        for k in range(count)
+    ]
+    return [lines, *digits]
+
+
 def _sided(table: pd.DataFrame, chosen: str | None) -> alt.Chart:
     scale = alt.Scale(domain=[0, 1], range=list(PALE_SIDES))
-    colour = {
-        "fill": alt.Fill("side:N", scale=scale, legend=None),
-        "stroke": alt.Stroke("side:N", scale=scale, legend=None),
-    }
-    return _loops(table, chosen).encode(**colour)
+    fill = alt.Fill("side:N", scale=scale, legend=None)
+    return _loops(table, chosen).encode(fill=fill, strokeWidth=alt.value(0))
 
 
 def _lines(table: pd.DataFrame, chosen: str | None, width: float) -> alt.Chart:
