@@ -179,15 +179,20 @@ charts.figure(
 #
 # ## How many pieces do three neurons make?
 #
-# Three bits have eight values. *Do all eight occur?*
+# Three bits have eight values. *Do all eight occur?* Ask many points:
+
+# %%
+W = torch.cat([W1, torch.tensor([[0.25, 0.75]])])  # a third neuron
+b = torch.cat([b1, torch.tensor([-0.45])])
+dots = 2 * torch.rand(100_000, 2) - 1
+codes = (dots @ W.T + b > 0).int().unique(dim=0)
+print(len(codes), "codes:", ["".join(map(str, c)) for c in codes.tolist()])
+
 
 # %% tags=["hide-input"]
-W1_three = torch.cat([W1, torch.tensor([[0.25, 0.75]])])
-
-
 def shifted(by: float) -> nn.Module:
     """Three neurons, the third one's line shifted."""
-    return pieces.net(W1_three, torch.cat([b1, torch.tensor([by])]), torch.ones(1, 3), b2)
+    return pieces.net(W, torch.cat([b1, torch.tensor([by])]), torch.ones(1, 3), b2)
 
 
 three = {by: shifted(by) for by in (round(-0.55 + 0.1 * k, 2) for k in range(10))}

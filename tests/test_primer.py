@@ -30,7 +30,7 @@ def random_net(sizes, seed=3) -> nn.Sequential:
 
 def code_at(model: nn.Sequential, points: np.ndarray) -> np.ndarray:
     """Codes by plain torch: which pre-activations are positive."""
-    values, bits = torch.from_numpy(points), []
+    values, bits = torch.tensor(points), []
     with torch.no_grad():
         for layer in model:
             if isinstance(layer, nn.ReLU):
@@ -146,6 +146,8 @@ def test_neurons_write_the_code_of_the_place():
     spec = drawn(chart)
     (slider,) = spec["params"]
     assert (slider["value"], slider["bind"]["min"], slider["bind"]["max"]) == (1, 0, 2)
+    marks = [layer["encoding"].get("text", {}).get("field") for layer in spec["layer"]]
+    assert [field for field in marks if field] == ["bit1", "bit2", "bit3", "words"]
     written = rows_of(chart, "x", "y", "bit1", "bit2", "bit3", "frame")
     assert set(written["frame"]) == set(models)
     for frame, rows in written.groupby("frame"):
