@@ -135,7 +135,7 @@ charts.figure(
 )
 
 # %% [markdown]
-# Turn the line: pieces change shape, and no code occurs in two places, since it says on which side of each line one is.
+# Turn the line: pieces change shape, and no code occurs in two places. A code says on which side of each line a point lies.
 #
 # ## Why is the net affine on a piece?
 #
