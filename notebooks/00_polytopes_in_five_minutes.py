@@ -15,10 +15,9 @@
 # %% [markdown]
 # # Polytopes in five minutes
 #
-# A ReLU network cuts its input space along straight edges into pieces, the {term}`polytopes <polytope>`, and on each
-# piece it computes one affine map, *Ax + c*, and nothing else. A string of bits, the {term}`spline code`, names the
-# piece. Here you see where both come from: with two neurons, with three, in a trained net, and in yours; all you need
-# is a little PyTorch.
+# A ReLU network cuts its input space along straight edges into pieces, the **polytopes**, and on each piece it computes
+# one affine map, *Ax + c*, and nothing else. A string of bits, the **spline code**, names the piece. Here you see where
+# both come from: with two neurons, with three, in a trained net, and in yours; all you need is a little PyTorch.
 
 # %% tags=["colab", "remove-cell"]
 # On Colab only: fetch the repository and install the package from it.
@@ -97,8 +96,7 @@ charts.figure(
 # ## What does a ReLU do to the plane?
 #
 # A neuron adds up its inputs, *z = w·x + b*, and the ReLU lets *z* through where it is positive. The points with
-# *z = 0* form a **line**, the neuron's {term}`boundary <polytope boundary>`: on one side it is on, on the other off. Two
-# neurons:
+# *z = 0* form a **line**, a polytope boundary: on one side the neuron is on, on the other it is off. Two neurons:
 
 # %%
 W1 = torch.tensor([[1.0, 0.5], [-0.5, 1.0]])  # a row of weights per neuron
@@ -123,7 +121,7 @@ def turned(degrees: int) -> nn.Module:
 two = {degrees: turned(degrees) for degrees in range(-60, 61, 10)}
 fours = {degrees: len(pieces.cut(net)) for degrees, net in two.items()}
 chart = primer.neurons(
-    two, [f"neuron 2 turned by {k}°: {n} pieces" for k, n in fours.items()], "turn neuron 2, degrees ", 6
+    two, [f"neuron 2 turned by {k}°: {n} pieces" for k, n in fours.items()], "turn, degrees ", 6
 )
 charts.figure(
     charts.describe(
@@ -201,7 +199,7 @@ every = {f"{number:03b}" for number in range(8)}
 chart = primer.neurons(
     three,
     [f"{len(codes)} pieces; nowhere: {', '.join(sorted(every - codes))}" for codes in found.values()],
-    "bias of neuron 3 = ",
+    "third bias = ",
     1,
 )
 most = max(map(len, found.values()))
@@ -250,7 +248,7 @@ charts.figure(
 )
 
 # %% [markdown]
-# So the share of bits in which two codes differ, their {term}`Hamming distance`, counts the neurons that switch between
+# So the share of bits in which two codes differ, their Hamming distance, counts the neurons that switch between
 # two inputs. Whether that tells more about a net than its activations do is what this book tests.
 #
 # ## Why does a hook on `nn.ReLU` miss codes?

@@ -58,7 +58,7 @@ def frozen(model: nn.Module, height: float, frames: Sequence[float], start: int)
     codes = pieces.names(cut.codes)
     masks = pieces.names(record(model, np.array([[x, height] for x in frames])).codes)
     here = {x: codes.index(mask) for x, mask in zip(frames, masks, strict=True)}
-    pick, chosen = _slider(frames, "move the point, x = ", start)
+    pick, chosen = _slider(frames, "point at x = ", start)
     table = pieces.corners(cut)
     lit = framed({x: table[table["region"] == region] for x, region in here.items()})
     points = pd.DataFrame({"x": frames, "y": height, "frame": frames})
@@ -113,7 +113,7 @@ def steps(models: Sequence[nn.Module], words: Sequence[str], points: pd.DataFram
     frames = list(range(len(models)))
     cuts = [pieces.cut(model) for model in models]
     parted = [pieces.sides(cut) for cut in cuts]
-    pick, chosen = _slider(frames, "moment of training ", frames[-1])
+    pick, chosen = _slider(frames, "training ", frames[-1])
     edges = framed({k: pieces.boundaries(*pair) for k, pair in enumerate(zip(models, cuts, strict=True))})
     decision = framed({k: line for k, (_, line) in enumerate(parted)})
     chart = alt.layer(
@@ -135,7 +135,7 @@ def walk(model: nn.Module, cut: polytopes.Plane, way: polytopes.Path) -> alt.VCo
     """
     frames = list(range(len(way.codes)))
     at = way.at((way.t[1:] + way.t[:-1]) / 2)
-    pick, chosen = _slider(frames, "boundaries crossed ", 1)
+    pick, chosen = _slider(frames, "edges crossed ", 1)
     table, known = pieces.corners(cut), pieces.names(cut.codes)
     lit = {k: table[table["region"] == known.index(code)] for k, code in enumerate(pieces.names(way.codes))}
     flips = zip(way.crossing_layer, way.crossing_unit, way.crossing_on, strict=True)
@@ -153,24 +153,23 @@ def walk(model: nn.Module, cut: polytopes.Plane, way: polytopes.Path) -> alt.VCo
         _dots(pd.DataFrame(at, columns=["x", "y"]).assign(frame=frames), chosen),
         _words(frames, words, chosen),
     )
-    first = way.codes.layers[next(iter(way.codes.layers))]
-    bits = way.codes.bits().astype(int)
-    row = pd.DataFrame(
-        [(k, u, bits[k, u], int(k and bits[k, u] != bits[k - 1, u])) for k, u in np.ndindex(*bits.shape)]
-    )
-    row.columns = ["frame", "unit", "bit", "new"]
-    base = alt.Chart(row.assign(unit=row["unit"] + (row["unit"] >= first)))
-    base = base.transform_filter(chosen).encode(
-        x=alt.X("unit:Q", axis=None, scale=alt.Scale(nice=False, zero=False, padding=10))
-    )
-    strip = alt.layer(
-        base.mark_square(size=380, opacity=1).encode(
-            color=alt.condition("datum.new == 1", alt.value(LIT), alt.value(PALE[0]))
-        ),
-        base.mark_text(fontSize=14, fontWeight="bold", color=DARK).encode(text="bit:Q"),
-    )
+    strip = _strip(way.codes.bits().astype(int), next(iter(way.codes.layers.values())), chosen)
     stacked = [plane.properties(width=SIDE, height=SIDE), strip.properties(width=SIDE, height=24)]
     return alt.vconcat(*stacked, spacing=10).add_params(pick)
+
+
+def _strip(bits: np.ndarray, first: int, chosen: str) -> alt.LayerChart:
+    """The code of each frame as a row of digits, those that are new lit; `first` units are the first layer's."""
+    new = np.diff(bits, axis=0, prepend=bits[:1]) != 0
+    row = pd.DataFrame(
+        [(k, u, bits[k, u], int(new[k, u])) for k, u in np.ndindex(*bits.shape)],
+        columns=["frame", "unit", "bit", "new"],
+    )
+    places = alt.Scale(domain=[*range(first), "", *range(first, bits.shape[1])])
+    base = alt.Chart(row).transform_filter(chosen).encode(x=alt.X("unit:O", axis=None, scale=places))
+    lit = alt.condition("datum.new == 1", alt.value(LIT), alt.value(PALE[0]))
+    digits = base.mark_text(fontSize=14, fontWeight="bold", color=DARK).encode(text="bit:Q")
+    return alt.layer(base.mark_rect(stroke="#ffffff").encode(fill=lit), digits)
 
 
 def _slider(frames: Sequence[float], label: str, start: int) -> tuple[alt.Parameter, str]:
