@@ -12,7 +12,7 @@ from torch import nn
 
 from splinelab import SplineCodes, polytopes, record
 
-__all__ = ["boundaries", "corners", "cut", "framed", "labels", "loops", "names", "net", "sides"]
+__all__ = ["boundaries", "corners", "cut", "framed", "labels", "loops", "names", "net", "outputs", "sides"]
 
 ROOM = 0.02  # of the square's area of 4
 
@@ -75,13 +75,19 @@ def boundaries(model: nn.Module, pieces: polytopes.Plane) -> pd.DataFrame:
     return table.assign(layer=layer, neuron=neuron)
 
 
+def outputs(pieces: polytopes.Plane, region: int, points: np.ndarray) -> np.ndarray:
+    """What the affine map of one piece gives at points of the square, on the piece or beyond it."""
+    places = (np.asarray(points) - pieces.frame.origin) @ pieces.frame.axes.T
+    return pieces.outputs_of(np.full(len(places), region), places)
+
+
 def sides(pieces: polytopes.Plane) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The pieces of a net with two outputs, parted where these are equal: loops with the column side (the
     number of the larger output), and the decision line."""
     parts, winners, line = [], [], []
     for region, polygon in enumerate(pieces.polygons):
-        outputs = pieces.outputs_of(np.full(len(polygon), region), polygon)
-        lead, places = outputs[:, 1] - outputs[:, 0], pieces.to_space(polygon)
+        places = pieces.to_space(polygon)
+        lead = outputs(pieces, region, places) @ [-1, 1]
         for winner, ahead in enumerate((-lead, lead)):
             if (ahead > 0).any():
                 parts.append(_where_positive(places, ahead))

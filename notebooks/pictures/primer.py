@@ -70,15 +70,15 @@ def frozen(model: nn.Module, height: float, frames: Sequence[float], start: int)
         _dots(points, chosen),
         _words(frames, [f"mask of the lit piece: {' '.join(mask)}" for mask in masks], chosen),
     )
-    graph = _graph(model, height, straight_on(cut, height, here), points, chosen)
+    graph = _graph(model, height, _straight(cut, height, here), points, chosen)
     stacked = [plane.properties(width=SIDE, height=SIDE), graph.properties(width=SIDE, height=0.45 * SIDE)]
     return alt.vconcat(*stacked, spacing=6).add_params(pick)
 
 
-def straight_on(cut: polytopes.Plane, height: float, regions: Mapping[float, int]) -> pd.DataFrame:
+def _straight(cut: polytopes.Plane, height: float, regions: Mapping[float, int]) -> pd.DataFrame:
     """The affine maps of some pieces along the whole level way: frame, x, y."""
-    ends = cut.to_plane([[-1.0, height], [1.0, height]])
-    ahead = {x: cut.outputs_of(np.full(2, region), ends)[:, 0] for x, region in regions.items()}
+    ends = np.array([[-1.0, height], [1.0, height]])
+    ahead = {x: pieces.outputs(cut, region, ends)[:, 0] for x, region in regions.items()}
     return framed({x: pd.DataFrame({"x": [-1, 1], "y": y}) for x, y in ahead.items()})
 
 
