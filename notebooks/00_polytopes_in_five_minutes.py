@@ -313,14 +313,21 @@ codes.bits()
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 draw = torch.Generator().manual_seed(1)
-for n in range(1, 6):
-    counts = []
-    for _ in range(20):
-        random = pieces.net(
+
+
+def most_pieces(n: int) -> int:
+    """The most pieces that 20 draws of n lines make."""
+    nets = [
+        pieces.net(
             torch.randn(n, 2, generator=draw), 0.2 * torch.randn(n, generator=draw), torch.ones(1, n), b2
         )
-        counts.append(len(pieces.cut(random)))
-    print(n, "lines: at most", max(counts), "pieces found;  1 + n + n(n − 1)/2 =", 1 + n + n * (n - 1) // 2)
+        for _ in range(20)
+    ]
+    return max(len(pieces.cut(net)) for net in nets)
+
+
+print("most pieces found: ", [most_pieces(n) for n in range(1, 6)])
+print("1 + n + n(n − 1)/2:", [1 + n + n * (n - 1) // 2 for n in range(1, 6)])
 # Line n crosses the n − 1 others in at most n − 1 points, so it runs through n pieces and halves each of them.
 
 # %% [markdown]
