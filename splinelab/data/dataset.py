@@ -8,20 +8,18 @@ import numpy as np
 
 from splinelab.errors import InputError
 
-__all__ = ["Dataset"]
-
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Images and their labels.
 
-    ``images``: float32, samples × channels × height × width, in [0, 1]; 1 channel (grey) or 3 (RGB).
-    ``labels``: int64, samples.
-    ``pool`` names the collection that the images were drawn from. It matters because **all of MNIST-5k lies
-    in MNIST's training set**: ``mnist5k()`` and ``mnist("train")`` have the same pool, so none of its images
-    is held out for a net that was trained on the 60,000; ``zoo.require_heldout`` refuses such a use.
+    `images`: float32, samples × channels × height × width, in [0, 1]; 1 channel (grey) or 3 (RGB).
+    `labels`: int64, samples.
+    `pool` names the collection that the images were drawn from. It matters because **all of MNIST-5k lies
+    in MNIST's training set**: `mnist5k()` and `mnist("train")` have the same pool, so none of its images
+    is held out for a net that was trained on the 60,000.
 
-    Raises ``InputError`` for images or labels of another shape, values outside [0, 1] (integer pixels that
+    Raises `InputError` for images or labels of another shape, values outside [0, 1] (integer pixels that
     were not divided by 255, say), NaN, and labels of another length.
 
     >>> import numpy as np
@@ -86,5 +84,5 @@ class Dataset:
         return digest.hexdigest()
 
     def take(self, index) -> "Dataset":
-        """The images at ``index`` (integers, a slice or a Boolean mask), in that order."""
+        """The images at `index` (integers, a slice or a Boolean mask), in that order."""
         return Dataset(self.name, self.images[index], self.labels[index], self.pool)

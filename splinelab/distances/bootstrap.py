@@ -100,24 +100,35 @@ def bootstrap(distances, labels, *, resamples=400, seed=0):
     )
 
     ranks = {name: [_Ranks(d, codes) for d in stack] for name, stack in stacks.items()}
-    nets = {name: _columns([rank.value for rank in stack]) for name, stack in ranks.items()}
-    drawn = {name: [] for name in stacks}
+    scored = {name: [[astuple(rank.value) for rank in stack]] for name, stack in ranks.items()}
     rng = np.random.default_rng(seed)
     for _ in range(resamples):
-        pairs, weights = _draw(rng, codes)
+        pairs, weights = _pairs(drawn_images(rng, codes))
         for name, stack in ranks.items():
-            drawn[name].append(_columns([rank.draw(pairs, weights) for rank in stack]))
+            scored[name].append([astuple(rank.draw(pairs, weights)) for rank in stack])
+    return gathered(Separability, {name: np.array(rows) for name, rows in scored.items()}, n)
+
+
+def gathered(kind: type, scored: dict[str, np.ndarray], images: int) -> Bootstrap:
+    """The `Bootstrap` of statistics by name, draws × nets × fields of `kind`; draw 0 is the whole sample."""
+    nets = {name: kind(*rows[0].T) for name, rows in scored.items()}
     return Bootstrap(
-        values={
-            name: Separability(*(float(np.mean(each)) for each in astuple(of))) for name, of in nets.items()
-        },
+        values={name: kind(*(float(np.mean(net)) for net in vars(of).values())) for name, of in nets.items()},
         nets=nets,
-        draws={
-            name: Separability(*np.moveaxis([astuple(row) for row in rows], 1, 0))
-            for name, rows in drawn.items()
-        },
-        images=n,
+        draws={name: kind(*np.moveaxis(rows[1:], 2, 0)) for name, rows in scored.items()},
+        images=images,
     )
+
+
+def drawn_images(rng: np.random.Generator, codes: np.ndarray) -> np.ndarray:
+    """How often each image of a draw with replacement was drawn. Draws without a same-class or a
+    different-class pair are drawn again."""
+    n = len(codes)
+    while True:
+        weights = np.bincount(rng.integers(n, size=n), minlength=n)
+        sizes = np.bincount(codes[weights > 0])
+        if (sizes > 1).any() and (sizes > 0).sum() > 1:
+            return weights
 
 
 def permutation_null(distances, labels, *, permutations=200, seed=0):
@@ -158,11 +169,6 @@ class _Ranks:
         return summarise(self.values, self.bins, counts[self.count :], counts[: self.count])
 
 
-def _columns(found):
-    """Several `Separability` as one of arrays."""
-    return Separability(*np.array([astuple(each) for each in found]).T)
-
-
 def _levels(distances):
     """Ranks (int32 n × n, symmetric, read above the diagonal) on at most LEVELS levels, and each level's
     mean distance."""
@@ -181,18 +187,13 @@ def _levels(distances):
     return np.maximum(level, level.T), means
 
 
-def _draw(rng, codes):
-    """The pairs of different images of one draw with replacement (as places in the flat n × n matrix), and
-    how often each was drawn: once for all matrices."""
-    n = len(codes)
-    while True:
-        weights = np.bincount(rng.integers(n, size=n), minlength=n)
-        images = np.flatnonzero(weights)
-        sizes = np.bincount(codes[images])
-        if (sizes > 1).any() and (sizes > 0).sum() > 1:
-            one, other = torch.triu_indices(len(images), len(images), 1)
-            images, weights = torch.from_numpy(images), torch.from_numpy(weights[images]).double()
-            return images[one] * n + images[other], weights[one] * weights[other]
+def _pairs(weights: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """The pairs of different images of a draw (as places in the flat n × n matrix), and how often each was
+    drawn: once for all matrices."""
+    images = np.flatnonzero(weights)
+    one, other = torch.triu_indices(len(images), len(images), 1)
+    weight, place = torch.from_numpy(weights[images]).double(), torch.from_numpy(images)
+    return place[one] * len(weights) + place[other], weight[one] * weight[other]
 
 
 def _check_stacks(stacks):

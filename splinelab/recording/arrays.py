@@ -7,8 +7,6 @@ import torch
 
 from splinelab.errors import InputError
 
-__all__ = ["Rows", "check_finite", "pack", "pack_above"]
-
 CHUNK = 1 << 18  # comparisons done at once: their booleans stay in the processor's cache
 
 

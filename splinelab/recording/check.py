@@ -13,8 +13,6 @@ from splinelab.recording.inputs import Batch
 from splinelab.recording.outputs import first_output
 from splinelab.recording.recorder import Recorder
 
-__all__ = ["Check"]
-
 
 class Check:
     """Made of the first batch before it is recorded, asked when it has been.
@@ -149,7 +147,7 @@ class _Unseen(TorchDispatchMode):
         hidden = not recorder.seeing and op not in table.STRUCTURE
         if hidden and any(item in recorder.following for item in tensors((args, kwargs or {}))):
             self.refusal = UnsupportedOperationError(
-                f"{op} runs in {recorder.names.where} where no function of torch can be seen, as in a "
+                f"{op} runs in {recorder.where} where no function of torch can be seen, as in a "
                 "torch.jit.script function or an extension, which hide what bends. Call the Python function "
                 "that it was made from."
             )

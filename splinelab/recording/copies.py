@@ -9,8 +9,6 @@ from torch.overrides import TorchFunctionMode
 
 from splinelab.errors import InputError
 
-__all__ = ["copied"]
-
 
 def copied(model: nn.Module) -> nn.Module:
     """A deep copy of a network, with its hooks and flags; the copies of its parameters are its own.

@@ -13,8 +13,6 @@ from enum import Enum
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 
-__all__ = ["Following", "Kind", "Multiple", "Note", "tensors"]
-
 
 class Kind(Enum):
     """What is known of a tensor that depends on the samples."""

@@ -12,8 +12,6 @@ from splinelab.data.dataset import Dataset
 from splinelab.errors import InputError
 from splinelab.recording.signature import Signature
 
-__all__ = ["KINDS", "Batch", "Reader", "expected_samples", "tensor_of"]
-
 KINDS = (
     "a tensor or array with the samples first, a dict of such arrays by the names that the model's forward "
     "gives them, a torch Dataset, a DataLoader or another iterable of batches (a batch may be a tuple that "

@@ -10,8 +10,6 @@ from splinelab.recording.following import Following, Kind, Multiple, tensors
 from splinelab.recording.operations import names_of as _names
 from splinelab.recording.rules import argument
 
-__all__ = ["MisusedError", "curved", "judged", "tiny"]
-
 TINY = 1e-3  # up to here a lower bound on a statistic guards a division, and is no activation
 
 REDUCTIONS = _names(

@@ -20,12 +20,6 @@ refused by name and place.
 | `SMOOTH` | refused: activations without a threshold |
 """
 
-__all__ = [
-    "AFFINE", "ATTENTION", "CASTS", "CHECKS", "CONSTANTS", "CURVES", "DIVISIONS", "KNOWN", "NORMALISATIONS",
-    "OTHER_POOLS", "POOLS", "PRODUCTS", "RANDOM", "READS", "SHAPED_LIKE", "SMOOTH", "STATISTICS", "STRUCTURE",
-    "SUMS", "SWITCHES", "WEIGHTED", "names_of", "op_name",
-]  # fmt: skip
-
 
 def op_name(func) -> str:
     """Plain name of a torch function: `relu` for `relu_`, `relu.default` and `torch.relu`, `T` for `x.T`."""

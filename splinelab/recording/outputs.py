@@ -7,8 +7,6 @@ import torch
 
 from splinelab.errors import InputError
 
-__all__ = ["first_output"]
-
 #: Names under which a dict holds the output proper, in this order.
 NAMES = ("logits", "output", "out")
 

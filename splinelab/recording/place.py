@@ -8,8 +8,6 @@ from splinelab._arguments import check_device
 from splinelab.errors import InputError, UnsupportedOperationError
 from splinelab.recording.copies import copied
 
-__all__ = ["evaluation", "floating_type", "place"]
-
 
 def place(model, device) -> tuple[torch.nn.Module, torch.device | None, torch.dtype | None]:
     """Check the model; return it (or a copy on another device), its device and its floating-point type."""

@@ -20,8 +20,6 @@ from splinelab.recording.names import NamedCalls
 from splinelab.recording.operations import op_name
 from splinelab.recording.rules import Kinks, kinks_of, pool_bits
 
-__all__ = ["Recorder"]
-
 
 class Recorder(NamedCalls):
     """Reads the spline code of every call that switches, batch by batch, and refuses what it does not know.
@@ -50,7 +48,7 @@ class Recorder(NamedCalls):
         self.first = self.seen == 0
         self.parts = {}
         self.following = Following()
-        self.names.begin()
+        self.begin()
         given = batch.own()
         for tensor in given.tensors:
             real = _real(tensor)
@@ -93,7 +91,7 @@ class Recorder(NamedCalls):
         except UnsupportedOperationError as error:
             self._refuse(str(error), op)
         if (kind is Kind.CURVED and made_by == op) or op in table.OTHER_POOLS or op in table.POOLS:
-            self.makers[op] = (self.names.path, self.names.where)
+            self.makers[op] = (self.path, self.where)
         if op in table.WEIGHTED:
             self._check_real(op, operands)
         layer = None
@@ -169,7 +167,7 @@ class Recorder(NamedCalls):
 
     def _read(self, op: str, kinks: Kinks) -> str | None:
         """Read one call before it happens; the layer's name if its result shall be kept as well."""
-        name = self.names.name(op)
+        name = self.name(op)
         if self._ignored(name):
             return None
         value, thresholds = kinks.value, kinks.thresholds
@@ -194,7 +192,7 @@ class Recorder(NamedCalls):
         if not self.pools or kind is Kind.DISCRETE:
             return
         if op in table.POOLS:
-            name = self.names.name(op)
+            name = self.name(op)
             if not self._ignored(name):
                 bits = pool_bits(table.POOLS[op], args, kwargs).flatten(1)
                 self._keep_bits(name, pack(bits), bits.shape[1])
@@ -222,17 +220,17 @@ class Recorder(NamedCalls):
         """Whether the caller asked to leave out an operation, a layer, or the module that is running."""
         if not self.ignore:
             return False
-        path = self.names.path
+        path = self.path
         found = [item for item in self.ignore if item in (name, path) or path.startswith(f"{item}.")]
         self.met.update(found)
         return bool(found)
 
     def check_ignore(self) -> None:
         """Raise `InputError` for an entry of `ignore` that names nothing at all."""
-        known = {*self.met, *self.names.paths.values(), *table.KNOWN}
+        known = {*self.met, *self.paths.values(), *table.KNOWN}
         for entry in self.ignore:
             if entry not in known:
-                names = [*self.layers, *filter(None, self.names.paths.values())]
+                names = [*self.layers, *filter(None, self.paths.values())]
                 left_out = f", left out {sorted(self.met)}" if self.met else ""
                 raise InputError(
                     f"ignore names {entry!r}, which is no operation, layer or module here: "
@@ -240,7 +238,7 @@ class Recorder(NamedCalls):
                 )
 
     def _place(self, op: str) -> str:
-        path, where = self.makers.get(op, (self.names.path, self.names.where))
+        path, where = self.makers.get(op, (self.path, self.where))
         way_out = f"ignore=({op!r},)" + (f" or ignore=({path!r},)" if path else "")
         return f"It is called in {where}. To record the rest without it pass {way_out}."
 
@@ -263,7 +261,7 @@ class Recorder(NamedCalls):
             if not _real(item):
                 raise InputError(
                     f"The inputs reach {op} as {item.dtype}, and it takes floats: convert them as in "
-                    f"training, for images usually `images / 255`. It is called in {self.names.where}."
+                    f"training, for images usually `images / 255`. It is called in {self.where}."
                 )
 
 

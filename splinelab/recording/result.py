@@ -7,8 +7,6 @@ import numpy as np
 from splinelab.codes import SplineCodes, row_index
 from splinelab.errors import InputError
 
-__all__ = ["Activations", "Recording"]
-
 
 class Activations(dict):
     """Layer name → float32 array, samples × units, in call order. A dict that says what it holds."""

@@ -14,8 +14,6 @@ import torch.nn.functional as F
 from splinelab.errors import UnsupportedOperationError
 from splinelab.recording.following import Following, Kind
 
-__all__ = ["RULES", "Kinks", "argument", "kinks_of", "pool_arguments", "pool_bits"]
-
 
 @dataclass(frozen=True)
 class Kinks:

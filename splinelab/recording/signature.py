@@ -4,8 +4,6 @@ import inspect
 
 import torch
 
-__all__ = ["Signature"]
-
 
 class Signature:
     """The arguments of a model's forward.

@@ -10,9 +10,6 @@ from splinelab.recording import operations as table
 from splinelab.recording.operations import names_of as _names
 from splinelab.recording.rules import argument
 
-__all__ = ["mapped", "problem", "shape_problem", "spreads_constant", "way_out"]
-
-
 # Of the table's linear rows, what mixes the rows of a batch, reads them as complex numbers or by places that
 # count through all of them.
 MIXING = _names(
@@ -126,9 +123,9 @@ def shape_problem(op: str, made: list, operands: list, known: int) -> str | None
 def way_out(op: str) -> str:
     """What to do about an operation that is not piecewise linear."""
     if op in ("softmax", "layer_norm", "scaled_dot_product_attention", "multi_head_attention_forward"):
-        return "Freeze it at a reference input: splinelab.polytopes.frozen(model, reference)."
+        return "Freeze it at a reference input: splinelab.polytopes.freezing.frozen(model, reference)."
     if op in ("gelu", "silu", "softplus", "sigmoid", "tanh", "mish", "elu"):
-        return "A smooth activation has soft codes: splinelab.polytopes.soft_code, or sampled density."
+        return "A smooth activation has soft codes: splinelab.polytopes.soft_code."
     return "Use layer= to begin behind it, or sampled density."
 
 

@@ -13,9 +13,7 @@ import torch
 
 from splinelab.codes import SplineCodes, join_packed
 from splinelab.errors import InputError
-from splinelab.polytopes.tolerances import SNAP
-
-__all__ = ["CHUNK", "Mesh", "TooMany", "chunks", "rounding", "rows_that_fit"]
+from splinelab.polytopes.geometry.tolerances import SNAP
 
 CHUNK = 1 << 22  # numbers handled at once where cells × units would not fit
 COPIES = 8  # how many tensors of a layer a traversal holds at the same time, roughly
@@ -26,7 +24,7 @@ class TooMany(Exception):
 
 
 class Mesh:
-    """Vertices, cells and the codes of the cells. `Line` and `Sheet` say what a cell is.
+    """Vertices, cells and the codes of the cells. `PathMesh` and `SliceMesh` say what a cell is.
 
     `points`: float64, vertices × 1 or 2, the vertices' coordinates in the path or slice. `max_rows`: more
     vertices raise `TooMany`. Cells are numbered in the order of their making: when a cell is split, one part

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from splinelab.distances.bootstrap import drawn_images
 from splinelab.distances.separability import check_pairs
 from splinelab.errors import InputError
 from splinelab.intervals import Draws, Interval
-from splinelab.polytopes.pairs import STATISTICS, NetDensity, Pairs, Welch, multiplicities
-
-__all__ = ["Density", "NetDensity", "Welch", "density"]
+from splinelab.polytopes.density.pairs import STATISTICS, NetDensity, Pairs
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +108,8 @@ def density(
             "share between 0 and 1"
         )
     classes = check_pairs(labels, len(nets[0][1]))
-    drawn = multiplicities(np.random.default_rng([seed, 0]), classes, resamples)
+    rng = np.random.default_rng([seed, 0])
+    drawn = np.array([drawn_images(rng, classes) for _ in range(resamples)], np.float64).T.copy()
     found, per_net = [], {name: [] for name in STATISTICS}
     for net_codes, net_activations in nets:
         pairs = Pairs(net_codes, net_activations, classes, bins, device)

@@ -7,9 +7,6 @@ import numpy as np
 
 from splinelab.codes import SplineCodes
 from splinelab.errors import InputError
-from splinelab.polytopes.polygons import Locator
-
-__all__ = ["Frame", "Plane"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -26,16 +23,6 @@ class Frame:
         """The points of the space at coordinates `uv`, float64, points × the shape of the space."""
         uv = _pairs(uv)
         return (self.origin.ravel() + uv @ self.axes).reshape(-1, *self.origin.shape)
-
-    def to_plane(self, x) -> np.ndarray:
-        """The coordinates of points of the space (points × its shape), or of their nearest in the plane."""
-        x = np.asarray(x, np.float64)
-        if x.shape[1:] != self.origin.shape:
-            raise InputError(
-                f"Points of this space have the shape {self.origin.shape}; expected points × that, got "
-                f"{x.shape}. For one point pass x[None]."
-            )
-        return (x.reshape(len(x), -1) - self.origin.ravel()) @ self.axes.T
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -80,28 +67,9 @@ class Plane:
         """The largest output at each region's centroid."""
         return self.outputs_of(np.arange(len(self)), self.centroids).argmax(axis=1)
 
-    @cached_property
-    def _locator(self) -> Locator:
-        return Locator(self.vertices, self.starts)
-
-    def find(self, uv) -> np.ndarray:
-        """The region of each point (points × 2); −1 outside what was traced. On a boundary: a neighbour."""
-        return self._locator.find(_pairs(uv))
-
-    def outputs(self, uv) -> np.ndarray:
-        """The network's output at coordinates `uv`, points × outputs; NaN outside what was traced."""
-        uv = _pairs(uv)
-        region = self.find(uv)
-        return np.where(region[:, None] >= 0, self.outputs_of(region, uv), np.nan)
-
     def to_space(self, uv) -> np.ndarray:
         """The activations (or inputs) at coordinates `uv`, points × the shape of the space."""
         return self.frame.to_space(uv)
-
-    def to_plane(self, x) -> np.ndarray:
-        """The coordinates of activations (or inputs), points × 2; those of their nearest points in the plane
-        if they lie outside of it."""
-        return self.frame.to_plane(x)
 
     def outputs_of(self, region: np.ndarray, uv: np.ndarray) -> np.ndarray:
         """The outputs that the maps of some regions give at coordinates `uv`, one for each region."""

@@ -8,8 +8,6 @@ from torch.nn import functional as F
 
 from splinelab.recording.rules import pool_arguments
 
-__all__ = ["pool_windows"]
-
 
 def pool_windows(n: int, x: torch.Tensor, args, kwargs) -> torch.Tensor:
     """The members of every window of a max-pooling over `n` axes, rows × windows × members.

@@ -9,14 +9,12 @@ from torch import nn
 
 from splinelab.codes import SplineCodes
 from splinelab.errors import InputError
-from splinelab.polytopes import checks, trace
-from splinelab.polytopes.exact import home
-from splinelab.polytopes.line import Line
-from splinelab.polytopes.mesh import TooMany, rows_that_fit
-from splinelab.polytopes.path import Part, Path, joined
-from splinelab.polytopes.points import stacked
-
-__all__ = ["path", "paths", "segment"]
+from splinelab.polytopes.geometry import checks, trace
+from splinelab.polytopes.geometry.exact import home
+from splinelab.polytopes.geometry.mesh import TooMany, rows_that_fit
+from splinelab.polytopes.geometry.path_mesh import PathMesh
+from splinelab.polytopes.geometry.path_result import Part, Path, joined
+from splinelab.polytopes.geometry.points import stacked
 
 POINTS = "The points of a path"
 
@@ -123,7 +121,7 @@ def _halves(number: int, leg: int, low: float, high: float) -> list[tuple]:
 
 def _rows_that_fit(exact, points: torch.Tensor, memory: float) -> int:
     """How many vertices may be traced at once, from the widest layer that one point meets."""
-    probe = Line([0.0, 1.0], [0], [1])
+    probe = PathMesh([0.0, 1.0], [0], [1])
     trace.run(exact, probe, points[:1].repeat(2, *[1] * (points.ndim - 1)).to(home(exact)))
     return rows_that_fit(probe.widest, memory)
 
@@ -139,7 +137,7 @@ def _trace(exact, given, batch, max_rows, values) -> tuple[list[Part], int]:
     )
     t = np.array([leg + share for _, leg, low, high in batch for share in (low, high)])
     index = np.arange(0, len(t), 2)
-    line = Line(t, index, index + 1, max_rows)
+    line = PathMesh(t, index, index + 1, max_rows)
     kept: dict | None = {} if values else None
     outputs = trace.run(exact, line, ends.to(home(exact)), values=kept).reshape(line.rows, -1).cpu().numpy()
     codes, winners = line.codes(), list(line.winners().values())

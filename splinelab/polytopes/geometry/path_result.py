@@ -6,9 +6,7 @@ import numpy as np
 import torch
 
 from splinelab.codes import SplineCodes
-from splinelab.polytopes.line import Line
-
-__all__ = ["Part", "Path", "joined"]
+from splinelab.polytopes.geometry.path_mesh import PathMesh
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -73,7 +71,7 @@ class Path:
     def class_changes(self) -> tuple[np.ndarray, np.ndarray]:
         """Where the largest output changes, exactly: coordinates, ascending, and the classes in between,
         one more than there are changes."""
-        line = Line(self.t, np.arange(len(self)), np.arange(1, len(self) + 1))
+        line = PathMesh(self.t, np.arange(len(self)), np.arange(1, len(self) + 1))
         line.cut_pool(torch.from_numpy(self.outputs)[:, None], "class")
         order = np.argsort(line.points[line.left, 0])
         winner = line.winners()["class"][order, 0].astype(int)

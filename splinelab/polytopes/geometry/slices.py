@@ -12,16 +12,14 @@ from tqdm.auto import tqdm
 
 from splinelab.codes import SplineCodes
 from splinelab.errors import InputError
-from splinelab.polytopes import checks, trace
-from splinelab.polytopes.exact import home
-from splinelab.polytopes.mesh import Mesh, TooMany, chunks, rows_that_fit
-from splinelab.polytopes.points import check_finite, stacked
-from splinelab.polytopes.polygons import affine_maps, hull, measure
-from splinelab.polytopes.regions import Frame, Plane
-from splinelab.polytopes.sheet import Sheet, TooManyCells
-from splinelab.polytopes.tolerances import COLLINEAR
-
-__all__ = ["plane"]
+from splinelab.polytopes.geometry import checks, trace
+from splinelab.polytopes.geometry.exact import home
+from splinelab.polytopes.geometry.mesh import Mesh, TooMany, chunks, rows_that_fit
+from splinelab.polytopes.geometry.points import check_finite, stacked
+from splinelab.polytopes.geometry.polygons import affine_maps, hull, measure
+from splinelab.polytopes.geometry.slice_mesh import SliceMesh, TooManyCells
+from splinelab.polytopes.geometry.slice_result import Frame, Plane
+from splinelab.polytopes.geometry.tolerances import COLLINEAR
 
 SMALLEST = 2.0**-12  # a tile this small against the domain is traced whatever memory it takes
 
@@ -117,7 +115,7 @@ def _trace_tiles(exact, frame: Frame, domain, limits: list[int], found: "_Region
             tiny = (tile[1] - tile[0]).max() <= SMALLEST * width
             left = found.room()
             # Some cells are parts of regions that other tiles have too, or differ by a pool's detour.
-            sheet = Sheet(_rectangle(tile), None if tiny else limits, 2 * left + 64)
+            sheet = SliceMesh(_rectangle(tile), None if tiny else limits, 2 * left + 64)
             try:
                 rows = frame.to_space(sheet.points)
                 found.add(sheet, trace.run(exact, sheet, torch.from_numpy(rows).to(home(exact))))
@@ -161,7 +159,7 @@ class _Regions:
         """How many more regions there may be."""
         return self.most - len(self.numbers)
 
-    def add(self, sheet: Sheet, output: torch.Tensor) -> None:
+    def add(self, sheet: SliceMesh, output: torch.Tensor) -> None:
         """Take in the cells of a tile, or none of them: too many new regions raise `TooManyCells`."""
         codes = sheet.codes()
         kinds = [codes.packed, *(winner.view(np.uint8) for winner in sheet.winners().values())]

@@ -9,16 +9,14 @@ from torch import nn
 
 from splinelab.codes import SplineCodes
 from splinelab.errors import InputError, SplinelabError, VerificationError
-from splinelab.polytopes import trace
-from splinelab.polytopes.exact import evaluate, exact_copy, home
-from splinelab.polytopes.mesh import Mesh
-from splinelab.polytopes.points import check_finite
-from splinelab.polytopes.rest import Rest
-from splinelab.polytopes.tolerances import EXACT, NEAR, OWN
+from splinelab.polytopes.geometry import trace
+from splinelab.polytopes.geometry.exact import evaluate, exact_copy, home
+from splinelab.polytopes.geometry.mesh import Mesh
+from splinelab.polytopes.geometry.points import check_finite
+from splinelab.polytopes.geometry.rest import Rest
+from splinelab.polytopes.geometry.tolerances import EXACT, NEAR, OWN
 from splinelab.recording.outputs import first_output
 from splinelab.recording.place import evaluation, floating_type
-
-__all__ = ["begin", "places", "verify"]
 
 BATCH = 512  # points at once where the network is only evaluated
 MOST, LEAST, SHARE = 64, 8, 16  # places to check: one in 16, but 8 at least and 64 at most

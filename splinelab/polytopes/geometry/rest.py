@@ -5,12 +5,10 @@ import torch
 from torch import nn
 
 from splinelab.errors import InputError, closest
-from splinelab.polytopes.exact import home
-from splinelab.polytopes.points import samples_of
+from splinelab.polytopes.geometry.exact import home
+from splinelab.polytopes.geometry.points import samples_of
 from splinelab.recording.outputs import first_output
 from splinelab.recording.place import evaluation, floating_type
-
-__all__ = ["Rest", "from_layer"]
 
 BATCH = 256
 WHAT = "The inputs"

@@ -7,15 +7,13 @@ import torch
 from torch import nn
 
 from splinelab.errors import InputError
-from splinelab.polytopes.checks import begin
-from splinelab.polytopes.exact import exact_copy
-from splinelab.polytopes.path import Path
-from splinelab.polytopes.points import samples_of, stacked
-from splinelab.polytopes.rest import Rest
-from splinelab.polytopes.segments import paths
+from splinelab.polytopes.geometry.checks import begin
+from splinelab.polytopes.geometry.exact import exact_copy
+from splinelab.polytopes.geometry.path_result import Path
+from splinelab.polytopes.geometry.paths import paths
+from splinelab.polytopes.geometry.points import samples_of, stacked
+from splinelab.polytopes.geometry.rest import Rest
 from splinelab.recording import record
-
-__all__ = ["Ray", "rays", "sampled_density", "slerp"]
 
 WHAT = "The points of rays"
 

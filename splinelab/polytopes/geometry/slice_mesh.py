@@ -10,19 +10,17 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from splinelab.polytopes.loops import Cut, Edges, grown
-from splinelab.polytopes.mesh import CHUNK, Mesh, TooMany, chunks, rounding
-from splinelab.polytopes.tolerances import SNAP
+from splinelab.polytopes.geometry.mesh import CHUNK, Mesh, TooMany, chunks, rounding
+from splinelab.polytopes.geometry.slice_cuts import Cut, Edges, grown
+from splinelab.polytopes.geometry.tolerances import SNAP
 from splinelab.recording.arrays import pack
-
-__all__ = ["Sheet", "TooManyCells"]
 
 
 class TooManyCells(TooMany):
     """More cells than the caller allowed: smaller parts of the domain have as many together."""
 
 
-class Sheet(Mesh):
+class SliceMesh(Mesh):
     """Two-dimensional cells.
 
     Parameters
@@ -117,7 +115,7 @@ class _Refinement:
     otherwise, and along which boundary to cut the cell for an open one.
     """
 
-    def __init__(self, sheet: Sheet, values: torch.Tensor, rule):
+    def __init__(self, sheet: SliceMesh, values: torch.Tensor, rule):
         if sheet.limits:
             sheet.max_rows = sheet.limits[len(sheet.layers) + len(sheet.pools)]
         self.sheet, self.values, self.rule = sheet, values, rule

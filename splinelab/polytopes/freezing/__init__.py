@@ -7,22 +7,17 @@ the geometry meets nothing but affine calls and ReLUs.
 """
 
 import copy
-from dataclasses import dataclass, field
 
 import torch
 from torch import nn
-from torch.nn.modules import module as torch_module
-from torch.overrides import TorchFunctionMode
 
 from splinelab.errors import InputError, UnsupportedOperationError
-from splinelab.polytopes.exact import KeepPrecision, exact_copy
-from splinelab.polytopes.freezing import FREEZE, opened
-from splinelab.polytopes.operations import mapped
-from splinelab.polytopes.points import samples_of
+from splinelab.polytopes.freezing.held import opened
+from splinelab.polytopes.freezing.replay import Replay, Watch, hide
+from splinelab.polytopes.geometry.affine import mapped
+from splinelab.polytopes.geometry.exact import KeepPrecision, exact_copy
+from splinelab.polytopes.geometry.points import samples_of
 from splinelab.recording.following import tensors
-from splinelab.recording.operations import READS, op_name
-
-__all__ = ["Frozen", "frozen"]
 
 AGREE = 1e-9  # relative difference from the reference that a frozen copy of it may show, in float64
 
@@ -62,18 +57,6 @@ def frozen(model: nn.Module, reference, *, batch_dim: int = 0, **fixed) -> "Froz
     return Frozen(model, reference, batch_dim, fixed)
 
 
-@dataclass
-class _Call:
-    """One call of the reference run: a function's, or a module's beginning or end (`event`)."""
-
-    name: str
-    event: bool = False
-    kept: torch.Tensor | None = None  # what a frozen call goes on with
-    hidden: bool = False  # nothing that reaches the output comes from it
-    reads: list = field(default_factory=list)
-    writes: list = field(default_factory=list)
-
-
 class Frozen(nn.Module):
     """What `frozen` returns: `model` is the copy that runs, under its own names."""
 
@@ -109,7 +92,7 @@ class Frozen(nn.Module):
         return self._run(self.model, inputs, _like(inputs, self.fixed))
 
     def _run(self, model: nn.Module, inputs: torch.Tensor, fixed: dict):
-        with _Replay(model, self.calls) as replay:
+        with Replay(model, self.calls) as replay:
             output = model(inputs, **fixed)
             replay.finish()
         return output
@@ -120,10 +103,10 @@ class Frozen(nn.Module):
         home = next((weight.device for weight in exact.parameters()), reference.device)
         x = reference.to(home, torch.float64 if reference.is_floating_point() else None, copy=True)
         fixed = _like(x, self.fixed)
-        with KeepPrecision(), _Watch(exact) as watch:
+        with KeepPrecision(), Watch(exact) as watch:
             output = exact(x, **fixed)
         self.calls = watch.calls
-        if not _hide(self.calls, x, output, watch.changed):
+        if not hide(self.calls, x, output, watch.changed):
             raise UnsupportedOperationError(
                 "With attention patterns frozen the output does not depend on the input any more: the model "
                 "ends with a softmax. Pass the model without it."
@@ -148,133 +131,6 @@ class Frozen(nn.Module):
                 same = mine.shape == one.shape
                 return same and bool((mine - one).abs().max() <= AGREE * one.abs().max())
         return False
-
-
-class _Follow(TorchFunctionMode):
-    """Sees every function call of a forward pass, and where modules begin and end."""
-
-    def __init__(self, model: nn.Module):
-        super().__init__()
-        self.paths = {id(module): path for path, module in model.named_modules()}
-
-    def __enter__(self):
-        before = torch_module.register_module_forward_pre_hook
-        after = torch_module.register_module_forward_hook
-        self.hooks = [before(lambda module, _: self._module("beginning", module)),
-                      after(lambda module, *_: self._module("end", module))]  # fmt: skip
-        return super().__enter__()
-
-    def __exit__(self, *exception):
-        for hook in self.hooks:
-            hook.remove()
-        return super().__exit__(*exception)
-
-    def _module(self, what: str, module: nn.Module) -> None:
-        if id(module) in self.paths:
-            path = self.paths[id(module)]
-            self.event(f"the {what} of " + (f"module {path!r}" if path else "the model"))
-
-
-class _Watch(_Follow):
-    """Lists the calls of the reference run: what they read and wrote, and what is to be kept."""
-
-    def __init__(self, model: nn.Module):
-        super().__init__(model)
-        self.calls: list[_Call] = []
-        self.changed: set[int] = set()  # storages that a call changed in place
-        self.alive: list = []  # tensors are told apart by address: none may be freed and used again
-
-    def event(self, name: str) -> None:
-        self.calls.append(_Call(name, event=True))
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        name = op_name(func)
-        given = [*tensors((args, kwargs))]
-        versions = [item._version for item in given]
-        kept, passing = None, given
-        if name in FREEZE:
-            kwargs = {key: value for key, value in kwargs.items() if key != "dtype"}  # float64 throughout
-            kept, passing = FREEZE[name].measure(func, args, kwargs)
-        result = func(*args, **kwargs)
-        made = [*tensors(result)]
-        changed = [item for item, version in zip(given, versions, strict=True) if item._version != version]
-        # A value that became a Python number may decide what the model does: it must stay in sight.
-        reads = passing if made or changed or name in READS else []
-        self.calls.append(_Call(name, kept=kept, reads=list(reads), writes=made + changed))
-        self.changed |= set(map(_storage, changed))
-        self.alive.append(given)
-        return result
-
-
-def _hide(calls: list[_Call], x: torch.Tensor, output, changed: set[int]) -> bool:
-    """Mark the calls from which nothing reaches the output; whether the input `x` does."""
-
-    def keys(tensors) -> set[int]:
-        # Views of what is changed in place count as one: a change of any may be a change of all.
-        storages = [(item, _storage(item)) for item in tensors if torch.is_tensor(item)]
-        return {storage if storage in changed else id(item) for item, storage in storages}
-
-    live = keys(tensors(output))
-    for call in reversed(calls):
-        call.hidden = not call.event and bool(call.writes) and not (keys(call.writes) & live)
-        if call.hidden:
-            call.kept = None
-        else:
-            live |= keys(call.reads)
-        call.reads = call.writes = None
-    return bool(keys([x]) & live)
-
-
-class _Replay(_Follow):
-    """Makes the calls of the reference run again, frozen ones with what was kept of them."""
-
-    def __init__(self, model: nn.Module, calls: list[_Call]):
-        super().__init__(model)
-        self.calls, self.next = calls, 0
-
-    def event(self, name: str) -> None:
-        # Somebody who runs a part unseen (the part before a layer, for its shapes) hides its calls from here.
-        unseen = torch._C._is_torch_function_all_disabled()
-        while unseen and self.next < len(self.calls) and not self._due(name, event=True):
-            self.next += 1
-        self._take(name, event=True)
-
-    def finish(self) -> None:
-        """Check that no call is missing."""
-        if self.next < len(self.calls) and not torch._C._is_torch_function_all_disabled():
-            self._refuse("ends")
-
-    def _due(self, name: str, event: bool) -> bool:
-        call = self.calls[self.next]
-        return call.name == name and call.event == event
-
-    def _take(self, name: str, event: bool = False) -> _Call:
-        if self.next == len(self.calls) or not self._due(name, event):
-            self._refuse(f"reaches {name}" if event else f"calls {name}")
-        self.next += 1
-        return self.calls[self.next - 1]
-
-    def _refuse(self, what: str) -> None:
-        due = self.calls[self.next].name if self.next < len(self.calls) else "the end"
-        raise UnsupportedOperationError(
-            f"The frozen model takes another way than for its reference: it {what} where {due} was due. "
-            "Freeze it at an input for which it makes the same calls."
-        )
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        call = self._take(op_name(func))
-        if call.hidden:
-            with torch._C.DisableTorchFunction():
-                return func(*args, **kwargs)
-        if call.kept is not None:
-            return FREEZE[call.name].replay(call.kept, func, args, kwargs)
-        return func(*args, **kwargs)
-
-
-def _storage(tensor: torch.Tensor) -> int:
-    return tensor.untyped_storage()._cdata
 
 
 def _like(x: torch.Tensor, thing):

@@ -17,11 +17,11 @@ import torch
 from torch import nn
 
 from splinelab.errors import InputError, SplinelabError, UnsupportedOperationError
-from splinelab.polytopes import operations
-from splinelab.polytopes.calls import Call, GiveUp
-from splinelab.polytopes.exact import in_double, only_precision
-from splinelab.polytopes.mesh import Mesh, TooMany
-from splinelab.polytopes.windows import pool_windows
+from splinelab.polytopes.geometry import affine
+from splinelab.polytopes.geometry.calls import Call, GiveUp
+from splinelab.polytopes.geometry.exact import in_double, only_precision
+from splinelab.polytopes.geometry.mesh import Mesh, TooMany
+from splinelab.polytopes.geometry.windows import pool_windows
 from splinelab.recording import judging
 from splinelab.recording import operations as table
 from splinelab.recording.following import Following, Kind, tensors
@@ -29,8 +29,6 @@ from splinelab.recording.names import NamedCalls
 from splinelab.recording.operations import op_name
 from splinelab.recording.outputs import first_output
 from splinelab.recording.rules import Kinks, argument, kinks_of
-
-__all__ = ["run"]
 
 # Piecewise linear, but with a jump at the threshold (`threshold` unless its value is the threshold).
 JUMPS = frozenset(("threshold", "hardshrink"))
@@ -127,7 +125,7 @@ class Trace(NamedCalls):
             raise GiveUp
         if only_precision(op, args, kwargs):
             return args[0]
-        if operations.spreads_constant(op, args, kwargs, self.following):
+        if affine.spreads_constant(op, args, kwargs, self.following):
             return in_double(func(*args, **kwargs), args)
         if op in table.POOLS:
             return self._pool(op, func, args, kwargs)
@@ -142,7 +140,7 @@ class Trace(NamedCalls):
         call = Call(self, args, kwargs, max(len(item) for item in given if item.ndim))
         wrong = None
         if op not in table.READS:
-            wrong = operations.problem(op, call.args, call.kwargs, call.operands, call.known)
+            wrong = affine.problem(op, call.args, call.kwargs, call.operands, call.known)
         result = call.make(func)
         made = call.made(result)
         if not made:
@@ -152,9 +150,9 @@ class Trace(NamedCalls):
                     "activations may decide where a network bends."
                 )
             return result
-        wrong = wrong or operations.shape_problem(op, made, call.operands, call.known)
+        wrong = wrong or affine.shape_problem(op, made, call.operands, call.known)
         if wrong:
-            raise UnsupportedOperationError(f"{wrong} {self._place()} {operations.way_out(op)}")
+            raise UnsupportedOperationError(f"{wrong} {self._place()} {affine.way_out(op)}")
         for item in made:
             self.follow(item, multiple)
         return result
@@ -171,7 +169,7 @@ class Trace(NamedCalls):
             raise UnsupportedOperationError(f"{op} has slopes that depend on the samples. {self._place()}")
         kinks = kinks_of(op, args, kwargs, self.following)
         if kinks is not None:
-            name = self.names.name(op)
+            name = self.name(op)
             z = self._above(kinks)
             if len(z) != self.mesh.rows:
                 raise UnsupportedOperationError(
@@ -185,7 +183,7 @@ class Trace(NamedCalls):
             del z  # a view, perhaps, of what the call works on in place
         call = Call(self, args, kwargs, self.mesh.rows)
         result = call.make(func)
-        wrong = operations.shape_problem(op, [result], call.operands, call.known)
+        wrong = affine.shape_problem(op, [result], call.operands, call.known)
         if wrong:
             raise UnsupportedOperationError(f"{wrong} {self._place()}")
         for item in call.made(result):
@@ -209,7 +207,7 @@ class Trace(NamedCalls):
         if len(x) != self.mesh.rows:
             raise UnsupportedOperationError(f"{op} works along the axis of the samples. {self._place()}")
         windows = pool_windows(table.POOLS[op], x, args, kwargs)
-        name = self.names.name(op)
+        name = self.name(op)
         self._check_finite(windows, name)
         self._cut(self.mesh.pools, self.mesh.cut_pool, windows, name)
         result = Call(self, args, kwargs, self.mesh.rows).make(func)
@@ -238,7 +236,7 @@ class Trace(NamedCalls):
             raise InputError(f"Layer {name!r} received NaN or infinite values; check points and weights.")
 
     def _place(self) -> str:
-        return f"It is called in {self.names.where}."
+        return f"It is called in {self.where}."
 
 
 def _of_two(args, kwargs) -> bool:
