@@ -123,7 +123,7 @@ def shape_problem(op: str, made: list, operands: list, known: int) -> str | None
 def way_out(op: str) -> str:
     """What to do about an operation that is not piecewise linear."""
     if op in ("softmax", "layer_norm", "scaled_dot_product_attention", "multi_head_attention_forward"):
-        return "Freeze it at a reference input: splinelab.polytopes.freezing.frozen(model, reference)."
+        return "Freeze it at a reference input: splinelab.polytopes.frozen(model, reference)."
     if op in ("gelu", "silu", "softplus", "sigmoid", "tanh", "mish", "elu"):
         return "A smooth activation has soft codes: splinelab.polytopes.soft_code."
     return "Use layer= to begin behind it, or sampled density."
