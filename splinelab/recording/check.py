@@ -8,8 +8,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from splinelab.errors import InputError, SplinelabError, UnsupportedOperationError, VerificationError
 from splinelab.recording import operations as table
+from splinelab.recording.batch import Batch
 from splinelab.recording.following import tensors
-from splinelab.recording.inputs import Batch
 from splinelab.recording.outputs import first_output
 from splinelab.recording.recorder import Recorder
 
@@ -93,7 +93,7 @@ class _Margins(Recorder):
     """A recorder that knows how far every bit is from its threshold."""
 
     def __init__(self, model, like: Recorder):
-        super().__init__(model, activations=False, pools=like.pools, ignore=like.ignore)
+        super().__init__(model, pools=like.pools, ignore=like.ignore)
         self.margins: dict[str, np.ndarray] = {}
         self.tolerance = 0.0
         self.seeing = False  # whether a call that this recorder sees is under way

@@ -56,6 +56,11 @@ def tensors(thing) -> Iterator[torch.Tensor]:
             yield from tensors(item)
 
 
+def is_real(tensor: torch.Tensor) -> bool:
+    """Whether a tensor holds numbers that a small change of the samples may change."""
+    return tensor.is_floating_point() or tensor.is_complex()
+
+
 class Following:
     """The tensors that depend on the samples: `tensor in following`."""
 
@@ -81,7 +86,7 @@ class Following:
         note = getattr(tensor, "_splinelab", None)
         if note is not None and note.version == version_of(tensor):
             return note
-        return ORDINARY if tensor.is_floating_point() or tensor.is_complex() else WHOLE
+        return ORDINARY if is_real(tensor) else WHOLE
 
     def multiple(self, tensor: torch.Tensor) -> Multiple:
         """The tensor as a multiple: of itself, if of nothing else."""

@@ -14,7 +14,7 @@ from splinelab.codes import join_packed
 from splinelab.errors import InputError, UnsupportedOperationError, closest
 from splinelab.recording import operations as table
 from splinelab.recording.arrays import Rows, check_finite, pack, pack_above
-from splinelab.recording.following import Following, Kind, tensors, version_of
+from splinelab.recording.following import Following, Kind, is_real, tensors, version_of
 from splinelab.recording.judging import MisusedError, curved, judged, tiny
 from splinelab.recording.names import NamedCalls
 from splinelab.recording.operations import op_name
@@ -28,9 +28,11 @@ class Recorder(NamedCalls):
     `post`; `expected` is their number of samples, 0 if unknown.
     """
 
-    def __init__(self, model, *, activations: bool, pools: bool, ignore: tuple[str, ...], expected: int = 0):
+    def __init__(
+        self, model, activations: bool = False, pools: bool = False, ignore: tuple = (), expected: int = 0
+    ):
         super().__init__(model)
-        self.model = model
+        self.model, self.expected = model, expected
         self.activations, self.pools, self.ignore = activations, pools, ignore
         self.layers: dict[str, int] = {}  # name → bits per sample, fixed by the first batch
         self.pre: defaultdict[str, Rows] = defaultdict(lambda: Rows(expected))
@@ -51,7 +53,7 @@ class Recorder(NamedCalls):
         self.begin()
         given = batch.own()
         for tensor in given.tensors:
-            real = _real(tensor)
+            real = is_real(tensor)
             if real:  # the copy is looked at, which lies in the processor's cache
                 check_finite(tensor, "The inputs hold", self.seen, "Clean or leave out such samples.")
             self.following.add(tensor, Kind.ACTIVATION if real else Kind.DISCRETE)
@@ -122,7 +124,7 @@ class Recorder(NamedCalls):
         return result, [first] if first is not None and version_of(first) != before else []
 
     def _follow(self, op: str, item, number: int, kind: Kind, multiple, made_by: str) -> None:
-        if not (item.is_floating_point() or item.is_complex()):
+        if not is_real(item):
             winner = op in table.POOLS or op in table.OTHER_POOLS
             kind, made_by = (Kind.WINNER, op) if winner and kind is not Kind.DISCRETE else (Kind.DISCRETE, "")
         elif op in ("var_mean", "std_mean") and number == 1 and kind is Kind.STATISTIC:
@@ -133,22 +135,15 @@ class Recorder(NamedCalls):
         """A call that stands in no row of the table: free if it gives no tensor, and if it is ignored."""
         result, written = self._call(func, args, kwargs)
         made = [*tensors(result), *written]
-        if made and refused and any(self._moving(item) for item in self._operands(op, args, kwargs)):
+        notes = [self.following.note(item) for item in self._operands(op, args, kwargs)]
+        moving = any(note.kind is not Kind.DISCRETE for note in notes)
+        if made and refused and moving:
             self._refuse(
                 f"No rule gives a spline code for {op}: it stands in no row of the table of operations.", op
             )
         for item in made:
-            real = item.is_floating_point() or item.is_complex()
-            self.following.add(
-                item, Kind.ACTIVATION if real and not self._all_discrete(op, args, kwargs) else Kind.DISCRETE
-            )
+            self.following.add(item, Kind.ACTIVATION if moving and is_real(item) else Kind.DISCRETE)
         return result
-
-    def _moving(self, item: torch.Tensor) -> bool:
-        return self.following.note(item).kind is not Kind.DISCRETE
-
-    def _all_discrete(self, op: str, args, kwargs) -> bool:
-        return not any(map(self._moving, self._operands(op, args, kwargs)))
 
     # Reading a layer
 
@@ -171,8 +166,8 @@ class Recorder(NamedCalls):
         if self._ignored(name):
             return None
         value, thresholds = kinks.value, kinks.thresholds
-        if any(torch.is_tensor(threshold) for threshold in thresholds):
-            value = value.expand(torch.broadcast_shapes(value.shape, *map(_shape, thresholds)))
+        if shapes := [threshold.shape for threshold in thresholds if torch.is_tensor(threshold)]:
+            value = value.expand(torch.broadcast_shapes(value.shape, *shapes))
         if value.ndim == 0 or value.shape[0] != self.samples:
             raise InputError(
                 f"The first axis must be the samples, so that each gets its code: {op} got shape "
@@ -180,7 +175,7 @@ class Recorder(NamedCalls):
             )
         check_finite(value, f"Layer {name!r} received", self.seen, "Check the inputs and the weights.")
         units = value[0].numel()
-        parts = [_pack_above(value, threshold) for threshold in thresholds]
+        parts = [pack_above(value, threshold) for threshold in thresholds]
         packed = parts[0] if len(parts) == 1 else join_packed(parts, [units] * len(parts))
         self._keep_bits(name, packed, units * len(parts))
         if not self.activations:
@@ -225,8 +220,8 @@ class Recorder(NamedCalls):
         self.met.update(found)
         return bool(found)
 
-    def check_ignore(self) -> None:
-        """Raise `InputError` for an entry of `ignore` that names nothing at all."""
+    def check_layers(self) -> None:
+        """Raise `InputError` for an entry of `ignore` that names nothing, and where no layer is left."""
         known = {*self.met, *self.paths.values(), *table.KNOWN}
         for entry in self.ignore:
             if entry not in known:
@@ -236,6 +231,12 @@ class Recorder(NamedCalls):
                     f"ignore names {entry!r}, which is no operation, layer or module here: "
                     f"{closest(entry, names)}the layers are {list(self.layers)}{left_out}."
                 )
+        if not self.layers:
+            ignored = f" apart from what ignore={self.ignore} leaves out" if self.ignore else ""
+            raise InputError(
+                f"No ReLU or other piecewise-linear activation was called in the model{ignored}: it has no "
+                "spline code. Pass a network with such activations."
+            )
 
     def _place(self, op: str) -> str:
         path, where = self.makers.get(op, (self.path, self.where))
@@ -253,27 +254,13 @@ class Recorder(NamedCalls):
             return
         if op in table.READS and not torch.is_tensor(result):
             self._refuse(f"{op} takes values out of torch, where they may decide what the model does.", op)
-        if (op in table.CASTS or op in table.STRUCTURE) and torch.is_tensor(result) and not _real(result):
+        if (op in table.CASTS or op in table.STRUCTURE) and torch.is_tensor(result) and not is_real(result):
             self._refuse(f"{op} makes integers of activations, and jumps where they change.", op)
 
     def _check_real(self, op: str, operands: list[torch.Tensor]) -> None:
         for item in operands:
-            if not _real(item):
+            if not is_real(item):
                 raise InputError(
                     f"The inputs reach {op} as {item.dtype}, and it takes floats: convert them as in "
                     f"training, for images usually `images / 255`. It is called in {self.where}."
                 )
-
-
-def _real(tensor: torch.Tensor) -> bool:
-    return tensor.is_floating_point() or tensor.is_complex()
-
-
-def _shape(threshold) -> tuple[int, ...]:
-    return tuple(threshold.shape) if torch.is_tensor(threshold) else ()
-
-
-def _pack_above(value: torch.Tensor, threshold) -> np.ndarray:
-    if torch.is_tensor(threshold):
-        return pack((value > threshold).reshape(len(value), -1))
-    return pack_above(value, threshold)

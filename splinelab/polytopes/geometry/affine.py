@@ -8,7 +8,7 @@ import torch
 
 from splinelab.recording import operations as table
 from splinelab.recording.operations import names_of as _names
-from splinelab.recording.rules import argument
+from splinelab.recording.rules import argument, in_training
 
 # Of the table's linear rows, what mixes the rows of a batch, reads them as complex numbers or by places that
 # count through all of them.
@@ -28,12 +28,10 @@ FACTORS = {
     "addcmul": ((1, "tensor1"), (2, "tensor2")), "lerp": ((2, "weight"),),
 }  # fmt: skip
 # Linear in either factor; other operations are so in their first operand alone.
-EITHER = _names("mul multiply imul rmul matmul mm bmm rmatmul einsum bilinear")
+EITHER = table.MULTIPLICATIONS | _names("matmul mm bmm rmatmul einsum bilinear")
 # Work number by number: the axes of operands meet from the last one on.
-ELEMENTWISE = _names(
-    "add iadd radd sub subtract isub rsub mul multiply imul rmul div divide truediv itruediv idiv "
-    "true_divide where masked_fill lerp addcmul broadcast_tensors maximum minimum fmax fmin max min "
-    "clamp clip clamp_min clamp_max"
+ELEMENTWISE = (table.SCALINGS | table.BOUNDED) | _names(
+    "add iadd radd sub subtract isub rsub where masked_fill lerp addcmul broadcast_tensors"
 )
 SHAPES = _names("view_as reshape_as expand_as")  # take nothing but the shape of their second operand
 # The positions of arguments that name axes, and what holds without them; the first axis holds the vertices.
@@ -73,7 +71,7 @@ def problem(op: str, args, kwargs, operands: list, known: int) -> str | None:
     """Why a call with `operands` of `known` rows is not affine in them, row by row; None if it is."""
     summed = op in table.SUMS or op in WRITES
     linear = op in table.STRUCTURE or op in table.AFFINE or op in table.PRODUCTS or op in table.DIVISIONS
-    if op in MIXING or op in ("addcdiv", "rdiv", "rtruediv") or op.startswith(("fft", "max_unpool")):
+    if op in MIXING or op == "addcdiv" or op in table.INVERTED or op.startswith(("fft", "max_unpool")):
         return f"{op} is not known to be piecewise linear, row by row."
     if not summed and not linear:
         return f"{op} is not known to be piecewise linear."
@@ -92,14 +90,8 @@ def problem(op: str, args, kwargs, operands: list, known: int) -> str | None:
         return f"{op} with a rounding_mode jumps."
     if not summed and op not in EITHER and first is not operands[0]:
         return f"{op} takes activations as its weights or places: not known to be piecewise linear."
-    if op == "batch_norm" and argument(args, kwargs, 5, "training", False):
-        return "batch_norm uses the statistics of the batch, which mix samples: call model.eval()."
-    if (
-        "dropout" in op
-        and argument(args, kwargs, 2, "training", True)
-        and argument(args, kwargs, 1, "p", 0.5)
-    ):
-        return f"{op} is called with training=True: pass training=self.training to it."
+    if why := in_training(op, args, kwargs):
+        return why
     if any(item.ndim == 0 or len(item) != known for item in operands) or _mixes(op, args, kwargs, operands):
         return f"{op} works along the first axis, which holds the samples."
     return None

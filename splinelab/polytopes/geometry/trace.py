@@ -28,16 +28,12 @@ from splinelab.recording.following import Following, Kind, tensors
 from splinelab.recording.names import NamedCalls
 from splinelab.recording.operations import op_name
 from splinelab.recording.outputs import first_output
-from splinelab.recording.rules import Kinks, argument, kinks_of
+from splinelab.recording.rules import Kinks, argument, in_training, kinks_of
 
 # Piecewise linear, but with a jump at the threshold (`threshold` unless its value is the threshold).
 JUMPS = frozenset(("threshold", "hardshrink"))
 # What may be a multiple of its operand.
-MULTIPLES = judging.SAME | judging.NEGATIONS | judging.SCALINGS | table.STRUCTURE
-# Calls that bend and take a second operand of rows.
-PAIRS = frozenset(
-    ["maximum", "minimum", "fmax", "fmin", "max", "min", "clamp", "clip", "clamp_min", "clamp_max"]
-)
+MULTIPLES = judging.SAME | table.NEGATIONS | table.SCALINGS | table.STRUCTURE
 
 
 def run(
@@ -163,9 +159,9 @@ class Trace(NamedCalls):
             raise UnsupportedOperationError(
                 f"{op} jumps where it bends: no continuous piecewise-linear function. {self._place()}"
             )
-        if op == "rrelu" and argument(args, kwargs, 3, "training", False):
-            raise UnsupportedOperationError(f"rrelu with training=True is random. {self._place()}")
-        if len(given) > 1 and op not in PAIRS:
+        if why := in_training(op, args, kwargs):
+            raise UnsupportedOperationError(f"{why} {self._place()}")
+        if len(given) > 1 and op not in table.BOUNDED:
             raise UnsupportedOperationError(f"{op} has slopes that depend on the samples. {self._place()}")
         kinks = kinks_of(op, args, kwargs, self.following)
         if kinks is not None:
