@@ -24,14 +24,12 @@ class SplineCodes:
 
     Parameters
     ----------
-    packed : uint8 array, samples × ⌈units / 8⌉
-        The bits of all layers side by side, packed by `numpy.packbits` (first unit in the highest bit).
-        The padding at the end of a row is zero.
+    packed : uint8 array, samples × ⌈units / 8⌉: the bits of all layers side by side, packed by
+        `numpy.packbits` (first unit in the highest bit). The padding at the end of a row is zero.
     layers : mapping from layer name to number of units, in the order in which the layers were called.
 
     Examples
     --------
-    >>> import numpy as np
     >>> codes = SplineCodes.from_bits({"relu1": np.eye(3), "relu2": np.ones((3, 2))})
     >>> codes
     SplineCodes(3 samples × 5 units; relu1: 3, relu2: 2)
@@ -80,9 +78,8 @@ class SplineCodes:
             raise InputError("concat needs at least one SplineCodes; got none.")
         for part in parts:
             if list(part.layers.items()) != list(parts[0].layers.items()):
-                raise InputError(
-                    f"Only codes with equal layers can be joined; got {parts[0].layers} and {part.layers}."
-                )
+                there = f"got {parts[0].layers} and {part.layers}"
+                raise InputError(f"Only codes with equal layers can be joined; {there}.")
         return cls(np.concatenate([part.packed for part in parts]), parts[0].layers)
 
     @property
@@ -129,9 +126,8 @@ class SplineCodes:
         """Codes of some layers, in the order given."""
         unknown = [name for name in names if name not in self.layers]
         if unknown or not names or len(set(names)) < len(names):
-            raise InputError(
-                f"select takes distinct layer names; got {list(names)}. The layers are {list(self.layers)}."
-            )
+            there = f"The layers are {list(self.layers)}."
+            raise InputError(f"select takes distinct layer names; got {list(names)}. {there}")
         starts = dict(zip(self.layers, np.cumsum([0, *self.layers.values()]).tolist(), strict=False))
         parts = []
         for name in names:
@@ -154,8 +150,7 @@ class SplineCodes:
 
     def __repr__(self) -> str:
         shown = [f"{name}: {units}" for name, units in self.layers.items()]
-        if len(shown) > 6:
-            shown = [*shown[:3], f"… {len(shown) - 4} more …", shown[-1]]
+        shown[3:-1] = [f"… {len(shown) - 4} more …"] if len(shown) > 6 else shown[3:-1]
         return f"SplineCodes({len(self)} samples × {self.units} units; {', '.join(shown)})"
 
     def save(self, path: str | os.PathLike) -> None:
@@ -166,7 +161,7 @@ class SplineCodes:
         """
         header = {"format": FORMAT, "layers": list(self.layers.items())}
         header["sha256"] = _checksum(self.packed, header["layers"])
-        # One key only: safetensors does not keep the order of several, and files should be reproducible.
+        # One key only: safetensors keeps no order of several, and files should be reproducible.
         data = to_safetensors({"packed": self.packed}, metadata={"splinelab": json.dumps(header)})
         try:
             write_atomically(path, data)
@@ -192,9 +187,8 @@ class SplineCodes:
             layers = [(str(name), int(units)) for name, units in header["layers"]]
             intact = header["sha256"] == _checksum(packed, layers)
         except (SafetensorError, KeyError, ValueError, TypeError, OSError) as error:
-            raise DataError(
-                f"{path} is truncated or not a file of spline codes ({error}); {advice}"
-            ) from error
+            why = f"is truncated or not a file of spline codes ({error})"
+            raise DataError(f"{path} {why}; {advice}") from error
         if not intact:
             raise DataError(f"{path} is corrupt: its bits do not match its checksum; {advice}")
         return cls(packed, dict(layers))

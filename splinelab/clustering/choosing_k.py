@@ -15,9 +15,16 @@ from splinelab.errors import InputError
 
 @dataclass(frozen=True, eq=False)
 class KScan:
-    """K-means over several k. `inertia`, `silhouette`, `ch`, `db` are float64 arrays along `ks` (nan:
-    undefined); `labels[k]` are the clusters found.
+    """K-means over several k.
 
+    Attributes
+    ----------
+    ks : the numbers of clusters, ascending.
+    inertia, silhouette, ch, db : float64, along `ks` (nan: undefined).
+    labels : k → the clusters found.
+
+    Notes
+    -----
     The rules, none of which uses class labels: `elbow` is the knee of the inertia (kneed: convex,
     decreasing, S = 1; None where it finds none), `best_silhouette` and `best_ch` the k of the largest
     value, `best_db` of the smallest, the smallest k in a tie.
@@ -56,12 +63,20 @@ class KScan:
 
 
 def scan_k(x, ks, *, seed: int = 0, n_init: int = 10, metric: str | None = None) -> KScan:
-    """Run k-means for every k of `ks` (ascending) and score each clustering.
+    """Run k-means for every k and score each clustering.
 
-    `x`: SplineCodes (their bits) or vectors, samples × units. `metric` is the silhouette's (default:
-    hamming for codes, l2 for vectors); k-means, Calinski-Harabasz and Davies-Bouldin are Euclidean.
-    `seed` starts every k anew. Raises InputError as `cluster` does, before the first run.
+    Raises InputError as `cluster` does, before the first run.
 
+    Parameters
+    ----------
+    x : SplineCodes (their bits) or vectors, samples × units.
+    ks : numbers of clusters, ascending.
+    seed, n_init : of k-means and its starts; every k starts anew.
+    metric : the silhouette's (default: hamming for codes, l2 for vectors); k-means, Calinski-Harabasz and
+        Davies-Bouldin are Euclidean.
+
+    Examples
+    --------
     >>> scan_k([[0.0], [0.1], [5.0], [5.1], [9.0], [9.1]], [2, 3, 4]).best_silhouette
     3
     """

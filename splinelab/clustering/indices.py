@@ -5,6 +5,8 @@ noise: the internal indices leave them out, the external ones count them as one 
 noise earns nothing.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from sklearn import metrics
@@ -22,11 +24,17 @@ def silhouette(x, labels, metric: str | None = None) -> float:
     """Mean silhouette (Rousseeuw 1987) of the samples that are not noise; equal to scikit-learn's to
     rounding.
 
-    `x`: SplineCodes, vectors or, with `metric="precomputed"`, an n × n matrix. `metric`: by default
-    hamming for codes, l2 for vectors. Hamming comes from each cluster's column counts, Jaccard block by
-    block, both without an n × n matrix. A cluster of one sample scores 0. nan where fewer than two
-    clusters, or only single samples, are left.
+    Hamming comes from each cluster's column counts, Jaccard block by block, both without an n × n matrix. A
+    cluster of one sample scores 0. nan where fewer than two clusters, or only single samples, are left.
 
+    Parameters
+    ----------
+    x : SplineCodes, vectors or, with `metric="precomputed"`, an n × n matrix.
+    labels : one cluster per sample, −1 for noise.
+    metric : by default hamming for codes, l2 for vectors.
+
+    Examples
+    --------
     >>> round(silhouette([[0.0], [0.1], [5.0], [5.1]], [0, 0, 1, 1]), 2)
     0.98
     """
@@ -43,11 +51,8 @@ def silhouette(x, labels, metric: str | None = None) -> float:
             x = x[np.ix_(kept, kept)]
         return float(metrics.silhouette_score(x, codes, metric="precomputed"))
     if metric in ("l2", "cosine"):
-        return float(
-            metrics.silhouette_score(
-                coordinates(x)[0][kept], codes, metric="euclidean" if metric == "l2" else "cosine"
-            )
-        )
+        named = "euclidean" if metric == "l2" else "cosine"
+        return float(metrics.silhouette_score(coordinates(x)[0][kept], codes, metric=named))
     packed, units = packed_bits(x)
     if len(kept) < n:
         packed = packed[kept]
@@ -75,7 +80,7 @@ def nmi(labels, truth) -> float:
     return float(metrics.normalized_mutual_info_score(*_two(labels, truth)))
 
 
-def _two(labels, truth):
+def _two(labels, truth) -> tuple[np.ndarray, np.ndarray]:
     truth = as_array(truth, "truth")
     if truth.ndim != 1 or len(truth) == 0:
         raise InputError(f"truth has shape {truth.shape}: expected one label per sample")
@@ -83,14 +88,14 @@ def _two(labels, truth):
     return codes, check_labels(truth, len(truth))[0]
 
 
-def _without_noise(labels, n):
+def _without_noise(labels, n: int) -> tuple[np.ndarray, np.ndarray]:
     check_labels(labels, n)
     labels = as_array(labels, "labels")
     kept = np.flatnonzero(labels != -1)
     return kept, np.unique(labels[kept], return_inverse=True)[1].reshape(-1)
 
 
-def _euclidean_index(index, x, labels):
+def _euclidean_index(index: Callable, x, labels) -> float:
     points, _ = coordinates(x)  # neither index has a unit
     kept, codes = _without_noise(labels, len(points))
     if not 2 <= len(np.unique(codes)) < len(codes):
@@ -98,7 +103,7 @@ def _euclidean_index(index, x, labels):
     return float(index(points[kept], codes))
 
 
-def _hamming_sums(packed, units, codes, sizes):
+def _hamming_sums(packed: np.ndarray, units: int, codes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Summed Hamming distances, samples × clusters: n_c |b| + Σ S_c − 2 b · S_c with column counts S_c."""
     bits = torch.from_numpy(unpack(packed, units)).float()
     member = torch.nn.functional.one_hot(torch.from_numpy(codes), len(sizes))
@@ -109,7 +114,7 @@ def _hamming_sums(packed, units, codes, sizes):
     return ((ones * torch.from_numpy(sizes) + counts.double().sum(1) - 2 * common) / units).numpy()
 
 
-def _jaccard_sums(packed, units, codes, sizes):
+def _jaccard_sums(packed: np.ndarray, units: int, codes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Sum of Jaccard distances from each sample to each cluster, one block of pairs at a time."""
     kern = kernel(PackedBits(packed, units), None, "jaccard", None, "cpu")
     member = torch.nn.functional.one_hot(torch.from_numpy(codes), len(sizes)).double()
@@ -124,7 +129,7 @@ def _jaccard_sums(packed, units, codes, sizes):
     return sums.numpy()
 
 
-def _from_sums(sums, codes, sizes):
+def _from_sums(sums: np.ndarray, codes: np.ndarray, sizes: np.ndarray) -> float:
     rows = np.arange(len(codes))
     within = sums[rows, codes] / np.maximum(sizes[codes] - 1, 1)
     means = sums / sizes

@@ -61,8 +61,7 @@ def record(
     device : where to run (another one than the model's runs a copy); None means where the model lies.
     activations : keep the values before and after each nonlinearity, too: 65 bits per unit and sample, not 1.
     pools : code max-pooling too: one bit per output and place in its window, set where the maximum was.
-    ignore : operations ("softmax"), layers ("features.relu#2") or whole modules ("head") to leave out, by
-        name.
+    ignore : operations ("softmax"), layers ("features.relu#2") or modules ("head") to leave out, by name.
 
     Raises
     ------

@@ -6,7 +6,7 @@ import torch
 
 from splinelab.errors import UnsupportedOperationError
 from splinelab.recording import operations as table
-from splinelab.recording.following import Following, Kind, Multiple, tensors
+from splinelab.recording.following import Following, Kind, Multiple, is_real, tensors
 from splinelab.recording.operations import names_of as _names
 from splinelab.recording.rules import argument, in_training
 
@@ -63,7 +63,7 @@ def _check_call(op: str, args, kwargs, real: list, kinds: set[Kind], following: 
 
 
 def _kind(op: str, args, kwargs, real: list, kinds: set[Kind], following: Following) -> Kind:
-    if op in table.SWITCHES or op in table.POOLS or op in table.OTHER_POOLS:
+    if op in table.SWITCHES or op in table.ALL_POOLS:
         return _after_activation(op, args, kwargs, kinds)
     if op in table.CURVES:
         return _power(op, args, kwargs, kinds, following)
@@ -91,6 +91,18 @@ def curved(maker: str) -> str:
 def no_rule(op: str) -> str:
     """Why an operation of the table is refused."""
     return f"No rule gives a spline code for {op}: splinelab knows no thresholds at which it bends."
+
+
+def leaving(op: str, kind: Kind, result) -> str | None:
+    """Why a result is refused: real numbers may neither leave torch nor become integers, since both would
+    decide by their values."""
+    if kind is Kind.DISCRETE:
+        return None
+    if op in table.READS and not torch.is_tensor(result):
+        return f"{op} takes values out of torch, where they may decide what the model does."
+    if (op in table.CASTS or op in table.STRUCTURE) and torch.is_tensor(result) and not is_real(result):
+        return f"{op} makes integers of activations, and jumps where they change."
+    return None
 
 
 def tiny(thresholds) -> bool:

@@ -47,6 +47,8 @@ OTHER_POOLS = frozenset(
      for suffix in ("", "_with_indices")] + ["amax", "amin", "max", "min"]
 )  # fmt: skip
 
+ALL_POOLS = OTHER_POOLS.union(POOLS)
+
 # The same numbers elsewhere, or with constants among them. A mask or an index must be a constant.
 STRUCTURE = names_of(
     "view reshape view_as reshape_as flatten unflatten ravel squeeze unsqueeze transpose permute movedim "

@@ -15,7 +15,7 @@ from splinelab.errors import InputError, UnsupportedOperationError, closest
 from splinelab.recording import operations as table
 from splinelab.recording.arrays import Rows, check_finite, pack, pack_above
 from splinelab.recording.following import Following, Kind, is_real, tensors, version_of
-from splinelab.recording.judging import MisusedError, curved, judged, tiny
+from splinelab.recording.judging import MisusedError, curved, judged, leaving, tiny
 from splinelab.recording.names import NamedCalls
 from splinelab.recording.operations import op_name
 from splinelab.recording.rules import Kinks, kinks_of, pool_bits
@@ -28,9 +28,7 @@ class Recorder(NamedCalls):
     `post`; `expected` is their number of samples, 0 if unknown.
     """
 
-    def __init__(
-        self, model, activations: bool = False, pools: bool = False, ignore: tuple = (), expected: int = 0
-    ):
+    def __init__(self, model, activations=False, pools=False, ignore: tuple = (), expected: int = 0):
         super().__init__(model)
         self.model, self.expected = model, expected
         self.activations, self.pools, self.ignore = activations, pools, ignore
@@ -39,7 +37,6 @@ class Recorder(NamedCalls):
         self.post: defaultdict[str, Rows] = defaultdict(lambda: Rows(expected))
         self.seen = self.samples = 0
         self.parts: dict[str, np.ndarray] = {}  # this batch's packed bits by layer
-        self.first = True
         self.makers: dict[str, tuple[str, str]] = {}  # operation → where it was last called: path, words
         self.met: set[str] = set()  # entries of `ignore` that something answered to
 
@@ -47,21 +44,19 @@ class Recorder(NamedCalls):
         """The model's output for a batch (`inputs.Batch`), its calls read on the way."""
         self.seen += self.samples
         self.samples = len(batch)
-        self.first = self.seen == 0
         self.parts = {}
         self.following = Following()
         self.begin()
         given = batch.own()
         for tensor in given.tensors:
-            real = is_real(tensor)
-            if real:  # the copy is looked at, which lies in the processor's cache
+            if is_real(tensor):  # the copy is looked at, which lies in the processor's cache
                 check_finite(tensor, "The inputs hold", self.seen, "Clean or leave out such samples.")
-            self.following.add(tensor, Kind.ACTIVATION if real else Kind.DISCRETE)
+            self.following.add(tensor, Kind.ACTIVATION if is_real(tensor) else Kind.DISCRETE)
         with self:
             output = self.model(*given.positional, **given.named)
-        for item in tensors(output):
-            if item in self.following and self.following.note(item).kind is Kind.CURVED:
-                self._refuse(curved(self.following.note(item).made_by), self.following.note(item).made_by)
+        for note in (self.following.note(item) for item in tensors(output) if item in self.following):
+            if note.kind is Kind.CURVED:
+                self._refuse(curved(note.made_by), note.made_by)
         return output
 
     def packed(self) -> np.ndarray:
@@ -92,17 +87,22 @@ class Recorder(NamedCalls):
             self._refuse(str(error), error.maker)
         except UnsupportedOperationError as error:
             self._refuse(str(error), op)
-        if (kind is Kind.CURVED and made_by == op) or op in table.OTHER_POOLS or op in table.POOLS:
+        if (kind is Kind.CURVED and made_by == op) or op in table.ALL_POOLS:
             self.makers[op] = (self.path, self.where)
-        if op in table.WEIGHTED:
-            self._check_real(op, operands)
+        whole = [item.dtype for item in operands if not is_real(item)] if op in table.WEIGHTED else []
+        if whole:
+            raise InputError(
+                f"The inputs reach {op} as {whole[0]}, and it takes floats: convert them as in training, for "
+                f"images usually `images / 255`. It is called in {self.where}."
+            )
         layer = None
         if kinks is not None:
             layer = self._read(op, kinks)
-        elif op in table.POOLS or op in table.OTHER_POOLS:
+        elif op in table.ALL_POOLS:
             self._pool(op, args, kwargs, kind)
         result, written = self._call(func, args, kwargs)
-        self._check_leaving(op, kind, result)
+        if why := leaving(op, kind, result):
+            self._refuse(why, op)
         for number, item in enumerate([*tensors(result), *written]):
             self._follow(op, item, number, kind, multiple, made_by)
         if layer is not None:
@@ -118,14 +118,14 @@ class Recorder(NamedCalls):
 
     def _call(self, func, args, kwargs) -> tuple[object, list[torch.Tensor]]:
         """Make a call; its result, and its first argument if that was written to."""
-        first = args[0] if args and isinstance(args[0], torch.Tensor) else None
-        before = None if first is None else version_of(first)
+        first = args[:1] if args and isinstance(args[0], torch.Tensor) else ()
+        before = [version_of(item) for item in first]
         result = func(*args, **kwargs)
-        return result, [first] if first is not None and version_of(first) != before else []
+        return result, [item for item in first if [version_of(item)] != before]
 
     def _follow(self, op: str, item, number: int, kind: Kind, multiple, made_by: str) -> None:
         if not is_real(item):
-            winner = op in table.POOLS or op in table.OTHER_POOLS
+            winner = op in table.ALL_POOLS
             kind, made_by = (Kind.WINNER, op) if winner and kind is not Kind.DISCRETE else (Kind.DISCRETE, "")
         elif op in ("var_mean", "std_mean") and number == 1 and kind is Kind.STATISTIC:
             kind = Kind.ACTIVATION
@@ -195,7 +195,7 @@ class Recorder(NamedCalls):
             self._refuse(f"No rule codes the pooling {op}.", op)
 
     def _keep_bits(self, name: str, packed: np.ndarray, bits: int) -> None:
-        if self.first:
+        if not self.seen:
             self.layers[name] = bits
         elif len(self.parts) >= len(self.layers):
             self._refuse_change(f"called {name!r} too")
@@ -247,20 +247,3 @@ class Recorder(NamedCalls):
 
     def _refuse(self, why: str, op: str) -> None:
         raise UnsupportedOperationError(f"{why} {self._place(op)}") from None
-
-    def _check_leaving(self, op: str, kind: Kind, result) -> None:
-        """Real numbers may neither leave torch nor become integers: both would decide by their values."""
-        if kind is Kind.DISCRETE:
-            return
-        if op in table.READS and not torch.is_tensor(result):
-            self._refuse(f"{op} takes values out of torch, where they may decide what the model does.", op)
-        if (op in table.CASTS or op in table.STRUCTURE) and torch.is_tensor(result) and not is_real(result):
-            self._refuse(f"{op} makes integers of activations, and jumps where they change.", op)
-
-    def _check_real(self, op: str, operands: list[torch.Tensor]) -> None:
-        for item in operands:
-            if not is_real(item):
-                raise InputError(
-                    f"The inputs reach {op} as {item.dtype}, and it takes floats: convert them as in "
-                    f"training, for images usually `images / 255`. It is called in {self.where}."
-                )

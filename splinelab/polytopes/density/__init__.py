@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from splinelab.distances.bootstrap import drawn_images
+from splinelab.distances.operands import as_array, vectors
 from splinelab.distances.separability import check_pairs
 from splinelab.errors import InputError
 from splinelab.intervals import Draws, Interval
@@ -46,7 +47,9 @@ class Density:
         """Pairs of identical activations, over all nets."""
         return sum(net.excluded for net in self.nets)
 
-    def difference(self, other, statistic: str = "ratio", *, level: float | None = None) -> Interval:
+    def difference(
+        self, other: "Density | float", statistic: str = "ratio", *, level: float | None = None
+    ) -> Interval:
         """This minus `other`, a `Density` (another layer, an untrained net) or a number (1: no difference
         between intra and inter). Raises `InputError` for an unknown statistic, another number of resamples or
         of nets, and for a statistic that is None.
@@ -58,9 +61,16 @@ class Density:
 
 
 def density(
-    codes, activations, labels, *, bins: int = 20, resamples: int = 300, level: float = 0.99, seed: int = 0,
-    device="cpu",
-) -> Density:  # fmt: skip
+    codes,
+    activations,
+    labels,
+    *,
+    bins: int = 20,
+    resamples: int = 300,
+    level: float = 0.99,
+    seed: int = 0,
+    device: str = "cpu",
+) -> Density:
     """Compare the polytope density between images of the same class and of different classes.
 
     The density of a pair is the Hamming distance of its codes (a number of units) divided by the Euclidean
@@ -68,30 +78,20 @@ def density(
 
     Parameters
     ----------
-    codes : SplineCodes, or bits samples × units
-        Codes of the layers behind the activations, up to the output. A list holds one for each net, all of
-        the same images.
-    activations : array or tensor, samples × …
-        Activations at the layer, flattened here. A list of as many as there are codes.
+    codes : SplineCodes, or bits samples × units, of the layers behind the activations, up to the output. A
+        list holds one for each net, all of the same images.
+    activations : those at the layer, samples × …, flattened here. A list of as many as there are codes.
     labels : one class per sample.
     bins : quantile bins of distance for `matched`.
-    resamples, level, seed
-        The bootstrap draws images with replacement `resamples` times; a pair of different images counts as
-        often as its two images were drawn together (the product of their multiplicities), and an image
-        makes no pair with its own copy. With several nets each draw measures all of them, and intervals cover
-        images and nets (see `intervals.two_level`). Draws without a same-class or a different-class pair are
-        drawn again. `level` is the coverage of an interval.
-    device : where distances are computed.
+    resamples, seed : of the bootstrap of images, as in `distances.bootstrap`. Each draw measures all nets.
+    level : the coverage of an interval.
+    device : where distances are computed. 1,000 images take about a second on one core and 100 MB, both
+        growing with the square.
 
     Raises
     ------
-    InputError
-        No same-class or no different-class pair (of activations that differ), activations that are all
-        identical, codes that are all equal, NaN or infinite values, other shapes or lengths than these.
-
-    Notes
-    -----
-    1,000 images take about a second on one core and 100 MB, both growing with the square.
+    InputError : no same-class or no different-class pair (of activations that differ), activations that are
+        all identical, codes that are all equal, NaN or infinite values, other shapes or lengths than these.
 
     Examples
     --------
@@ -103,27 +103,23 @@ def density(
     """
     nets = _nets(codes, activations)
     if bins < 1 or resamples < 2 or not 0 < level < 1:
-        raise InputError(
-            f"bins is {bins}, resamples {resamples} and level {level}: expected at least 1, at least 2 and a "
-            "share between 0 and 1"
-        )
+        given = f"bins is {bins}, resamples {resamples} and level {level}"
+        raise InputError(f"{given}: expected at least 1, at least 2 and a share between 0 and 1")
     classes = check_pairs(labels, len(nets[0][1]))
     rng = np.random.default_rng([seed, 0])
     drawn = np.array([drawn_images(rng, classes) for _ in range(resamples)], np.float64).T.copy()
-    found, per_net = [], {name: [] for name in STATISTICS}
-    for net_codes, net_activations in nets:
-        pairs = Pairs(net_codes, net_activations, classes, bins, device)
-        found.append(pairs.summary())
-        for name, values in pairs.statistics(drawn).items():
-            per_net[name].append(values)
+    pairs = (Pairs(*net, classes, bins, device) for net in nets)  # one net at a time in memory
+    found, under = zip(*((each.summary(), each.statistics(drawn)) for each in pairs), strict=True)
     draws = {
         name: Draws(
-            np.array([getattr(net, name) for net in found]), np.stack(per_net[name], axis=1), len(classes)
+            np.array([getattr(net, name) for net in found]),
+            np.stack([values[name] for values in under], axis=1),
+            len(classes),
         )
         for name in STATISTICS
     }
     estimates = {name: _estimate(of, level) for name, of in draws.items()}
-    return Density(**estimates, nets=tuple(found), draws=draws, level=level, images=len(classes))
+    return Density(**estimates, nets=found, draws=draws, level=level, images=len(classes))
 
 
 def _estimate(of: Draws, level: float) -> Interval | None:
@@ -133,10 +129,7 @@ def _estimate(of: Draws, level: float) -> Interval | None:
 
 def _nets(codes, activations) -> list[tuple]:
     several = [isinstance(given, list | tuple) for given in (codes, activations)]
-    codes, activations = (
-        list(given) if listed else [given]
-        for given, listed in zip((codes, activations), several, strict=True)
-    )
+    codes, activations = codes if several[0] else [codes], activations if several[1] else [activations]
     if len(codes) != len(activations) or not codes or several[0] != several[1]:
         raise InputError(
             f"{len(codes)} codes and {len(activations)} activations were given: expected one of each, or two "
@@ -151,17 +144,7 @@ def _nets(codes, activations) -> list[tuple]:
 
 
 def _flat(activations) -> np.ndarray:
-    if hasattr(activations, "detach"):  # a torch tensor, on whatever device
-        activations = activations.detach().cpu().numpy()
-    activations = np.asarray(activations)
-    if activations.ndim < 2 or not activations.size or activations.dtype.kind not in "iufb":
-        raise InputError(
-            f"activations are {activations.dtype} of shape {activations.shape}: expected numbers, samples × …"
-        )
-    bad = ~np.isfinite(activations).reshape(len(activations), -1).all(axis=1)
-    if bad.any():
-        raise InputError(
-            f"activations hold NaN or infinity in {int(bad.sum())} of {len(bad)} samples, first in "
-            f"{int(bad.argmax())}: expected finite values"
-        )
-    return activations.reshape(len(activations), -1)
+    activations = as_array(activations, "activations")
+    if activations.ndim < 2 or not activations.size:
+        raise InputError(f"activations have shape {activations.shape}: expected numbers, samples × …")
+    return vectors(activations.reshape(len(activations), -1), "activations")

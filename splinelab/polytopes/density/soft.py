@@ -38,12 +38,18 @@ def steepness(beta: float) -> float:
 def soft_code(pre, activation: str = "silu", *, beta: float = 0.5) -> np.ndarray:
     """How far each unit is on, 0 to 1: float64, the shape of the pre-activations `pre`.
 
-    `activation`: "relu" or "silu" (σ(ηu)), "gelu" (Φ(ηu)), "gelu_tanh" (its approximation) or "softplus"
-    (σ(ηu), its slope). At β = ½, η = 1: the activation as it is (softplus with a `beta` b of its own:
-    β = b/(1 + b)). At β = 1 the code is hard: 0, 1, and ½ on the boundary. For SiLU and GELU
-    `pre · soft_code(pre)` is the activation itself. Raises `InputError` for NaN, an unknown activation
-    and β outside 0 to 1.
+    For SiLU and GELU `pre · soft_code(pre)` is the activation itself. Raises `InputError` for NaN, an unknown
+    activation and β outside 0 to 1.
 
+    Parameters
+    ----------
+    activation : "relu" or "silu" (σ(ηu)), "gelu" (Φ(ηu)), "gelu_tanh" (its approximation) or "softplus"
+        (σ(ηu), its slope).
+    beta : at ½, η is 1: the activation as it is (softplus with a `beta` b of its own: β = b/(1 + b)). At 1
+        the code is hard: 0, 1, and ½ on the boundary.
+
+    Examples
+    --------
     >>> soft_code([-2.0, 0.0, 2.0], "silu", beta=1).tolist()
     [0.0, 0.5, 1.0]
     """
@@ -55,10 +61,12 @@ def soft_code(pre, activation: str = "silu", *, beta: float = 0.5) -> np.ndarray
 def total_variation(values, eta: float) -> np.ndarray:
     """How far all gates σ(ηz) together move on each piece of a path: float64, knots − 1.
 
-    `values`: pre-activations knots × units, or a mapping of layers to them (`Path.values`), linear between
-    the knots; each gate is then monotone in between, and its total variation exact. The sum over pieces
-    tends to the number of unit flips as η → ∞; at `math.inf` values within rounding of 0 lie on the
-    boundary, where a gate is half open.
+    Parameters
+    ----------
+    values : pre-activations knots × units, or a mapping of layers to them (`Path.values`), linear between the
+        knots; each gate is then monotone in between, and its total variation exact.
+    eta : as it grows, the sum over pieces tends to the number of unit flips; at `math.inf` values within
+        rounding of 0 lie on the boundary, where a gate is half open.
     """
     layers = list(values.values()) if isinstance(values, Mapping) else [values]
     if not eta > 0:
@@ -82,8 +90,11 @@ def total_variation(values, eta: float) -> np.ndarray:
 class SoftDensity:
     """What `soft_density` returns.
 
-    t: float64, pieces + 1, from 0 to 1 along the segment; variation: float64, pieces, how far the gates move
-    on each; length: Euclidean, of the segment.
+    Attributes
+    ----------
+    t : float64, pieces + 1, from 0 to 1 along the segment.
+    variation : float64, pieces, how far the gates move on each.
+    length : Euclidean, of the segment.
     """
 
     t: np.ndarray
@@ -110,6 +121,8 @@ def soft_density(
     Arguments, options and errors as in `segment`. As η grows the total tends to the number of crossings.
     For several η trace once, `segment(..., values=True)`, and pass its `values` to `total_variation`.
 
+    Examples
+    --------
     >>> net = nn.Sequential(nn.Linear(1, 1), nn.ReLU()).eval()
     >>> _ = net[0].weight.data.fill_(1.0), net[0].bias.data.fill_(0.0)
     >>> round(soft_density(net, [-1.0], [1.0], eta=3.0).total, 4)  # σ(3) − σ(−3)

@@ -40,12 +40,11 @@ def frozen(model: nn.Module, reference, *, batch_dim: int = 0, **fixed) -> "Froz
 
     Raises
     ------
-    InputError
-        The reference is no single finite sample, the model is in training mode or its weights not finite.
-    UnsupportedOperationError
-        The output no longer depends on the input, attention has an option that is not covered (`bias_k`,
-        `add_zero_attn`, dropout), or samples are mixed or reordered on the way. In a later call: the model
-        makes other calls than for the reference.
+    InputError : the reference is no single finite sample, the model is in training mode or its weights not
+        finite.
+    UnsupportedOperationError : the output no longer depends on the input, attention has an option that is not
+        covered (`bias_k`, `add_zero_attn`, dropout), or samples are mixed or reordered on the way. In a later
+        call: the model makes other calls than for the reference.
 
     Examples
     --------

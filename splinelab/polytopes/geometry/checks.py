@@ -11,7 +11,7 @@ from splinelab.codes import SplineCodes
 from splinelab.errors import InputError, SplinelabError, VerificationError
 from splinelab.polytopes.geometry import trace
 from splinelab.polytopes.geometry.exact import evaluate, exact_copy, home
-from splinelab.polytopes.geometry.mesh import Mesh
+from splinelab.polytopes.geometry.mesh import Uncut
 from splinelab.polytopes.geometry.points import check_finite
 from splinelab.polytopes.geometry.rest import Rest
 from splinelab.polytopes.geometry.tolerances import EXACT, NEAR, OWN
@@ -168,21 +168,11 @@ def _refuse(where: str, ours: np.ndarray, theirs: np.ndarray, error: float, laye
     )
 
 
-class _Watched(Mesh):
-    """Cuts nothing, and keeps what each layer is given."""
-
-    def cut(self, values: torch.Tensor, name: str) -> None:
-        self.layers[name] = values.clone()  # what follows may work in place
-
-    def cut_pool(self, values: torch.Tensor, name: str) -> None:
-        self.pools[name] = values
-
-
 def _plain(exact: nn.Module, points: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """The network's output and its pre-activations by layer, computed plainly."""
-    watched = _Watched(np.zeros((len(points), 1)), 1)
+    watched = Uncut(len(points))
     output = trace.run(exact, watched, torch.from_numpy(points).to(home(exact)), one_pass=False)
-    layers = {name: z.cpu().numpy() for name, z in watched.layers.items()}
+    layers = {name: z.cpu().numpy() for name, z in watched.given.items() if name in watched.layers}
     return output.reshape(len(points), -1).cpu().numpy(), layers
 
 

@@ -115,6 +115,23 @@ class Mesh:
         return {name: winner[self.ancestors(len(winner))] for name, winner in self.pools.items()}
 
 
+class Uncut(Mesh):
+    """Points that nothing cuts: `given` keeps what each layer and pool was given, in the order of the
+    calls."""
+
+    def __init__(self, points: int):
+        super().__init__(np.zeros((points, 1)), 1)
+        self.given: dict[str, torch.Tensor] = {}
+
+    def cut(self, values: torch.Tensor, name: str) -> None:
+        self.layers[name] = ()
+        self.given[name] = values.clone()  # what follows may work in place
+
+    def cut_pool(self, values: torch.Tensor, name: str) -> None:
+        self.pools[name] = ()
+        self.given[name] = values
+
+
 def rows_that_fit(width: int, memory: float) -> int:
     """How many vertices a traversal may have in so many bytes, if the widest layer takes `width` numbers."""
     return max(64, int(memory / (8 * COPIES * width)))

@@ -25,6 +25,8 @@ def segment(model: nn.Module, start, end, *, layer: str | None = None, **options
     `start` and `end` are two inputs of the model. With `layer`, the segment joins their activations at that
     layer, and the codes are those from there to the output. Options as in `paths`.
 
+    Examples
+    --------
     >>> net = nn.Sequential(nn.Linear(1, 2), nn.ReLU()).eval()
     >>> _ = net[0].weight.data.fill_(1.0), net[0].bias.data.copy_(torch.tensor([-0.25, -0.5]))
     >>> segment(net, [0.0], [1.0]).t
@@ -67,10 +69,13 @@ def paths(
         at some pieces, one in 16 but 8 at least and 64 at most over all paths: the longest, some short ones,
         others at random.
 
-    Raises `InputError` for points that are not finite, equal or of the wrong shape, an unknown layer and a
-    model in training mode; `UnsupportedOperationError` for an operation that is not piecewise linear;
-    `VerificationError` where the result and the network part by more than 1e-12 of the largest output, or the
-    float64 copy and the model itself by more than rounding.
+    Raises
+    ------
+    InputError : points that are not finite, equal or of the wrong shape, an unknown layer, or a model in
+        training mode.
+    UnsupportedOperationError : an operation that is not piecewise linear.
+    VerificationError : the result and the network part by more than 1e-12 of the largest output, or the
+        float64 copy and the model itself by more than rounding.
     """
     given = [stacked(points, POINTS, tokens=layer is not None) for points in waypoints]
     _check_paths(given)

@@ -58,10 +58,15 @@ def rays(
 ) -> list[Ray]:
     """All polytope boundaries on the rays α · x, low ≤ α ≤ high, one ray for each point.
 
-    `points`: inputs of the model, samples × …; with `layer`, x is their activation there. For directions of
-    your own making, such as Gaussian noise, pass `Rest(model, layer, example)` as the model. Each decade is
-    a leg of its own, so that boundaries close to the origin keep their digits. Scaling a hidden activation
-    is the source's experiment (Black, Sharkey et al., 2022, Prediction 3). Options and errors as in `paths`.
+    Each decade is a leg of its own, so that boundaries close to the origin keep their digits. Scaling a
+    hidden activation is the source's experiment (Black, Sharkey et al., 2022, Prediction 3).
+
+    Parameters
+    ----------
+    points : inputs of the model, samples × …; with `layer`, x is their activation there. For directions of
+        your own making, such as Gaussian noise, pass `Rest(model, layer, example)` as the model.
+    low, high : the scales between which a ray runs.
+    model, layer, options : as for `paths`, whose errors it raises.
     """
     if not 0 < low < high < math.inf:
         raise InputError(f"low and high are {low} and {high}; expected 0 < low < high, finite")
@@ -86,7 +91,8 @@ def rays(
 
 
 def slerp(start, end, steps: int = 33) -> np.ndarray:
-    """Spherical interpolation: `steps` points from `start` to `end` along the great arc, steps × their shape.
+    """Spherical interpolation: points from `start` to `end` along the great arc, float64, steps × their
+    shape.
 
     The weights of the two are sin((1 − t)Ω)/sin Ω and sin(tΩ)/sin Ω, as in Shoemake (1985),
     with Ω the angle between the two. Raises `InputError` where that angle is 0 or π.
@@ -113,11 +119,17 @@ def sampled_density(
 ) -> np.ndarray:
     """Polytope density round each centre as sampling sees it: float64, one number for each centre.
 
-    `samples` points at distance `radius` in random directions; the mean of Hamming distance between the
-    codes of centre and point, in units, over `radius`. The source samples 150 points round each position and
-    does not give its radius (Black, Sharkey et al., 2022, appendix A). Directions are drawn from `seed`, the
-    same for every centre. `centres`: samples × the model's input; for a hidden layer pass
-    `Rest(model, layer, example)` and activations.
+    The mean of Hamming distance between the codes of centre and points round it, in units, over `radius`. The
+    source samples 150 points round each position and does not give its radius (Black, Sharkey et al., 2022,
+    appendix A).
+
+    Parameters
+    ----------
+    centres : samples × the model's input; for a hidden layer pass `Rest(model, layer, example)` as the model,
+        and activations.
+    radius, samples : how far away, and how many points round each centre.
+    seed : of the random directions, the same for every centre.
+    batch_size : points per forward pass.
     """
     centres, model = torch.as_tensor(centres), exact_copy(model)
     if not (radius > 0 and math.isfinite(radius)) or samples < 1:

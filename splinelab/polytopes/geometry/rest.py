@@ -36,12 +36,15 @@ class Rest(nn.Module):
     example : one or more inputs of the model, samples first. The part before the layer is run on the first,
         for shapes only.
 
-    Raises `InputError` when there is no such module, when it is called more than once, and when something
-    beside it reaches the output (a skip connection round the layer): then its activations do not determine
-    the output, and the rest of the network is no function of them.
+    Raises
+    ------
+    InputError : there is no such module, it is called more than once, or something beside it reaches the
+        output (a skip connection round the layer): then its activations do not determine the output.
 
-    Recording the rest gives the layers behind `layer`, by the names that they have in the whole model.
-    Codes "from layer L to the output" (Black, Sharkey et al., 2022) are the codes of `Rest(model, L, x)`.
+    Notes
+    -----
+    Recording the rest gives the layers behind `layer`, by the names that they have in the whole model. Codes
+    "from layer L to the output" (Black, Sharkey et al., 2022) are the codes of `Rest(model, L, x)`.
     """
 
     def __init__(self, model: nn.Module, layer: str, example):

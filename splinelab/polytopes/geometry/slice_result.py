@@ -2,18 +2,26 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import blake2b
 
 import numpy as np
+import torch
 
 from splinelab.codes import SplineCodes
 from splinelab.errors import InputError
+from splinelab.polytopes.geometry.mesh import chunks
+from splinelab.polytopes.geometry.polygons import affine_maps, hull, measure
+from splinelab.polytopes.geometry.slice_mesh import SliceMesh, TooManyCells
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Frame:
     """Orthonormal coordinates (u, v) of the plane through three points of a space.
 
-    `origin`: float64, one point of the space, in its own shape; `axes`: float64, 2 × its numbers.
+    Attributes
+    ----------
+    origin : float64, one point of the space, in its own shape.
+    axes : float64, 2 × its numbers.
     """
 
     origin: np.ndarray
@@ -83,6 +91,74 @@ class Plane:
         width, height = self.domain[1] - self.domain[0]
         rest = "" if self.complete else f"; incomplete, {self.covered:.1%} of the area"
         return f"Plane({len(self):,} regions, {self.codes.units:,} units, {width:.3g} × {height:.3g}{rest})"
+
+
+class Regions:
+    """Gathers the cells of tiles into regions: cells of one code and the same pool winners are parts of one
+    convex region, cut by a tile's border or by a boundary of a pool that a third member hides."""
+
+    def __init__(self, most: int):
+        self.most = most
+        self.numbers: dict[bytes, int] = {}
+        self.codes: list[SplineCodes] = []
+        self.parts: list[tuple[np.ndarray, ...]] = []  # region, area, centroid, map, length; by cell
+        self.vertices: list[np.ndarray] = []  # of all cells, one after another
+
+    def room(self) -> int:
+        """How many more regions there may be."""
+        return self.most - len(self.numbers)
+
+    def add(self, sheet: SliceMesh, output: torch.Tensor) -> None:
+        """Take in the cells of a tile, or none of them: too many new regions raise `TooManyCells`."""
+        codes = sheet.codes()
+        kinds = [codes.packed, *(winner.view(np.uint8) for winner in sheet.winners().values())]
+        keys = [blake2b(row, digest_size=16).digest() for row in np.concatenate(kinds, axis=1)]
+        if len(set(keys) - self.numbers.keys()) > self.room():
+            raise TooManyCells(f"more than {self.most:,} regions")
+        known = len(self.numbers)
+        region = np.array([self.numbers.setdefault(key, len(self.numbers)) for key in keys])
+        numbers, first = np.unique(region, return_index=True)
+        self.codes.append(codes[first[numbers >= known]])
+        loops, lengths = sheet.loops, sheet.lengths.copy()
+        values = output.reshape(len(output), -1).cpu().numpy()
+        maps, areas, centroids = [], [], []
+        for cells in chunks(len(loops), loops.shape[1] * (values.shape[1] + 2)):
+            corners = sheet.points[loops[cells]]
+            maps.append(affine_maps(corners, values[loops[cells]]))
+            for kept, new in zip((areas, centroids), measure(corners), strict=True):
+                kept.append(new)
+        self.parts.append((region, *map(np.concatenate, (areas, centroids, maps)), lengths))
+        inside = np.arange(loops.shape[1]) < lengths[:, None]
+        self.vertices.append(sheet.points[loops[inside]])
+
+    def plane(self, covered: float, complete: bool, **where: np.ndarray | Frame) -> Plane:
+        """The regions, merged over all tiles."""
+        region, area, centroid, maps, lengths = map(np.concatenate, zip(*self.parts, strict=True))
+        order = np.lexsort((area, region))
+        stops = np.searchsorted(region[order], np.arange(len(self.numbers) + 1))
+        largest = order[stops[1:] - 1]
+        areas = np.bincount(region, area)
+        scale = np.where(areas > 0, areas, 1)
+        moments = [np.bincount(region, area * axis) / scale for axis in centroid.T]
+        centroids = np.where(areas[:, None] > 0, np.stack(moments, axis=1), centroid[largest])
+        starts = np.cumsum([0, *lengths])
+        vertices = np.concatenate(self.vertices)
+        pieces = np.diff(stops)
+        loops = [vertices[starts[cell] : starts[cell + 1]] for cell in largest]
+        for number in np.flatnonzero(pieces > 1):
+            cells = order[stops[number] : stops[number + 1]]
+            loops[number] = hull(np.concatenate([vertices[starts[c] : starts[c + 1]] for c in cells]))
+        return Plane(
+            vertices=np.concatenate(loops),
+            starts=np.cumsum([0, *map(len, loops)]),
+            codes=SplineCodes.concat(self.codes),
+            areas=areas,
+            centroids=centroids,
+            maps=maps[largest],
+            covered=covered,
+            complete=complete,
+            **where,
+        )
 
 
 def _pairs(uv) -> np.ndarray:
