@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from splinelab import record
 from splinelab.errors import InputError, UnsupportedOperationError, VerificationError
 from splinelab.nets import cnn, mlp, residual_cnn
-from splinelab.polytopes.geometry import slices, trace
+from splinelab.polytopes.geometry import slice_result, slices, trace
 from splinelab.polytopes.geometry.mesh import TooMany
 from splinelab.polytopes.geometry.polygons import affine_maps, hull, measure
 from splinelab.polytopes.geometry.rest import Rest
@@ -534,7 +534,7 @@ def test_what_no_polygon_can_hold_is_refused():
 
 
 def test_verification_sees_a_wrong_map(monkeypatch):
-    monkeypatch.setattr(slices, "affine_maps", lambda *args: affine_maps(*args) + 1e-6)
+    monkeypatch.setattr(slice_result, "affine_maps", lambda *args: affine_maps(*args) + 1e-6)
     with pytest.raises(VerificationError, match="centroid of region"):
         plane(random_mlp((2, 4, 2), 0), *TRIANGLE)
 

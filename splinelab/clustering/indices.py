@@ -13,8 +13,9 @@ from sklearn import metrics
 
 from splinelab._memory import require
 from splinelab.clustering.inputs import check_samples, coordinates, resolve_metric
+from splinelab.codes import SplineCodes
 from splinelab.distances.kernels import kernel
-from splinelab.distances.operands import PackedBits, as_array, check_labels, packed_bits, unpack
+from splinelab.distances.operands import as_array, check_labels, packed_bits, unpack
 from splinelab.errors import InputError
 
 _BLOCK = 1024
@@ -116,7 +117,7 @@ def _hamming_sums(packed: np.ndarray, units: int, codes: np.ndarray, sizes: np.n
 
 def _jaccard_sums(packed: np.ndarray, units: int, codes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Sum of Jaccard distances from each sample to each cluster, one block of pairs at a time."""
-    kern = kernel(PackedBits(packed, units), None, "jaccard", None, "cpu")
+    kern = kernel(SplineCodes(packed, {"kept": units}), None, "jaccard", None, "cpu")
     member = torch.nn.functional.one_hot(torch.from_numpy(codes), len(sizes)).double()
     sums = torch.zeros(len(codes), len(sizes), dtype=torch.float64)
     stripes = [slice(i, min(i + _BLOCK, len(codes))) for i in range(0, len(codes), _BLOCK)]

@@ -14,13 +14,10 @@ from splinelab.distances.kernels import kernel
 from splinelab.distances.operands import (
     CODE_METRICS,
     Device,
-    PackedBits,
     as_array,
     check_labels,
     check_matrix,
     is_codes,
-    packed_bits,
-    vectors,
 )
 from splinelab.errors import InputError
 
@@ -127,7 +124,7 @@ def class_histograms(
     if n < 2:
         raise InputError("x has 1 sample: expected at least 2, for one pair")
     order = np.argsort(codes, kind="stable")  # same-class blocks are slices from here on
-    kern = kernel(_sorted(x, order, metric), None, metric, backend, device)
+    kern = kernel(x[order], None, metric, backend, device)
     total = _Counter(kern, bins)
     jobs = jobs_of(np.bincount(codes), total.size, block_size)
     with tqdm(total=n * (n - 1) // 2, unit="pair", unit_scale=True, disable=not progress, desc=metric) as bar:
@@ -175,13 +172,6 @@ def _count(kern, bins: int, block_size: int, stripes: list[Stripe]) -> tuple[np.
         counts = counter.count(rows, cols)
         (counter.intra if same else counter.inter)[: len(counts)] += counts
     return tuple(np.trim_zeros(counts, "b") for counts in counter.counts())
-
-
-def _sorted(x, order: np.ndarray, metric: str):
-    if metric in CODE_METRICS:
-        packed, units = packed_bits(x)
-        return PackedBits(packed[order], units)
-    return vectors(x)[order]
 
 
 class _Counter:

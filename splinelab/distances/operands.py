@@ -4,8 +4,6 @@ Codes (`hamming`, `jaccard`) become packed bits, vectors (`l2`, `cosine`) become
 returned as float32, so what float32 cannot hold is refused here, for every function alike.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 
@@ -17,17 +15,6 @@ CODE_METRICS = ("hamming", "jaccard")
 MAX_UNITS = 2**24  # float32 counts exactly only below this
 LARGEST = float(np.finfo(np.float32).max)
 SMALLEST = 2.0**-100  # a distance of 2⁻²⁶ times this still has all digits of float32
-
-
-@dataclass(frozen=True)
-class PackedBits:
-    """Packed rows and their number of units: all that distances ask of codes."""
-
-    packed: np.ndarray
-    units: int
-
-    def __len__(self) -> int:
-        return len(self.packed)
 
 
 def is_codes(x) -> bool:
