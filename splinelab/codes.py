@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
@@ -52,8 +53,7 @@ class SplineCodes:
         if units % 8 and np.any(packed[:, -1] & (0xFF >> units % 8)):
             # A stray bit would count in every Hamming distance.
             raise InputError(f"The padding after unit {units} must be zero; some rows have a bit set there.")
-        self.packed = packed
-        self.layers = layers
+        self.packed, self.layers = packed, layers
 
     @classmethod
     def from_bits(cls, bits: Mapping[str, np.ndarray]) -> "SplineCodes":
@@ -116,7 +116,7 @@ class SplineCodes:
     def __dlpack_device__(self) -> tuple[int, int]:
         return self.packed.__dlpack_device__()
 
-    def __getitem__(self, rows) -> "SplineCodes":
+    def __getitem__(self, rows: int | slice | tuple | ArrayLike) -> "SplineCodes":
         """Codes of some samples: a slice, an integer (one sample), an index array or a boolean mask."""
         if isinstance(rows, tuple) and rows[1:] == (...,):  # scikit-learn's way to split what has a shape
             rows = rows[0]
@@ -194,7 +194,7 @@ class SplineCodes:
         return cls(packed, dict(layers))
 
 
-def row_index(rows, samples: int):
+def row_index(rows: int | slice | ArrayLike, samples: int) -> slice | np.ndarray:
     """Turn a row selection into one that keeps the sample axis: an integer becomes a slice of one sample."""
     if isinstance(rows, int | np.integer) and not isinstance(rows, bool | np.bool_):
         if not -samples <= rows < samples:

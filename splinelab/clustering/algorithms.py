@@ -4,6 +4,7 @@ import warnings
 
 import fastcluster
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components
 from sklearn.cluster import DBSCAN, KMeans
@@ -23,7 +24,7 @@ _PAIR = 60  # bytes that dbscan takes for a pair within eps
 
 
 def cluster(
-    x,
+    x: ArrayLike,
     method: str,
     *,
     k: int | None = None,
@@ -105,7 +106,7 @@ def _by_density(x, method: str, k, metric: str, n: int, min_samples, eps, size, 
     return labels
 
 
-def knee_eps(x, *, metric: str | None = None, min_samples: int = 5) -> float:
+def knee_eps(x: ArrayLike, *, metric: str | None = None, min_samples: int = 5) -> float:
     """DBSCAN's eps by the knee rule: the knee of the sorted distances to the (min_samples − 1)-th neighbour.
 
     The knee is the point of the curve that lies furthest below the chord between its ends: the largest value

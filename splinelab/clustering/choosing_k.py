@@ -1,10 +1,12 @@
 """The number of clusters, by rules declared before looking."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from kneed import KneeLocator
+from numpy.typing import ArrayLike
 
 from splinelab._arguments import check_seed, check_whole
 from splinelab.clustering.algorithms import kmeans
@@ -39,6 +41,7 @@ class KScan:
 
     @property
     def elbow(self) -> int | None:
+        """The knee of the inertia; None where there is none."""
         if len(self.ks) < 3 or np.ptp(self.inertia) == 0:
             return None
         with warnings.catch_warnings():
@@ -48,21 +51,26 @@ class KScan:
 
     @property
     def best_silhouette(self) -> int | None:
+        """The k of the largest silhouette."""
         return self._best(-self.silhouette)
 
     @property
     def best_ch(self) -> int | None:
+        """The k of the largest Calinski-Harabasz index."""
         return self._best(-self.ch)
 
     @property
     def best_db(self) -> int | None:
+        """The k of the smallest Davies-Bouldin index."""
         return self._best(self.db)
 
     def _best(self, cost):
         return None if np.isnan(cost).all() else int(self.ks[np.nanargmin(cost)])
 
 
-def scan_k(x, ks, *, seed: int = 0, n_init: int = 10, metric: str | None = None) -> KScan:
+def scan_k(
+    x: ArrayLike, ks: Sequence[int], *, seed: int = 0, n_init: int = 10, metric: str | None = None
+) -> KScan:
     """Run k-means for every k and score each clustering.
 
     Raises InputError as `cluster` does, before the first run.

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from sklearn import metrics
 
 from splinelab._memory import require
@@ -21,7 +22,7 @@ from splinelab.errors import InputError
 _BLOCK = 1024
 
 
-def silhouette(x, labels, metric: str | None = None) -> float:
+def silhouette(x: ArrayLike, labels: ArrayLike, metric: str | None = None) -> float:
     """Mean silhouette (Rousseeuw 1987) of the samples that are not noise; equal to scikit-learn's to
     rounding.
 
@@ -61,22 +62,22 @@ def silhouette(x, labels, metric: str | None = None) -> float:
     return _from_sums(sums, codes, sizes)
 
 
-def calinski_harabasz(x, labels) -> float:
+def calinski_harabasz(x: ArrayLike, labels: ArrayLike) -> float:
     """Calinski-Harabasz index (l2; of codes' bits): larger is better. Noise and nan as in `silhouette`."""
     return _euclidean_index(metrics.calinski_harabasz_score, x, labels)
 
 
-def davies_bouldin(x, labels) -> float:
+def davies_bouldin(x: ArrayLike, labels: ArrayLike) -> float:
     """Davies-Bouldin index (l2; of codes' bits): smaller is better. Noise and nan as in `silhouette`."""
     return _euclidean_index(metrics.davies_bouldin_score, x, labels)
 
 
-def ari(labels, truth) -> float:
+def ari(labels: ArrayLike, truth: ArrayLike) -> float:
     """Adjusted Rand index of two labellings: 1 equal, 0 what chance gives. Noise is one more cluster."""
     return float(metrics.adjusted_rand_score(*_two(labels, truth)))
 
 
-def nmi(labels, truth) -> float:
+def nmi(labels: ArrayLike, truth: ArrayLike) -> float:
     """Normalised mutual information (arithmetic mean) of two labellings. Noise is one more cluster."""
     return float(metrics.normalized_mutual_info_score(*_two(labels, truth)))
 

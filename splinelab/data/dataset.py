@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from splinelab.errors import InputError
 
@@ -83,6 +84,6 @@ class Dataset:
         digest.update(self.labels)
         return digest.hexdigest()
 
-    def take(self, index) -> "Dataset":
+    def take(self, index: ArrayLike | slice) -> "Dataset":
         """The images at `index` (integers, a slice or a Boolean mask), in that order."""
         return Dataset(self.name, self.images[index], self.labels[index], self.pool)

@@ -5,6 +5,7 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from splinelab._arguments import check_seed, check_whole
 from splinelab._memory import require
@@ -67,7 +68,9 @@ class PermutationNull:
     p: float
 
 
-def bootstrap(distances: Mapping[str, object], labels, *, resamples: int = 400, seed: int = 0) -> Bootstrap:
+def bootstrap(
+    distances: Mapping[str, object], labels: ArrayLike, *, resamples: int = 400, seed: int = 0
+) -> Bootstrap:
     """Image-level paired bootstrap of how well distances separate classes (see `Separability`).
 
     Each draw takes n images with replacement; a pair of two different images counts as often as its images
@@ -137,7 +140,9 @@ def drawn_images(rng: np.random.Generator, codes: np.ndarray) -> np.ndarray:
             return weights
 
 
-def permutation_null(distances, labels, *, permutations: int = 200, seed: int = 0) -> PermutationNull:
+def permutation_null(
+    distances: ArrayLike, labels: ArrayLike, *, permutations: int = 200, seed: int = 0
+) -> PermutationNull:
     """ROC-AUC of an n × n matrix under shuffled labels: where no class structure lies."""
     permutations, seed = check_whole("permutations", permutations), check_seed(seed)
     distances = check_matrix(distances)

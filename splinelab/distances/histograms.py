@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from tqdm import tqdm
 
 from splinelab._arguments import check_whole
@@ -52,7 +53,9 @@ class ClassHistograms:
         return int(self.intra.sum() + self.inter.sum())
 
     @classmethod
-    def from_matrix(cls, distances, labels, *, metric: str = "precomputed") -> "ClassHistograms":
+    def from_matrix(
+        cls, distances: ArrayLike, labels: ArrayLike, *, metric: str = "precomputed"
+    ) -> "ClassHistograms":
         """Count the pairs above the diagonal of an n × n matrix, each distinct distance on its own."""
         distances = check_matrix(distances)
         codes, _ = check_labels(labels, len(distances))
@@ -84,8 +87,8 @@ class ClassHistograms:
 
 
 def class_histograms(
-    x,
-    labels,
+    x: ArrayLike,
+    labels: ArrayLike,
     metric: str = "jaccard",
     *,
     bins: int = 2000,

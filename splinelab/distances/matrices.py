@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from splinelab._arguments import check_whole
 from splinelab._jobs import groups, spread
@@ -19,8 +20,8 @@ def _slices(n: int, size: int, start: int = 0) -> list[slice]:
 
 
 def blocks(
-    a,
-    b=None,
+    a: ArrayLike,
+    b: ArrayLike | None = None,
     metric: str = "jaccard",
     *,
     block_size: int = 1024,
@@ -44,7 +45,12 @@ def blocks(
 
 
 def pairwise(
-    a, b=None, metric: str = "jaccard", *, backend: str | None = None, device: Device = "cpu"
+    a: ArrayLike,
+    b: ArrayLike | None = None,
+    metric: str = "jaccard",
+    *,
+    backend: str | None = None,
+    device: Device = "cpu",
 ) -> np.ndarray:
     """All distances between the samples of `a` and `b` (or of `a` and itself): float32 n × m.
 
@@ -87,7 +93,13 @@ def pairwise(
 
 
 def neighbours(
-    a, b=None, k: int = 10, metric: str = "hamming", *, backend: str | None = None, device: Device = "cpu"
+    a: ArrayLike,
+    b: ArrayLike | None = None,
+    k: int = 10,
+    metric: str = "hamming",
+    *,
+    backend: str | None = None,
+    device: Device = "cpu",
 ) -> tuple[np.ndarray, np.ndarray]:
     """The `k` nearest samples of `b` for each sample of `a`: (index int64 n × k, distance float32 n × k).
 

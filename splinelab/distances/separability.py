@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from splinelab.distances.histograms import ClassHistograms
 from splinelab.distances.operands import check_labels
@@ -29,7 +30,7 @@ class Separability:
     gap: float
 
 
-def separability(distances, labels=None) -> Separability:
+def separability(distances: ArrayLike | ClassHistograms, labels: ArrayLike | None = None) -> Separability:
     """Measure how well distances part classes, exactly.
 
     Only pairs of different samples count, each once (a matrix is read above its diagonal). Raises

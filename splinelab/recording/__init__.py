@@ -13,6 +13,7 @@ Layers are in call order, named after their module: `act` for a `nn.ReLU` at `mo
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,7 +33,7 @@ __all__ = ["Activations", "Recording", "record"]
 
 def record(
     model: torch.nn.Module,
-    inputs,
+    inputs: Any,
     *,
     input: int | str | tuple | None = None,
     batch_size: int = 512,

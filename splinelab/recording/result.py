@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from splinelab.codes import SplineCodes, row_index
 from splinelab.errors import InputError
@@ -42,7 +43,7 @@ class Recording:
     def __len__(self) -> int:
         return len(self.codes)
 
-    def __getitem__(self, rows) -> "Recording":
+    def __getitem__(self, rows: int | slice | ArrayLike) -> "Recording":
         """Some samples: a slice, an integer (one sample), an index array or a boolean mask."""
         rows = row_index(rows, len(self))
         pre, post = (

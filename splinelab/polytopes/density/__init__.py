@@ -7,6 +7,7 @@ images of the same class and of different classes. Images are resampled here, no
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from splinelab.distances.bootstrap import drawn_images
 from splinelab.distances.operands import as_array, vectors
@@ -61,9 +62,9 @@ class Density:
 
 
 def density(
-    codes,
-    activations,
-    labels,
+    codes: ArrayLike | list,
+    activations: ArrayLike | list,
+    labels: ArrayLike,
     *,
     bins: int = 20,
     resamples: int = 300,

@@ -9,9 +9,11 @@ distribution's, and the slope of softplus is σ(u).
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from scipy.special import expit, ndtr
 from torch import nn
 
@@ -35,7 +37,7 @@ def steepness(beta: float) -> float:
     return beta / (1 - beta) if beta < 1 else math.inf
 
 
-def soft_code(pre, activation: str = "silu", *, beta: float = 0.5) -> np.ndarray:
+def soft_code(pre: ArrayLike, activation: str = "silu", *, beta: float = 0.5) -> np.ndarray:
     """How far each unit is on, 0 to 1: float64, the shape of the pre-activations `pre`.
 
     For SiLU and GELU `pre · soft_code(pre)` is the activation itself. Raises `InputError` for NaN, an unknown
@@ -58,7 +60,7 @@ def soft_code(pre, activation: str = "silu", *, beta: float = 0.5) -> np.ndarray
     return _gate(activation, _finite(pre), steepness(beta))
 
 
-def total_variation(values, eta: float) -> np.ndarray:
+def total_variation(values: ArrayLike | Mapping[str, np.ndarray], eta: float) -> np.ndarray:
     """How far all gates σ(ηz) together move on each piece of a path: float64, knots − 1.
 
     Parameters
@@ -113,7 +115,13 @@ class SoftDensity:
 
 
 def soft_density(
-    model: nn.Module, start, end, *, eta: float = 1.0, layer: str | None = None, **options
+    model: nn.Module,
+    start: ArrayLike,
+    end: ArrayLike,
+    *,
+    eta: float = 1.0,
+    layer: str | None = None,
+    **options: Any,
 ) -> SoftDensity:
     """Soft polytope density on a segment of a piecewise-linear network, exact: the total variation of
     σ(ηz) of every unit, from its pre-activations at the exact boundaries.

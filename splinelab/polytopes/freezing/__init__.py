@@ -7,6 +7,7 @@ the geometry meets nothing but affine calls and ReLUs.
 """
 
 import copy
+from typing import Any
 
 import torch
 from torch import nn
@@ -22,7 +23,7 @@ from splinelab.recording.following import tensors
 AGREE = 1e-9  # relative difference from the reference that a frozen copy of it may show, in float64
 
 
-def frozen(model: nn.Module, reference, *, batch_dim: int = 0, **fixed) -> "Frozen":
+def frozen(model: nn.Module, reference: Any, *, batch_dim: int = 0, **fixed: Any) -> "Frozen":
     """The model with attention patterns and normalisation scales as they are at a reference input.
 
     Softmax, `scaled_dot_product_attention`, `nn.MultiheadAttention`, LayerNorm and RMSNorm become linear:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from splinelab.codes import SplineCodes
 from splinelab.polytopes.geometry.path_mesh import PathMesh
@@ -51,18 +52,18 @@ class Path:
         """The number of polytopes that the path passes through, repeated visits counted again."""
         return len(self.boundaries) + 1
 
-    def at(self, t) -> np.ndarray:
+    def at(self, t: ArrayLike) -> np.ndarray:
         """The points of the space at coordinates `t`, points × its shape."""
         t = np.atleast_1d(np.asarray(t, np.float64))
         first = np.clip(t.astype(int), 0, len(self.waypoints) - 2)
         share = (t - first).reshape(-1, *[1] * (self.waypoints.ndim - 1))
         return self.waypoints[first] * (1 - share) + self.waypoints[first + 1] * share
 
-    def output_at(self, t) -> np.ndarray:
+    def output_at(self, t: ArrayLike) -> np.ndarray:
         """The network's output at coordinates `t`, points × outputs."""
         return np.stack([np.interp(t, self.t, column) for column in self.outputs.T], axis=-1)
 
-    def density(self, edges) -> np.ndarray:
+    def density(self, edges: ArrayLike) -> np.ndarray:
         """Unit flips per unit of length between neighbouring coordinates of `edges` (ascending)."""
         legs = np.linalg.norm(np.diff(self.waypoints, axis=0).reshape(len(self.waypoints) - 1, -1), axis=1)
         run = np.interp(edges, np.arange(len(self.waypoints)), np.concatenate([[0.0], np.cumsum(legs)]))

@@ -1,10 +1,13 @@
 """Exact polytope boundaries on straight segments and on paths made of them."""
 
 from collections import deque
+from collections.abc import Iterable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import nn
 
 from splinelab.codes import SplineCodes
@@ -19,7 +22,9 @@ from splinelab.polytopes.geometry.points import stacked
 POINTS = "The points of a path"
 
 
-def segment(model: nn.Module, start, end, *, layer: str | None = None, **options) -> Path:
+def segment(
+    model: nn.Module, start: ArrayLike, end: ArrayLike, *, layer: str | None = None, **options: Any
+) -> Path:
     """All polytope boundaries on the straight segment between two points, in one forward pass.
 
     `start` and `end` are two inputs of the model. With `layer`, the segment joins their activations at that
@@ -35,14 +40,14 @@ def segment(model: nn.Module, start, end, *, layer: str | None = None, **options
     return path(model, stacked([start, end], POINTS, tokens=layer is not None), layer=layer, **options)
 
 
-def path(model: nn.Module, waypoints, *, layer: str | None = None, **options) -> Path:
+def path(model: nn.Module, waypoints: Any, *, layer: str | None = None, **options: Any) -> Path:
     """All polytope boundaries on one path through `waypoints`; see `paths`."""
     return paths(model, [waypoints], layer=layer, **options)[0]
 
 
 def paths(
     model: nn.Module,
-    waypoints,
+    waypoints: Iterable,
     *,
     layer: str | None = None,
     device: str | torch.device | None = None,

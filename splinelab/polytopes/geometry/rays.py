@@ -1,9 +1,11 @@
 """Ways through activation space: rays from the origin, great arcs, and the density that sampling sees."""
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import nn
 
 from splinelab.errors import InputError
@@ -24,7 +26,7 @@ class Ray:
     def __init__(self, path: Path, alphas: np.ndarray):
         self.path, self.alphas = path, alphas
 
-    def alpha(self, t) -> np.ndarray:
+    def alpha(self, t: ArrayLike) -> np.ndarray:
         """The scale at coordinates of the path."""
         return np.interp(t, np.arange(len(self.alphas)), self.alphas)
 
@@ -39,7 +41,7 @@ class Ray:
         where, classes = self.path.class_changes()
         return self.alpha(where), classes
 
-    def density(self, alphas) -> np.ndarray:
+    def density(self, alphas: ArrayLike) -> np.ndarray:
         """Unit flips per unit of length between neighbouring scales of `alphas` (ascending)."""
         return self.path.density(np.interp(alphas, self.alphas, np.arange(len(self.alphas))))
 
@@ -49,12 +51,12 @@ class Ray:
 
 def rays(
     model: nn.Module,
-    points,
+    points: Any,
     *,
     low: float = 1e-4,
     high: float = 10.0,
     layer: str | None = None,
-    **options,
+    **options: Any,
 ) -> list[Ray]:
     """All polytope boundaries on the rays α · x, low ≤ α ≤ high, one ray for each point.
 
@@ -90,7 +92,7 @@ def rays(
     return [Ray(path, alphas) for path in found]
 
 
-def slerp(start, end, steps: int = 33) -> np.ndarray:
+def slerp(start: ArrayLike, end: ArrayLike, steps: int = 33) -> np.ndarray:
     """Spherical interpolation: points from `start` to `end` along the great arc, float64, steps × their
     shape.
 
@@ -115,7 +117,13 @@ def slerp(start, end, steps: int = 33) -> np.ndarray:
 
 
 def sampled_density(
-    model: nn.Module, centres, *, radius: float, samples: int = 150, seed: int = 0, batch_size: int = 1024
+    model: nn.Module,
+    centres: ArrayLike,
+    *,
+    radius: float,
+    samples: int = 150,
+    seed: int = 0,
+    batch_size: int = 1024,
 ) -> np.ndarray:
     """Polytope density round each centre as sampling sees it: float64, one number for each centre.
 

@@ -1,5 +1,8 @@
 """The rest of a network: what it does to the activations of one of its layers."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import torch
 from torch import nn
@@ -14,7 +17,7 @@ BATCH = 256
 WHAT = "The inputs"
 
 
-def from_layer(model: nn.Module, layer: str, inputs) -> tuple[nn.Module, torch.Tensor]:
+def from_layer(model: nn.Module, layer: str, inputs: Any) -> tuple[nn.Module, torch.Tensor]:
     """The network from a layer on, and what reaches it for these inputs, samples × ….
 
     The layer "input" is the network itself, and the inputs.
@@ -47,7 +50,7 @@ class Rest(nn.Module):
     "from layer L to the output" (Black, Sharkey et al., 2022) are the codes of `Rest(model, L, x)`.
     """
 
-    def __init__(self, model: nn.Module, layer: str, example):
+    def __init__(self, model: nn.Module, layer: str, example: Any):
         super().__init__()
         modules = dict(model.named_modules())
         if layer not in modules or not layer:
@@ -59,7 +62,9 @@ class Rest(nn.Module):
         self.register_buffer("example", self._like_weights(example).clone(), persistent=False)
         self._check_cut()
 
-    def named_modules(self, memo=None, prefix: str = "", remove_duplicate: bool = True):
+    def named_modules(
+        self, memo: set | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, nn.Module]]:
         """The whole model's names, so that layers are called here as there."""
         yield prefix, self
         for name, module in self.model.named_modules(memo, prefix, remove_duplicate):
@@ -73,7 +78,7 @@ class Rest(nn.Module):
             example = example.expand(len(activations), *example.shape[1:])
         return self._forward(activations, example)
 
-    def activations(self, inputs) -> torch.Tensor:
+    def activations(self, inputs: Any) -> torch.Tensor:
         """The layer's output for inputs of the model, samples × …, in evaluation mode."""
         inputs = self._like_weights(_samples(inputs))
         with evaluation(self, home(self.model)):

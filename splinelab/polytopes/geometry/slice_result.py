@@ -6,6 +6,7 @@ from hashlib import blake2b
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from splinelab.codes import SplineCodes
 from splinelab.errors import InputError
@@ -27,7 +28,7 @@ class Frame:
     origin: np.ndarray
     axes: np.ndarray
 
-    def to_space(self, uv) -> np.ndarray:
+    def to_space(self, uv: ArrayLike) -> np.ndarray:
         """The points of the space at coordinates `uv`, float64, points × the shape of the space."""
         uv = _pairs(uv)
         return (self.origin.ravel() + uv @ self.axes).reshape(-1, *self.origin.shape)
@@ -75,7 +76,7 @@ class Plane:
         """The largest output at each region's centroid."""
         return self.outputs_of(np.arange(len(self)), self.centroids).argmax(axis=1)
 
-    def to_space(self, uv) -> np.ndarray:
+    def to_space(self, uv: ArrayLike) -> np.ndarray:
         """The activations (or inputs) at coordinates `uv`, points × the shape of the space."""
         return self.frame.to_space(uv)
 

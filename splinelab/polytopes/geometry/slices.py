@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import nn
 from tqdm.auto import tqdm
 
@@ -23,9 +24,9 @@ SMALLEST = 2.0**-12  # a tile this small against the domain is traced whatever m
 
 def plane(
     model: nn.Module,
-    a,
-    b,
-    c,
+    a: ArrayLike,
+    b: ArrayLike,
+    c: ArrayLike,
     *,
     layer: str | None = None,
     margin: float = 0.25,
