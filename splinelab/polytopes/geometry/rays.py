@@ -1,4 +1,4 @@
-"""Ways through activation space: rays from the origin, great arcs, and the density that sampling sees."""
+"""Ways through activation space: rays from the origin, and great arcs."""
 
 import math
 from typing import Any
@@ -10,12 +10,10 @@ from torch import nn
 
 from splinelab.errors import InputError
 from splinelab.polytopes.geometry.checks import begin
-from splinelab.polytopes.geometry.exact import exact_copy
 from splinelab.polytopes.geometry.path_result import Path
 from splinelab.polytopes.geometry.paths import paths
 from splinelab.polytopes.geometry.points import samples_of, stacked
 from splinelab.polytopes.geometry.rest import Rest
-from splinelab.recording import record
 
 WHAT = "The points of rays"
 
@@ -114,44 +112,3 @@ def slerp(start: ArrayLike, end: ArrayLike, steps: int = 33) -> np.ndarray:
         )
     t = np.linspace(0, 1, steps).reshape(-1, *[1] * start.ndim)
     return (np.sin((1 - t) * angle) * start + np.sin(t * angle) * end) / np.sin(angle)
-
-
-def sampled_density(
-    model: nn.Module,
-    centres: ArrayLike,
-    *,
-    radius: float,
-    samples: int = 150,
-    seed: int = 0,
-    batch_size: int = 1024,
-) -> np.ndarray:
-    """Polytope density round each centre as sampling sees it: float64, one number for each centre.
-
-    The mean of Hamming distance between the codes of centre and points round it, in units, over `radius`. The
-    source samples 150 points round each position and does not give its radius (Black, Sharkey et al., 2022,
-    appendix A).
-
-    Parameters
-    ----------
-    centres : samples × the model's input; for a hidden layer pass `Rest(model, layer, example)` as the model,
-        and activations.
-    radius, samples : how far away, and how many points round each centre.
-    seed : of the random directions, the same for every centre.
-    batch_size : points per forward pass.
-    """
-    centres, model = torch.as_tensor(centres), exact_copy(model)
-    if not (radius > 0 and math.isfinite(radius)) or samples < 1:
-        raise InputError(f"radius is {radius}, samples {samples}; expected a positive radius and at least 1")
-    generator = torch.Generator().manual_seed(seed)
-    directions = torch.randn((samples, *centres.shape[1:]), generator=generator, dtype=torch.float64)
-    directions /= directions.flatten(1).norm(dim=1).view(-1, *[1] * (centres.ndim - 1))
-    step = max(1, batch_size // samples)
-    densities = []
-    for some in centres.to(torch.float64).split(step):
-        around = some[:, None] + radius * directions
-        points = torch.cat([some[:, None], around], dim=1).flatten(0, 1)
-        packed = record(model, points, activations=False, batch_size=batch_size).codes.packed
-        packed = packed.reshape(len(some), samples + 1, -1)
-        flips = np.unpackbits(packed[:, 1:] ^ packed[:, :1], axis=2).sum(axis=2, dtype=np.int64)
-        densities.append(flips.mean(axis=1) / radius)
-    return np.concatenate(densities)
