@@ -146,7 +146,7 @@ class SplineCodes:
         same_layers = list(self.layers.items()) == list(other.layers.items())
         return same_layers and np.array_equal(self.packed, other.packed)
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         shown = [f"{name}: {units}" for name, units in self.layers.items()]

@@ -553,7 +553,7 @@ def test_half_precision_networks_and_inputs_are_taken():
 def test_a_sheet_stops_at_its_limits():
     net, corners = random_mlp((2, 20, 20, 2), 0), slices._rectangle(np.array([[-1.0, -1], [1, 1]]))
     rows = torch.from_numpy(corners)
-    for limits in ({"max_rows": 50}, {"max_cells": 50}, {"max_rows": [10_000, 60]}):
+    for limits in ({"limits": [50, 50]}, {"max_cells": 50}, {"limits": [10_000, 60]}):
         with pytest.raises(TooMany):
             trace.run(net, SliceMesh(corners, **limits), rows)
     sheet = SliceMesh(corners, [10_000, 10_000], 10_000)

@@ -181,8 +181,8 @@ def _radius(x, metric: str, eps: float) -> csr_matrix:
     if metric == "precomputed":
         x = np.asarray(x)
         _check_near(int((x <= eps).sum()), available())
-        rows, cols = np.nonzero(x <= eps)
-        return csr_matrix((x[rows, cols].astype(np.float64), (rows, cols)), shape=x.shape)
+        i, j = np.nonzero(x <= eps)
+        return csr_matrix((x[i, j].astype(np.float64), (i, j)), shape=x.shape)
     found, free, held = [], available(), 0
     for rows, cols, block in blocks(x, metric=metric):  # on and above the diagonal
         i, j = np.nonzero(block <= eps)

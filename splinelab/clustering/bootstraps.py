@@ -154,7 +154,7 @@ def _scores(x, labels, metric, weights) -> np.ndarray:
 def _silhouette(distance, groups, weights) -> np.ndarray:
     total = np.zeros(len(weights))
     for own, group in enumerate(groups):
-        means, within = [], None
+        means, within = [], np.zeros(0)
         for place, other in enumerate(groups):
             sums = weights[:, other] @ distance[np.ix_(other, group)]  # draws × samples of the group
             size = weights[:, other].sum(axis=1, keepdims=True)

@@ -108,4 +108,5 @@ def scan_k(
                 davies_bouldin(points, labels[k]),
             )
         )
-    return KScan(np.array(ks), *np.array(rows, np.float64).T, labels)
+    inertia, scored, ch, db = np.array(rows, np.float64).T
+    return KScan(np.array(ks), inertia, scored, ch, db, labels)

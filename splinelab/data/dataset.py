@@ -1,11 +1,11 @@
 """Images with labels."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from splinelab.errors import InputError
 
@@ -80,10 +80,10 @@ class Dataset:
     def checksum(self) -> str:
         """SHA-256 over shape, pixels and labels, in order (hexadecimal)."""
         digest = hashlib.sha256(repr(self.images.shape).encode())
-        digest.update(self.images)
-        digest.update(self.labels)
+        digest.update(self.images.data)
+        digest.update(self.labels.data)
         return digest.hexdigest()
 
-    def take(self, index: ArrayLike | slice) -> "Dataset":
+    def take(self, index: np.ndarray | Sequence[int] | slice) -> "Dataset":
         """The images at `index` (integers, a slice or a Boolean mask), in that order."""
         return Dataset(self.name, self.images[index], self.labels[index], self.pool)

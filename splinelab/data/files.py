@@ -122,7 +122,9 @@ def _from_small(content: bytes) -> tuple[np.ndarray, np.ndarray]:
 def _from_binary(content: bytes) -> tuple[np.ndarray, np.ndarray]:
     """Records of one label byte and 3 × 32 × 32 pixels, read out of the archive in memory."""
     with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
-        records = np.frombuffer(archive.extractfile(_CIFAR10_TEST_MEMBER).read(), np.uint8).reshape(-1, 3073)
+        member = archive.extractfile(_CIFAR10_TEST_MEMBER)
+        assert member is not None  # a file, by the checksum
+        records = np.frombuffer(member.read(), np.uint8).reshape(-1, 3073)
     labels = records[:, 0]
     chosen = np.concatenate([np.flatnonzero(labels == c)[:CIFAR10_TEST_PER_CLASS] for c in range(10)])
     return records[chosen, 1:].reshape(-1, 3, 32, 32), labels[chosen]

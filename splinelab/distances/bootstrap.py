@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -69,7 +70,7 @@ class PermutationNull:
 
 
 def bootstrap(
-    distances: Mapping[str, object], labels: ArrayLike, *, resamples: int = 400, seed: int = 0
+    distances: Mapping[str, Any], labels: ArrayLike, *, resamples: int = 400, seed: int = 0
 ) -> Bootstrap:
     """Image-level paired bootstrap of how well distances separate classes (see `Separability`).
 
@@ -208,7 +209,8 @@ def _pairs(weights: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _check_stacks(stacks: dict[str, list]) -> None:
-    shapes, lengths = set(), set()
+    shapes: set[tuple] = set()
+    lengths: set[int] = set()
     for name, stack in stacks.items():
         if not stack:
             raise InputError(f"distances[{name!r}] is an empty list: expected one matrix per seed")

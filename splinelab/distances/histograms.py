@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -121,13 +122,13 @@ def class_histograms(
     """
     bins, block_size = check_whole("bins", bins), check_whole("block_size", block_size)
     kernel([[0]], None, metric, backend, device)  # a wrong name is refused before any work
-    x = x if is_codes(x) else np.atleast_1d(as_array(x))
-    n = len(x)
+    given: Any = x if is_codes(x) else np.atleast_1d(as_array(x))
+    n = len(given)
     codes, _ = check_labels(labels, n)
     if n < 2:
         raise InputError("x has 1 sample: expected at least 2, for one pair")
     order = np.argsort(codes, kind="stable")  # same-class blocks are slices from here on
-    kern = kernel(x[order], None, metric, backend, device)
+    kern = kernel(given[order], None, metric, backend, device)
     total = _Counter(kern, bins)
     jobs = jobs_of(np.bincount(codes), total.size, block_size)
     with tqdm(total=n * (n - 1) // 2, unit="pair", unit_scale=True, disable=not progress, desc=metric) as bar:
@@ -174,7 +175,8 @@ def _count(kern, bins: int, block_size: int, stripes: list[Stripe]) -> tuple[np.
     for rows, cols, same in blocks_of(stripes, kern.shape[0], block_size):
         counts = counter.count(rows, cols)
         (counter.intra if same else counter.inter)[: len(counts)] += counts
-    return tuple(np.trim_zeros(counts, "b") for counts in counter.counts())
+    intra, inter = (np.trim_zeros(counts, "b") for counts in counter.counts())
+    return intra, inter
 
 
 class _Counter:

@@ -64,7 +64,7 @@ class _Side:
         return self._unpack(rows) if self._all is None else self._all[rows]
 
 
-_revived = {}  # in a worker: the kernel of the jobs at hand, made once and not once a job
+_revived: dict = {}  # in a worker: the kernel of the jobs at hand, made once and not once a job
 _numbers = itertools.count()
 
 
@@ -74,6 +74,9 @@ class _Kernel:
     def __init__(self, *state):
         self._token = os.getpid(), os.urandom(8), next(_numbers)
         self._set(*state)
+
+    def _state(self) -> tuple:
+        raise NotImplementedError
 
     def __reduce__(self):
         return _revive, (type(self), self._token, self._state())

@@ -117,7 +117,8 @@ def neighbours(
     stripes = _slices(n, max(1, _STRIPE // m))
     jobs = groups(stripes, [m * (rows.stop - rows.start) for rows in stripes], _STRIPE)
     found = list(spread(_nearest, [(job,) for job in jobs], kern, k, b is None))
-    return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
+    index, distance = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return index, distance
 
 
 def _nearest(kern, k: int, own: bool, stripes: list[slice]) -> tuple[np.ndarray, ...]:

@@ -54,10 +54,8 @@ class Check:
                 "the first axis the samples?"
             ) from error
         tolerance = max(again.tolerance, 1e-6)
-        error = max(
-            _difference(watched, output[self.watched]),
-            _difference(plain, output[self.plain]),
-        )
+        apart = _difference(watched, output[self.watched])
+        apart = max(apart, _difference(plain, output[self.plain]))
         if again.layers != recorder.layers:
             self._explain(
                 f"its layers are {again.layers} instead of {recorder.layers}", model, watched, tolerance
@@ -65,8 +63,8 @@ class Check:
         elif wrong := again.wrong(np.unpackbits(packed[self.watched], axis=1), tolerance):
             what = f"the codes of the layers {wrong} differ by more than rounding"
             self._explain(what, model, watched, tolerance)
-        elif error > tolerance and not self._random(model, again):
-            what = f"its output differs by {error:.1e} of the largest value"
+        elif apart > tolerance and not self._random(model, again):
+            what = f"its output differs by {apart:.1e} of the largest value"
             self._explain(what, model, watched, tolerance)
 
     def _random(self, model, again: "_Margins") -> bool:

@@ -79,7 +79,7 @@ class Following:
             self._storages[address] = tensor if storage is None else StorageWeakRef(storage)
         if multiple is not None and multiple.root is tensor:  # written to in place: of its former self
             multiple = None
-        tensor._splinelab = Note(kind, multiple, made_by, version_of(tensor))
+        tensor._splinelab = Note(kind, multiple, made_by, version_of(tensor))  # type: ignore[attr-defined]
 
     def note(self, tensor: torch.Tensor) -> Note:
         """What is known of a followed tensor."""

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -141,6 +142,7 @@ class Reader:
             if len(wanted) == 1 and isinstance(wanted[0], str) and self.forward.takes(wanted[0]):
                 return self._named({wanted[0]: raw})
             raise InputError(f"input={self.wanted!r}, but a batch is one {words_of(raw)}; leave input out.")
+        held: Any = raw
         there = list(raw) if isinstance(raw, Mapping) else list(range(len(raw)))
         for item in wanted:
             known = item in there or (
@@ -148,8 +150,8 @@ class Reader:
             )
             if not known:
                 raise InputError(f"input={self.wanted!r}, but a batch holds {there}: there is no {item!r}.")
-        named = {item: raw[item] for item in wanted if isinstance(item, str) and self.forward.takes(item)}
-        rest = [raw[item] for item in wanted if item not in named]
+        named = {item: held[item] for item in wanted if isinstance(item, str) and self.forward.takes(item)}
+        rest = [held[item] for item in wanted if item not in named]
         if (by_name := len(rest) - self.forward.places) > 0 and len(self.forward.keyword_only) >= by_name:
             named |= zip(self.forward.keyword_only, rest[-by_name:], strict=False)
             rest = rest[:-by_name]

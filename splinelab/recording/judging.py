@@ -47,8 +47,8 @@ def _check_call(op: str, args, kwargs, real: list, kinds: set[Kind], following: 
     """Refuse a call by its row in the table, or under the row's condition."""
     if Kind.WINNER in kinds and not op.startswith("max_unpool"):
         maker = _maker(real, Kind.WINNER, following)
-        why = f"{op} uses where the maximum of {maker} was: no rule gives a spline code for that."
-        raise MisusedError(why, maker)
+        message = f"{op} uses where the maximum of {maker} was: no rule gives a spline code for that."
+        raise MisusedError(message, maker)
     if op in table.SMOOTH or op in table.RANDOM:
         raise UnsupportedOperationError(no_rule(op))
     if why := in_training(op, args, kwargs):
@@ -195,7 +195,7 @@ def _multiple(op: str, args, kwargs, real: list, following: Following) -> Multip
     if op in WIPES and not any(item in following for item in (*args[1:], *kwargs.values())):
         return Multiple(None, 0, 0.0)
     if op in SAME or (op in table.STRUCTURE and mine.factor == 0):
-        factor = 1.0
+        factor: float | None = 1.0
     elif op in table.NEGATIONS:
         factor = -1.0
     elif op in table.SCALINGS:

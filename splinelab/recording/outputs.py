@@ -1,7 +1,7 @@
 """What a network returns: a tensor, or something that holds one."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 
@@ -42,7 +42,7 @@ def first_output(output, samples: int) -> torch.Tensor:
 def _named(output) -> Mapping | None:
     """The items of a dict or dataclass, without those that are None."""
     if isinstance(output, Mapping):
-        items = output.items()
+        items: Iterable = output.items()
     elif dataclasses.is_dataclass(output) and not isinstance(output, type):
         items = ((field.name, getattr(output, field.name)) for field in dataclasses.fields(output))
     else:

@@ -124,7 +124,7 @@ def kinks_of(op: str, args, kwargs, following: Following) -> Kinks | None:
     if fixed:
         return Kinks(moving[0], (value,))
     one, two = following.multiple(value), following.multiple(moving[0])
-    if one.root is two.root:
+    if one.root is not None and one.root is two.root:
         return Kinks(one.root, (0,)) if one.factor != two.factor else None
     return Kinks(value, thresholds)
 

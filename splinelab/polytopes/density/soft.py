@@ -75,7 +75,7 @@ def total_variation(values: ArrayLike | Mapping[str, np.ndarray], eta: float) ->
         raise InputError(f"eta is {eta}; expected a positive steepness, math.inf for the hard code")
     if not layers:
         raise InputError("no pre-activations were given: trace the path with values=True")
-    moved = 0.0
+    moved = np.zeros(1)
     for z in layers:
         z = _finite(z)
         if z.ndim != 2 or len(z) < 2:

@@ -27,6 +27,9 @@ class Call:
 class _Follow(NamedCalls):
     """Sees every function call of a forward pass, and where modules begin and end."""
 
+    def event(self, name: str) -> None:
+        raise NotImplementedError
+
     def _enter_module(self, module, args) -> None:
         self._event("the beginning of ", module)
 
@@ -87,7 +90,7 @@ def hide(calls: list[Call], x: torch.Tensor, output, changed: set[int]) -> bool:
             call.kept = None
         else:
             live |= keys(call.reads)
-        call.reads = call.writes = None
+        call.reads, call.writes = [], []  # let go of the tensors
     return bool(keys([x]) & live)
 
 

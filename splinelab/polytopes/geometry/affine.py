@@ -135,11 +135,9 @@ def _mixes(op: str, args, kwargs, operands: list) -> bool:
         axes = axes if isinstance(axes, tuple | list) else (axes,)
         return any(axis % ndim == 0 for axis in axes) and not (op == "squeeze" and len(whole) != 1)
     if op in PAIRS:
-        position = PAIRS[op]
-        pair = (-2, -1) if position is None else (0, 1)
-        if position is not None:
-            pair = [argument(args, kwargs, position + n, f"dim{n + 1}", pair[n]) for n in (0, 1)]
-        return whole.ndim < 2 or (position is not None and any(axis % whole.ndim == 0 for axis in pair))
+        second = PAIRS[op]
+        pair = [argument(args, kwargs, second + n, f"dim{n + 1}", n) for n in (0, 1)] if second else []
+        return whole.ndim < 2 or any(axis % whole.ndim == 0 for axis in pair)
     if op in MOVES:
         order = torch.empty((3, *([2] * (whole.ndim - 1))))  # only the first axis has length 3
         moved = getattr(order, op)

@@ -71,9 +71,9 @@ def _check_points(model: nn.Module, exact: nn.Module, points: torch.Tensor, what
         return
     rounded, own = found
     theirs = evaluate(exact, rounded.to(home(exact))).cpu()
-    error = (own - theirs).abs().max().item() if own.shape == theirs.shape else np.inf
+    apart = (own - theirs).abs().max().item() if own.shape == theirs.shape else np.inf
     largest = theirs.abs().max().item() or 1.0
-    if error <= OWN * largest or not torch.isfinite(own).all():
+    if apart <= OWN * largest or not torch.isfinite(own).all():
         return
     # Few bits, or terms that cancel, may lose more: then a small change of the points shows it.
     generator = torch.Generator().manual_seed(0)
@@ -83,11 +83,11 @@ def _check_points(model: nn.Module, exact: nn.Module, points: torch.Tensor, what
         else rounded
     )
     shaken = _own(model, moved)
-    if shaken is not None and error <= 30 * (shaken[1] - own).abs().max().item():
+    if shaken is not None and apart <= 30 * (shaken[1] - own).abs().max().item():
         return
     raise VerificationError(
         f"The float64 copy of the model gives another output than the model itself: they differ by "
-        f"{error / largest:.1e} of the largest output at {what}. Does the model draw random numbers, keep a "
+        f"{apart / largest:.1e} of the largest output at {what}. Does the model draw random numbers, keep a "
         "state between calls, or hold layers where a copy does not reach them (a closure, a global)?"
     )
 

@@ -83,7 +83,8 @@ class Mesh:
         first = self.rows
         share = torch.as_tensor(weight, dtype=torch.float64)
         self.blocks.append((first, torch.as_tensor(a), torch.as_tensor(b), share))
-        new = torch.lerp(*(torch.from_numpy(self.points[ends]) for ends in (a, b)), share[:, None])
+        old, other = (torch.from_numpy(self.points[ends]) for ends in (a, b))
+        new = torch.lerp(old, other, share[:, None])
         self.points = np.concatenate([self.points, new.numpy()])
 
     def add_cells(self, parents: np.ndarray) -> None:
@@ -124,11 +125,11 @@ class Uncut(Mesh):
         self.given: dict[str, torch.Tensor] = {}
 
     def cut(self, values: torch.Tensor, name: str) -> None:
-        self.layers[name] = ()
+        self.layers[name] = 0, np.zeros(0)
         self.given[name] = values.clone()  # what follows may work in place
 
     def cut_pool(self, values: torch.Tensor, name: str) -> None:
-        self.pools[name] = ()
+        self.pools[name] = np.zeros(0)
         self.given[name] = values
 
 

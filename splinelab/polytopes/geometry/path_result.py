@@ -59,11 +59,11 @@ class Path:
         share = (t - first).reshape(-1, *[1] * (self.waypoints.ndim - 1))
         return self.waypoints[first] * (1 - share) + self.waypoints[first + 1] * share
 
-    def output_at(self, t: ArrayLike) -> np.ndarray:
+    def output_at(self, t: np.ndarray | float) -> np.ndarray:
         """The network's output at coordinates `t`, points × outputs."""
         return np.stack([np.interp(t, self.t, column) for column in self.outputs.T], axis=-1)
 
-    def density(self, edges: ArrayLike) -> np.ndarray:
+    def density(self, edges: np.ndarray) -> np.ndarray:
         """Unit flips per unit of length between neighbouring coordinates of `edges` (ascending)."""
         legs = np.linalg.norm(np.diff(self.waypoints, axis=0).reshape(len(self.waypoints) - 1, -1), axis=1)
         run = np.interp(edges, np.arange(len(self.waypoints)), np.concatenate([[0.0], np.cumsum(legs)]))

@@ -150,8 +150,8 @@ def _trace(exact, given, batch, max_rows, values) -> tuple[list[Part], int]:
     line = PathMesh(t, index, index + 1, max_rows)
     kept: dict | None = {} if values else None
     outputs = trace.run(exact, line, ends.to(home(exact)), values=kept).reshape(line.rows, -1).cpu().numpy()
-    codes, winners = line.codes(), list(line.winners().values())
-    winners = np.concatenate(winners, axis=1) if winners else np.zeros((line.cells, 0), np.uint8)
+    codes, none = line.codes(), np.zeros((line.cells, 0), np.uint8)
+    winners = np.concatenate([none, *line.winners().values()], axis=1)
     owner, t = line.ancestors(len(batch)), line.points[:, 0]
     order = np.lexsort((t[line.left], owner))
     bounds = np.searchsorted(owner[order], np.arange(len(batch) + 1))

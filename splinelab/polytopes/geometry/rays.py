@@ -24,7 +24,7 @@ class Ray:
     def __init__(self, path: Path, alphas: np.ndarray):
         self.path, self.alphas = path, alphas
 
-    def alpha(self, t: ArrayLike) -> np.ndarray:
+    def alpha(self, t: np.ndarray | float) -> np.ndarray:
         """The scale at coordinates of the path."""
         return np.interp(t, np.arange(len(self.alphas)), self.alphas)
 
@@ -39,7 +39,7 @@ class Ray:
         where, classes = self.path.class_changes()
         return self.alpha(where), classes
 
-    def density(self, alphas: ArrayLike) -> np.ndarray:
+    def density(self, alphas: np.ndarray) -> np.ndarray:
         """Unit flips per unit of length between neighbouring scales of `alphas` (ascending)."""
         return self.path.density(np.interp(alphas, self.alphas, np.arange(len(self.alphas))))
 

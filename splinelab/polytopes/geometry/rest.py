@@ -50,6 +50,9 @@ class Rest(nn.Module):
     "from layer L to the output" (Black, Sharkey et al., 2022) are the codes of `Rest(model, L, x)`.
     """
 
+    example: torch.Tensor
+    any_size: bool
+
     def __init__(self, model: nn.Module, layer: str, example: Any):
         super().__init__()
         modules = dict(model.named_modules())

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +31,11 @@ class Frame:
 
     def to_space(self, uv: ArrayLike) -> np.ndarray:
         """The points of the space at coordinates `uv`, float64, points × the shape of the space."""
-        uv = _pairs(uv)
+        uv = np.asarray(uv, np.float64)
+        if uv.ndim != 2 or uv.shape[1] != 2:
+            raise InputError(
+                f"Coordinates in the plane are points × 2; got shape {uv.shape}. One point: [[u, v]]."
+            )
         return (self.origin.ravel() + uv @ self.axes).reshape(-1, *self.origin.shape)
 
 
@@ -122,17 +127,15 @@ class Regions:
         self.codes.append(codes[first[numbers >= known]])
         loops, lengths = sheet.loops, sheet.lengths.copy()
         values = output.reshape(len(output), -1).cpu().numpy()
-        maps, areas, centroids = [], [], []
+        measured = []
         for cells in chunks(len(loops), loops.shape[1] * (values.shape[1] + 2)):
             corners = sheet.points[loops[cells]]
-            maps.append(affine_maps(corners, values[loops[cells]]))
-            for kept, new in zip((areas, centroids), measure(corners), strict=True):
-                kept.append(new)
-        self.parts.append((region, *map(np.concatenate, (areas, centroids, maps)), lengths))
+            measured.append((*measure(corners), affine_maps(corners, values[loops[cells]])))
+        self.parts.append((region, *map(np.concatenate, zip(*measured, strict=True)), lengths))
         inside = np.arange(loops.shape[1]) < lengths[:, None]
         self.vertices.append(sheet.points[loops[inside]])
 
-    def plane(self, covered: float, complete: bool, **where: np.ndarray | Frame) -> Plane:
+    def plane(self, covered: float, complete: bool, **where: Any) -> Plane:
         """The regions, merged over all tiles."""
         region, area, centroid, maps, lengths = map(np.concatenate, zip(*self.parts, strict=True))
         order = np.lexsort((area, region))
@@ -160,12 +163,3 @@ class Regions:
             complete=complete,
             **where,
         )
-
-
-def _pairs(uv) -> np.ndarray:
-    uv = np.asarray(uv, np.float64)
-    if uv.ndim != 2 or uv.shape[1] != 2:
-        raise InputError(
-            f"Coordinates in the plane are points × 2; got shape {uv.shape}. One point: [[u, v]]."
-        )
-    return uv
