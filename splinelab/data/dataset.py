@@ -14,15 +14,21 @@ from splinelab.errors import InputError
 class Dataset:
     """Images and their labels.
 
-    `images`: float32, samples × channels × height × width, in [0, 1]; 1 channel (grey) or 3 (RGB).
-    `labels`: int64, samples.
-    `pool` names the collection that the images were drawn from. It matters because **all of MNIST-5k lies
-    in MNIST's training set**: `mnist5k()` and `mnist("train")` have the same pool, so none of its images
-    is held out for a net that was trained on the 60,000.
+    Attributes
+    ----------
+    images : float32, samples × channels × height × width, in [0, 1]; 1 channel (grey) or 3 (RGB).
+    labels : int64, samples.
+    pool : the collection that the images were drawn from. It matters because **all of MNIST-5k lies in
+        MNIST's training set**: `mnist5k()` and `mnist("train")` have the same pool, so none of its images is
+        held out for a net that was trained on the 60,000.
 
-    Raises `InputError` for images or labels of another shape, values outside [0, 1] (integer pixels that
-    were not divided by 255, say), NaN, and labels of another length.
+    Raises
+    ------
+    InputError : images or labels of another shape, values outside [0, 1] (integer pixels that were not
+        divided by 255, say), NaN, and labels of another length.
 
+    Examples
+    --------
     >>> import numpy as np
     >>> tiny = Dataset("tiny", np.zeros((3, 1, 2, 2), np.float32), np.array([0, 1, 1]))
     >>> len(tiny), tiny.flat.shape, tiny.take([0, 2]).labels.tolist()

@@ -15,10 +15,12 @@ from splinelab.errors import DataError
 class Published:
     """One published file.
 
-    name, size (bytes), sha256 (hexadecimal): of the file as published.
-    folder: the folder under `SPLINELAB_DATA` and under the cache that holds it.
-    origins: the addresses to download it from, in the order in which they are tried.
-    what: what it is, for messages.
+    Attributes
+    ----------
+    name, size, sha256 : of the file as published: size in bytes, the checksum hexadecimal.
+    folder : the folder under `SPLINELAB_DATA` and under the cache that holds it.
+    what : what it is, for messages.
+    origins : the addresses to download it from, in the order in which they are tried.
     """
 
     name: str

@@ -20,11 +20,18 @@ class Split(NamedTuple):
 
 
 def stratified_split(dataset: Dataset, train: int, *, seed: int = 0) -> Split:
-    """Draw `train` images with the data set's class proportions; hold out the rest.
+    """Draw some images with the data set's class proportions; hold out the rest.
 
-    Every class is shuffled once per `seed` and the first images are taken, so with the same seed a smaller
-    training set lies inside a larger one (up to rounding where classes differ in size).
+    Every class is shuffled once and the first images are taken, so with the same seed a smaller training set
+    lies inside a larger one (up to rounding where classes differ in size).
 
+    Parameters
+    ----------
+    train : how many images are drawn.
+    seed : of the shuffle.
+
+    Examples
+    --------
     >>> from splinelab.data import digits
     >>> split = stratified_split(digits(), 300, seed=0)
     >>> len(split.train), len(split.heldout)

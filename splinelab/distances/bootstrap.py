@@ -30,10 +30,15 @@ LEVELS = 2**12  # distances are replaced by at most this many ranks while resamp
 class Bootstrap:
     """What `bootstrap` returns.
 
-    `values[name]` is the `Separability` of each name, averaged over nets; `nets[name]` the same of each net
-    (arrays of their number) and `draws[name]` of every resample of the images (arrays resamples × nets). Draw
-    i of every name used the same images, so differences are paired, also between two `Bootstrap`s of the same
-    images and seed. `images` is their number.
+    Draw i of every name used the same images, so differences are paired, also between two `Bootstrap`s of the
+    same images and seed.
+
+    Attributes
+    ----------
+    values : by name the `Separability`, averaged over nets.
+    nets : the same of each net (arrays of their number).
+    draws : the same of every resample of the images (arrays resamples × nets).
+    images : their number.
     """
 
     values: dict[str, Separability]

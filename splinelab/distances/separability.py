@@ -16,12 +16,14 @@ _OVERLAP_BINS = 100
 class Separability:
     """What `separability` returns.
 
-    - auc: the probability that a different-class pair lies further apart than a same-class pair, ties
-      counting half;
-    - overlap: the common area of the two densities in 100 equal bins, 0 (apart) to 1 (the same);
-    - d_prime: difference of the means over the root mean of the two variances;
-    - gap: (5 % quantile of different-class − 95 % quantile of same-class pairs) / sd of all pairs; above 0
-      the two barely touch. The q quantile is the smallest distance with a share of at least q up to it.
+    Attributes
+    ----------
+    auc : the probability that a different-class pair lies further apart than a same-class pair, ties counting
+        half.
+    overlap : the common area of the two densities in 100 equal bins, 0 (apart) to 1 (the same).
+    d_prime : difference of the means over the root mean of the two variances.
+    gap : (5 % quantile of different-class − 95 % quantile of same-class pairs) / sd of all pairs; above 0 the
+        two barely touch. The q quantile is the smallest distance with a share of at least q up to it.
     """
 
     auc: float

@@ -27,17 +27,20 @@ from splinelab.recording import record
 class Density:
     """What `density` returns. Each statistic is a mean over nets with its `Interval`.
 
-    - intra, inter: mean density of same-class and different-class pairs, divided by the mean of all pairs;
-    - ratio: intra / inter;
-    - matched: the same among pairs equally far apart. Pairs fall into quantile bins of their Euclidean
-      distance (the bins of the whole sample, in every resample too); in each bin the mean intra density is
-      divided by the mean inter density; the bins' ratios are averaged with the number of intra pairs as
-      weights. A bin that lacks either kind, or whose inter density is 0, is left out. None if none is left,
-      in the whole or in all draws but one.
-
-    `nets` holds a `NetDensity` for each net. `draws[statistic]` are the resamples' values, as
-    `intervals.Draws`: draw i took the same images for every `Density` of the same seed, number of images and
-    labels, so that differences are paired.
+    Attributes
+    ----------
+    intra, inter : mean density of same-class and different-class pairs, divided by the mean of all pairs.
+    ratio : intra / inter.
+    matched : the same among pairs equally far apart. Pairs fall into quantile bins of their Euclidean
+        distance (the bins of the whole sample, in every resample too); in each bin the mean intra density is
+        divided by the mean inter density; the bins' ratios are averaged with the number of intra pairs as
+        weights. A bin that lacks either kind, or whose inter density is 0, is left out. None if none is left,
+        in the whole or in all draws but one.
+    nets : a `NetDensity` for each net.
+    draws : by statistic the resamples' values; draw i took the same images for every `Density` of the same
+        seed, number of images and labels, so that differences are paired.
+    level : the coverage of the intervals.
+    images : their number.
     """
 
     intra: Interval

@@ -34,10 +34,14 @@ class Welch(NamedTuple):
 class NetDensity:
     """One net's share of a `Density`, without intervals.
 
-    intra, inter, ratio, matched: as in `Density`; mean: the density that they are divided by, in units that
-    differ per unit of distance; welch: `Welch`; intra_pairs, inter_pairs: pairs that count; equal_codes: how
-    many of them have density 0 (where these are most, ratios rest on a few pairs); excluded: pairs of
-    identical activations, which have no density.
+    Attributes
+    ----------
+    intra, inter, ratio, matched : as in `Density`.
+    mean : the density that they are divided by, in units that differ per unit of distance.
+    welch : `Welch`.
+    intra_pairs, inter_pairs : pairs that count.
+    equal_codes : how many of them have density 0 (where these are most, ratios rest on a few pairs).
+    excluded : pairs of identical activations, which have no density.
     """
 
     intra: float
