@@ -280,7 +280,7 @@ def sent(folder: str, n: int) -> dict[str, float]:
     codes, labels = stored_codes(Path(folder), n, 600), np.load(Path(folder) / f"labels-{n}.npy")
     order = np.argsort(labels, kind="stable")
     kernel = kernels.CodeKernel(codes[order], None, "jaccard", "torch", "cpu")
-    jobs = histograms.jobs_of(np.bincount(labels), histograms._counter(kernel, 0).size)
+    jobs = histograms.jobs_of(np.bincount(labels), histograms._Counter(kernel, 0).size)
     back = [len(pickle.dumps(histograms._count(kernel, 0, 2048, job))) for job in jobs]
     return {"jobs": len(jobs), "out": len(pickle.dumps(kernel)), "back": float(np.mean(back))}
 

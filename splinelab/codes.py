@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
@@ -24,14 +25,12 @@ class SplineCodes:
 
     Parameters
     ----------
-    packed : uint8 array, samples × ⌈units / 8⌉
-        The bits of all layers side by side, packed by `numpy.packbits` (first unit in the highest bit).
-        The padding at the end of a row is zero.
+    packed : uint8 array, samples × ⌈units / 8⌉: the bits of all layers side by side, packed by
+        `numpy.packbits` (first unit in the highest bit). The padding at the end of a row is zero.
     layers : mapping from layer name to number of units, in the order in which the layers were called.
 
     Examples
     --------
-    >>> import numpy as np
     >>> codes = SplineCodes.from_bits({"relu1": np.eye(3), "relu2": np.ones((3, 2))})
     >>> codes
     SplineCodes(3 samples × 5 units; relu1: 3, relu2: 2)
@@ -54,8 +53,7 @@ class SplineCodes:
         if units % 8 and np.any(packed[:, -1] & (0xFF >> units % 8)):
             # A stray bit would count in every Hamming distance.
             raise InputError(f"The padding after unit {units} must be zero; some rows have a bit set there.")
-        self.packed = packed
-        self.layers = layers
+        self.packed, self.layers = packed, layers
 
     @classmethod
     def from_bits(cls, bits: Mapping[str, np.ndarray]) -> "SplineCodes":
@@ -80,9 +78,8 @@ class SplineCodes:
             raise InputError("concat needs at least one SplineCodes; got none.")
         for part in parts:
             if list(part.layers.items()) != list(parts[0].layers.items()):
-                raise InputError(
-                    f"Only codes with equal layers can be joined; got {parts[0].layers} and {part.layers}."
-                )
+                there = f"got {parts[0].layers} and {part.layers}"
+                raise InputError(f"Only codes with equal layers can be joined; {there}.")
         return cls(np.concatenate([part.packed for part in parts]), parts[0].layers)
 
     @property
@@ -119,7 +116,7 @@ class SplineCodes:
     def __dlpack_device__(self) -> tuple[int, int]:
         return self.packed.__dlpack_device__()
 
-    def __getitem__(self, rows) -> "SplineCodes":
+    def __getitem__(self, rows: int | slice | tuple | ArrayLike) -> "SplineCodes":
         """Codes of some samples: a slice, an integer (one sample), an index array or a boolean mask."""
         if isinstance(rows, tuple) and rows[1:] == (...,):  # scikit-learn's way to split what has a shape
             rows = rows[0]
@@ -129,9 +126,8 @@ class SplineCodes:
         """Codes of some layers, in the order given."""
         unknown = [name for name in names if name not in self.layers]
         if unknown or not names or len(set(names)) < len(names):
-            raise InputError(
-                f"select takes distinct layer names; got {list(names)}. The layers are {list(self.layers)}."
-            )
+            there = f"The layers are {list(self.layers)}."
+            raise InputError(f"select takes distinct layer names; got {list(names)}. {there}")
         starts = dict(zip(self.layers, np.cumsum([0, *self.layers.values()]).tolist(), strict=False))
         parts = []
         for name in names:
@@ -150,12 +146,11 @@ class SplineCodes:
         same_layers = list(self.layers.items()) == list(other.layers.items())
         return same_layers and np.array_equal(self.packed, other.packed)
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         shown = [f"{name}: {units}" for name, units in self.layers.items()]
-        if len(shown) > 6:
-            shown = [*shown[:3], f"… {len(shown) - 4} more …", shown[-1]]
+        shown[3:-1] = [f"… {len(shown) - 4} more …"] if len(shown) > 6 else shown[3:-1]
         return f"SplineCodes({len(self)} samples × {self.units} units; {', '.join(shown)})"
 
     def save(self, path: str | os.PathLike) -> None:
@@ -166,7 +161,7 @@ class SplineCodes:
         """
         header = {"format": FORMAT, "layers": list(self.layers.items())}
         header["sha256"] = _checksum(self.packed, header["layers"])
-        # One key only: safetensors does not keep the order of several, and files should be reproducible.
+        # One key only: safetensors keeps no order of several, and files should be reproducible.
         data = to_safetensors({"packed": self.packed}, metadata={"splinelab": json.dumps(header)})
         try:
             write_atomically(path, data)
@@ -192,15 +187,14 @@ class SplineCodes:
             layers = [(str(name), int(units)) for name, units in header["layers"]]
             intact = header["sha256"] == _checksum(packed, layers)
         except (SafetensorError, KeyError, ValueError, TypeError, OSError) as error:
-            raise DataError(
-                f"{path} is truncated or not a file of spline codes ({error}); {advice}"
-            ) from error
+            why = f"is truncated or not a file of spline codes ({error})"
+            raise DataError(f"{path} {why}; {advice}") from error
         if not intact:
             raise DataError(f"{path} is corrupt: its bits do not match its checksum; {advice}")
         return cls(packed, dict(layers))
 
 
-def row_index(rows, samples: int):
+def row_index(rows: int | slice | ArrayLike, samples: int) -> slice | np.ndarray:
     """Turn a row selection into one that keeps the sample axis: an integer becomes a slice of one sample."""
     if isinstance(rows, int | np.integer) and not isinstance(rows, bool | np.bool_):
         if not -samples <= rows < samples:

@@ -6,7 +6,7 @@ from sklearn import metrics
 
 from splinelab import clustering
 from splinelab.clustering import bootstrap_scores, cluster
-from splinelab.clustering.scores import _scores
+from splinelab.clustering.bootstraps import _scores
 from splinelab.codes import SplineCodes
 from splinelab.distances import pairwise
 from splinelab.errors import InputError

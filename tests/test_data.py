@@ -170,8 +170,8 @@ def idx(array):
 
 
 COLLECTIONS = {
-    "mnist": (data.mnist, "MNIST_FILES", "MIRRORS", data.mnist_at_hand),
-    "fashion-mnist": (data.fashion_mnist, "FASHION_FILES", "FASHION_MIRRORS", data.fashion_mnist_at_hand),
+    "mnist": (data.mnist, data.mnist_at_hand),
+    "fashion-mnist": (data.fashion_mnist, data.fashion_mnist_at_hand),
 }
 
 
@@ -180,13 +180,14 @@ class Tiny:
 
     def __init__(self, folder, source, monkeypatch):
         self.folder, self.source, self.monkeypatch = folder, source, monkeypatch
-        self.read, self.files, self.mirrors, self.at_hand = COLLECTIONS[folder]
+        self.read, self.at_hand = COLLECTIONS[folder]
 
     def known(self):
-        return getattr(files, self.files)
+        return {name: facts for (folder, name), facts in files.FILES.items() if folder == self.folder}
 
     def look_at(self, *addresses):
-        self.monkeypatch.setattr(files, self.mirrors, addresses)
+        what = files.COLLECTIONS[self.folder][0]
+        self.monkeypatch.setitem(files.COLLECTIONS, self.folder, (what, *addresses))
 
 
 @pytest.fixture(params=list(COLLECTIONS))
@@ -206,7 +207,7 @@ def tiny(request, tmp_path, monkeypatch):
             content = idx(array)
             (source / name).write_bytes(content)
             known[name] = (len(content), hashlib.sha256(content).hexdigest())
-    monkeypatch.setattr(files, found.files, known)
+    monkeypatch.setattr(files, "FILES", {(request.param, name): facts for name, facts in known.items()})
     monkeypatch.setattr(Wrong, "sizes", {name: size for name, (size, _) in known.items()})
     found.look_at(source.as_uri() + "/")
     monkeypatch.delenv("SPLINELAB_DATA", raising=False)

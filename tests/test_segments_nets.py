@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from slices import find, outputs
 from torch import nn
 
 from splinelab import record
 from splinelab.errors import InputError, UnsupportedOperationError, VerificationError
 from splinelab.nets import cnn, residual_cnn
-from splinelab.polytopes import Rest, from_layer, frozen, operations, path, paths, plane, rays, segment, trace
-from splinelab.polytopes.exact import exact_copy
-from splinelab.polytopes.line import Line
+from splinelab.polytopes import Rest, from_layer, frozen, path, paths, plane, rays, segment
+from splinelab.polytopes.geometry import affine, trace
+from splinelab.polytopes.geometry.exact import exact_copy
+from splinelab.polytopes.geometry.path_mesh import PathMesh
 from splinelab.recording.following import tensors
 from splinelab.recording.operations import op_name
 
@@ -442,10 +444,10 @@ def test_slices(name):
     uv = found.domain[0] + np.random.default_rng(0).uniform(size=(300, 2)) * np.ptp(found.domain, axis=0)
     x = torch.from_numpy(found.to_space(uv))
     expected = plainly(net, x)
-    assert np.abs(expected - found.outputs(uv)).max() <= 1e-11 * np.abs(expected).max()
+    assert np.abs(expected - outputs(found, uv)).max() <= 1e-11 * np.abs(expected).max()
     recorded = codes_of(net, x)
     assert recorded.layers == found.codes.layers
-    assert (recorded.packed == found.codes.packed[found.find(uv)]).all(axis=1).mean() > 0.99  # on boundaries
+    assert (recorded.packed == found.codes.packed[find(found, uv)]).all(axis=1).mean() > 0.99  # on boundaries
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -601,14 +603,14 @@ def test_verification_says_where(monkeypatch):
         paths(wrong, [ends(2, 6), ends(2, 6, seed=2)])
     with pytest.raises(VerificationError, match=r"region \d+, \(u, v\) = "):
         plane(wrong, *ends(3, 6))
-    cut = Line.cut
+    cut = PathMesh.cut
 
     def inverted(self, values, name):
         cut(self, values, name)
         if name == "relu#2":
             self.layers[name][1][:] ^= 128
 
-    monkeypatch.setattr(Line, "cut", inverted)
+    monkeypatch.setattr(PathMesh, "cut", inverted)
     with pytest.raises(VerificationError, match=r"code differs from the network's in layer 'relu#2'"):
         segment(net, *ends(2, 6))
 
@@ -667,7 +669,7 @@ def test_in_place_activations_take_one_pass(monkeypatch):
             super().__init__(*args, one_pass=one_pass, **options)
 
     monkeypatch.setattr(trace, "Trace", Once)
-    line = Line([0.0, 1.0], [0], [1])
+    line = PathMesh([0.0, 1.0], [0], [1])
     trace.run(exact_copy(net), line, ends(2, 6))
     assert line.cells == len(found) > 3
 
@@ -710,8 +712,8 @@ def test_what_mixes_samples_is_seen(op, call):
     class Asked(torch.overrides.TorchFunctionMode):
         def __torch_function__(self, func, types, args=(), kwargs=None):
             if op_name(func) == op and any(item is x for item in tensors(args)):
-                self.problem = operations.problem(op, args, kwargs or {}, [x], ROWS)
-                self.problem = self.problem or operations.shape_problem(op, [func(*args)], [x], ROWS)
+                self.problem = affine.problem(op, args, kwargs or {}, [x], ROWS)
+                self.problem = self.problem or affine.shape_problem(op, [func(*args)], [x], ROWS)
             return func(*args, **(kwargs or {}))
 
     with Asked() as asked:

@@ -13,17 +13,15 @@ from torch.nn import functional as F
 
 from splinelab import record
 from splinelab.errors import InputError, UnsupportedOperationError
-from splinelab.nets import mlp
-from splinelab.polytopes.frozen import frozen
-from splinelab.polytopes.rest import Rest
-from splinelab.polytopes.segments import segment
-from splinelab.polytopes.soft import (
-    sampled_soft_density,
+from splinelab.polytopes.density.soft import (
     soft_code,
     soft_density,
     steepness,
     total_variation,
 )
+from splinelab.polytopes.freezing import frozen
+from splinelab.polytopes.geometry.paths import segment
+from splinelab.polytopes.geometry.rest import Rest
 
 U = np.linspace(-9, 9, 2001)
 
@@ -94,73 +92,13 @@ def test_soft_density_tends_to_the_number_of_crossings(layer):
     assert total_variation(path.values, math.inf).sum() == path.crossings
     found = soft_density(cnn(), a, b, eta=10, layer=layer)
     assert found.length == pytest.approx(np.linalg.norm(path.waypoints[1] - path.waypoints[0]))
-    assert found.density == found.total / found.length and found.error == 0
-    assert (found.densities * np.diff(found.t)).sum() == pytest.approx(found.density)
-
-
-def test_sampling_agrees_with_the_exact_soft_density():
-    net, (a, b) = mlp((4, 30, 30, 2), seed=0), np.random.default_rng(2).normal(size=(2, 4)) * 3
-    exact = soft_density(net, a, b, eta=2.0).total
-    found = [sampled_soft_density(net, a, b, eta=2.0, samples=n, batch_size=100) for n in (64, 256, 1024)]
-    assert [exact - each.total for each in found] == sorted((exact - f.total for f in found), reverse=True)
-    assert 0 <= exact - found[-1].total < 1e-3
-    one_batch = sampled_soft_density(net, a, b, eta=2.0, samples=64, batch_size=10**6)
-    np.testing.assert_allclose(one_batch.variation, found[0].variation, atol=1e-13)
-    assert one_batch.error == pytest.approx(found[0].error)
-
-
-class Smooth(nn.Module):
-    def __init__(self, activation):
-        super().__init__()
-        torch.manual_seed(0)
-        self.one, self.two, self.activation = nn.Linear(3, 20), nn.Linear(20, 20), activation
-
-    def forward(self, x):
-        return self.activation(self.two(self.activation(self.one(x))))
-
-
-@pytest.mark.parametrize(
-    ("activation", "gate"),
-    [
-        (nn.GELU(), lambda u: soft_code(u, "gelu")),
-        (nn.GELU("tanh"), lambda u: soft_code(u, "gelu_tanh")),
-        (nn.SiLU(inplace=True), lambda u: soft_code(u, "silu")),
-        (nn.Softplus(beta=3), lambda u: soft_code(3 * u, "softplus")),
-        (F.hardtanh, lambda u: np.concatenate([soft_code(u + 1), soft_code(u - 1)], axis=1)),
-    ],
-)
-def test_the_gates_of_smooth_networks(activation, gate):
-    net, (a, b) = Smooth(activation), 4 * np.random.default_rng(3).normal(size=(2, 3))
-    found = sampled_soft_density(net, a, b, samples=500)
-    t = torch.linspace(0, 1, 1001, dtype=torch.float64)[:, None]
-    exact, x = copy.deepcopy(net).double(), torch.from_numpy(a) * (1 - t) + torch.from_numpy(b) * t
-    with torch.no_grad():
-        first = exact.one(x)
-        second = exact.two(activation(first.clone()))
-    gates = np.concatenate([gate(first.numpy()), gate(second.numpy())], axis=1)
-    np.testing.assert_allclose(found.variation, np.abs(np.diff(gates, axis=0)).sum(axis=1), atol=1e-12)
-    coarse = np.abs(np.diff(gates[::2], axis=0)).sum()
-    assert found.error == pytest.approx(found.total - coarse, abs=1e-9)
-
-
-def test_the_refinement_error_foretells_what_is_missing():
-    net, (a, b) = Smooth(nn.GELU()), 4 * np.random.default_rng(3).normal(size=(2, 3))
-    best = sampled_soft_density(net, a, b, samples=1 << 14).total
-    for samples in (512, 1024):
-        found = sampled_soft_density(net, a, b, samples=samples)
-        assert found.error > 0 and 0 < best - found.total < found.error
+    assert found.density == found.total / found.length
 
 
 def test_soft_refusals():
-    net, (a, b) = Smooth(nn.Tanh()), np.eye(3)[:2]
-    with pytest.raises(UnsupportedOperationError, match=r"tanh.*activation"):
-        sampled_soft_density(net, a, b)
-    with pytest.raises(UnsupportedOperationError, match="gelu"):
-        soft_density(Smooth(nn.GELU()), a, b)
-    with pytest.raises(InputError, match="No gate"):
-        sampled_soft_density(nn.Linear(3, 2), a, b)
-    with pytest.raises(InputError, match="identical"):
-        sampled_soft_density(Smooth(nn.GELU()), a, a)
+    net, (a, b) = nn.Sequential(nn.Linear(3, 20), nn.GELU()), np.eye(3)[:2]
+    with pytest.raises(UnsupportedOperationError, match=r"gelu.*soft_code"):
+        soft_density(net, a, b)
     with pytest.raises(InputError, match="NaN"):
         soft_code([np.nan])
     with pytest.raises(InputError, match="beta"):

@@ -1,10 +1,9 @@
 """Cluster vectors, codes or distances by a method's name, and judge the result."""
 
 from splinelab.clustering.algorithms import METHODS, cluster, knee_eps
+from splinelab.clustering.bootstraps import Agreement, Scores, bootstrap_ari, bootstrap_scores
 from splinelab.clustering.choosing_k import KScan, scan_k
 from splinelab.clustering.indices import ari, calinski_harabasz, davies_bouldin, nmi, silhouette
-from splinelab.clustering.intervals import Agreement, bootstrap_ari
-from splinelab.clustering.scores import Scores, bootstrap_scores
 
 __all__ = [
     "METHODS",

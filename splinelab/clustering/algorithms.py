@@ -4,6 +4,7 @@ import warnings
 
 import fastcluster
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components
 from sklearn.cluster import DBSCAN, KMeans
@@ -23,7 +24,7 @@ _PAIR = 60  # bytes that dbscan takes for a pair within eps
 
 
 def cluster(
-    x,
+    x: ArrayLike,
     method: str,
     *,
     k: int | None = None,
@@ -37,25 +38,31 @@ def cluster(
 ) -> np.ndarray:
     """Cluster labels (int64, one per sample; −1 is noise) by one of `METHODS`.
 
-    `x`: SplineCodes, vectors (samples × units), or an n × n matrix with `metric="precomputed"`. `metric`:
-    one of hamming, jaccard, l2, cosine; by default jaccard for codes and l2 for vectors.
+    One sample is one cluster for "kmeans", "ward" and "average" and noise for "dbscan" and "hdbscan". "ward",
+    "average" and "hdbscan" take 8 bytes for each of n² pairs, the other two hold no matrix.
 
-    - "kmeans": k-means++ with `n_init` starts from `seed`, the only random method here; l2 (on codes: of
-      their bits, so that squared distances are Hamming counts).
-    - "ward", "average": agglomeration cut into exactly `k` clusters. Ward is defined for l2 only (on codes:
-      √Hamming).
-    - "dbscan": `eps` is by default the knee of the sorted distances to the (min_samples − 1)-th neighbour
-      (`knee_eps`), a rule that uses no labels; a sample itself counts towards `min_samples`, as in
-      scikit-learn.
-    - "hdbscan": `min_cluster_size` is by default 1 % of the samples, at least 5; `min_samples` as given.
-      All samples together are no cluster unless `allow_single_cluster`; where that leaves nothing but noise,
-      a UserWarning says so.
+    Parameters
+    ----------
+    x : SplineCodes, vectors (samples × units), or an n × n matrix with `metric="precomputed"`.
+    method : "kmeans", k-means++, the only random one; "ward" or "average", agglomeration cut into exactly `k`
+        clusters; "dbscan"; "hdbscan". K-means and Ward are defined for l2 only: on codes, of their bits, so
+        that squared distances are Hamming counts.
+    k : the number of clusters, for the first three.
+    metric : hamming, jaccard, l2 or cosine; by default jaccard for codes and l2 for vectors.
+    seed, n_init : of k-means and its starts.
+    min_samples : of the last two; in "dbscan" a sample itself counts towards it, as in scikit-learn.
+    eps : of "dbscan"; by default `knee_eps`, a rule that uses no labels.
+    min_cluster_size : of "hdbscan"; by default 1 % of the samples, at least 5.
+    allow_single_cluster : of "hdbscan": whether all samples together may be one. If not, and that leaves
+        nothing but noise, a UserWarning says so.
 
-    One sample is one cluster for the first three and noise for the last two. "ward", "average" and "hdbscan"
-    take 8 bytes for each of n² pairs, the other two hold no matrix. Raises InputError for an unknown method
-    or metric, k missing or larger than n, fewer distinct samples than k in k-means, empty or non-finite
-    input, a matrix that is not symmetric, and where there is too little memory.
+    Raises
+    ------
+    InputError : an unknown method or metric, k missing or larger than n, fewer distinct samples than k in
+        k-means, empty or non-finite input, a matrix that is not symmetric, and too little memory.
 
+    Examples
+    --------
     >>> cluster([[0.0], [0.1], [5.0], [5.1]], "average", k=2).tolist()
     [0, 0, 1, 1]
     """
@@ -64,42 +71,42 @@ def cluster(
     metric = _metric_for(method, x, metric)
     n = check_samples(x, metric)
     if method in ("dbscan", "hdbscan"):
-        if k is not None:
-            raise InputError(f"k is {k}, but {method} finds the number of clusters itself: expected k=None")
-        min_samples = check_whole("min_samples", min_samples)
-        if eps is not None and not check_number("eps", eps) > 0:
-            raise InputError(f"eps is {eps}: expected a positive distance")
-        if n == 1:
-            return np.array([-1])
-    else:
-        k = check_k(k, n)
-
+        return _by_density(x, method, k, metric, n, min_samples, eps, min_cluster_size, allow_single_cluster)
+    k = check_k(k, n)
     if method == "kmeans":
         seed, n_init = check_seed(seed), check_whole("n_init", n_init)
         return kmeans(coordinates(x)[0], k, seed=seed, n_init=n_init).labels_.astype(np.int64)
-    if method in ("ward", "average"):
-        return _agglomerate(x, method, metric, k, n)
+    return _agglomerate(x, method, metric, k, n)
+
+
+def _by_density(x, method: str, k, metric: str, n: int, min_samples, eps, size, single) -> np.ndarray:
+    if k is not None:
+        raise InputError(f"k is {k}, but {method} finds the number of clusters itself: expected k=None")
+    min_samples = check_whole("min_samples", min_samples)
+    if eps is not None and not check_number("eps", eps) > 0:
+        raise InputError(f"eps is {eps}: expected a positive distance")
+    if n == 1:
+        return np.array([-1])
     if method == "dbscan":
         eps = knee_eps(x, metric=metric, min_samples=min_samples) if eps is None else eps
         found = DBSCAN(eps=eps, min_samples=min_samples, metric="precomputed")
         return found.fit_predict(_radius(x, metric, eps)).astype(np.int64)
-    size = max(5, n // 100) if min_cluster_size is None else min_cluster_size
-    size = check_whole("min_cluster_size", size, 2)
+    size = check_whole("min_cluster_size", max(5, n // 100) if size is None else size, 2)
     if n <= max(size, min_samples):  # too few for one cluster
         return np.full(n, -1)
     require(8 * n**2, f"hdbscan of {n:,} samples", _INSTEAD)
-    labels = hdbscan_labels(square(x, metric), size, min_samples, single=bool(allow_single_cluster))
-    if (labels < 0).all() and not allow_single_cluster:
+    labels = hdbscan_labels(square(x, metric), size, min_samples, single=bool(single))
+    if (labels < 0).all() and not single:
         warnings.warn(
             f"hdbscan calls all {n} samples noise: it does not take all of them for one cluster unless told "
             "so by allow_single_cluster=True; a smaller min_cluster_size may find several",
             UserWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
     return labels
 
 
-def knee_eps(x, *, metric: str | None = None, min_samples: int = 5) -> float:
+def knee_eps(x: ArrayLike, *, metric: str | None = None, min_samples: int = 5) -> float:
     """DBSCAN's eps by the knee rule: the knee of the sorted distances to the (min_samples − 1)-th neighbour.
 
     The knee is the point of the curve that lies furthest below the chord between its ends: the largest value
@@ -116,9 +123,7 @@ def knee_eps(x, *, metric: str | None = None, min_samples: int = 5) -> float:
     nth = min(max(min_samples - 1, 1), n - 1)
     if metric == "precomputed":
         rows = np.array_split(np.asarray(x), -(-n // 256))  # sorted a few at a time
-        far = np.concatenate(
-            [np.partition(some, nth, axis=1)[:, nth].copy() for some in rows]
-        )  # 0 is the sample
+        far = np.concatenate([np.partition(some, nth, axis=1)[:, nth].copy() for some in rows])  # 0 is itself
     else:
         far = neighbours(x, k=nth, metric=metric)[1][:, -1]
     curve = np.sort(far.astype(np.float64))
@@ -127,7 +132,7 @@ def knee_eps(x, *, metric: str | None = None, min_samples: int = 5) -> float:
     return float(max(eps, np.finfo(np.float32).tiny))
 
 
-def kmeans(points, k, *, seed, n_init):
+def kmeans(points: np.ndarray, k: int, *, seed: int, n_init: int) -> KMeans:
     """A fitted scikit-learn KMeans; InputError where fewer than `k` distinct samples exist."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
@@ -139,7 +144,7 @@ def kmeans(points, k, *, seed, n_init):
             ) from warning
 
 
-def _metric_for(method, x, metric):
+def _metric_for(method: str, x, metric: str | None) -> str:
     if method == "kmeans" or method == "ward":
         if metric not in (None, "l2"):
             raise InputError(
@@ -149,13 +154,12 @@ def _metric_for(method, x, metric):
     return resolve_metric(x, metric)
 
 
-def _agglomerate(x, method, metric, k, n):
+def _agglomerate(x, method: str, metric: str, k: int, n: int) -> np.ndarray:
     if n == 1:
         return np.zeros(1, np.int64)
     require(8 * n**2, f"{method} linkage of {n:,} samples", _INSTEAD)
-    merges = fastcluster.linkage(condensed(x, metric), method, preserve_input=False)[: n - k, :2].astype(
-        np.int64
-    )
+    tree = fastcluster.linkage(condensed(x, metric), method, preserve_input=False)
+    merges = tree[: n - k, :2].astype(np.int64)
     # The first n − k merges leave exactly k clusters; merge i makes the node n + i.
     nodes = np.repeat(n + np.arange(n - k), 2)
     graph = coo_matrix((np.ones(len(nodes)), (nodes, merges.ravel())), shape=(2 * n - k, 2 * n - k))
@@ -163,7 +167,7 @@ def _agglomerate(x, method, metric, k, n):
     return first_seen.reshape(-1).astype(np.int64)
 
 
-def _check_near(pairs, free):
+def _check_near(pairs: int, free: int | None) -> None:
     """Refuse an eps that nearly all pairs lie within, while there is still room to say so."""
     if free is not None and _PAIR * pairs > free:
         raise InputError(
@@ -172,13 +176,13 @@ def _check_near(pairs, free):
         )
 
 
-def _radius(x, metric, eps):
+def _radius(x, metric: str, eps: float) -> csr_matrix:
     """Distances up to eps as a sparse matrix, zeros between copies kept."""
     if metric == "precomputed":
         x = np.asarray(x)
         _check_near(int((x <= eps).sum()), available())
-        rows, cols = np.nonzero(x <= eps)
-        return csr_matrix((x[rows, cols].astype(np.float64), (rows, cols)), shape=x.shape)
+        i, j = np.nonzero(x <= eps)
+        return csr_matrix((x[i, j].astype(np.float64), (i, j)), shape=x.shape)
     found, free, held = [], available(), 0
     for rows, cols, block in blocks(x, metric=metric):  # on and above the diagonal
         i, j = np.nonzero(block <= eps)

@@ -1,10 +1,12 @@
 """The number of clusters, by rules declared before looking."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from kneed import KneeLocator
+from numpy.typing import ArrayLike
 
 from splinelab._arguments import check_seed, check_whole
 from splinelab.clustering.algorithms import kmeans
@@ -15,9 +17,16 @@ from splinelab.errors import InputError
 
 @dataclass(frozen=True, eq=False)
 class KScan:
-    """K-means over several k. `inertia`, `silhouette`, `ch`, `db` are float64 arrays along `ks` (nan:
-    undefined); `labels[k]` are the clusters found.
+    """K-means over several k.
 
+    Attributes
+    ----------
+    ks : the numbers of clusters, ascending.
+    inertia, silhouette, ch, db : float64, along `ks` (nan: undefined).
+    labels : k → the clusters found.
+
+    Notes
+    -----
     The rules, none of which uses class labels: `elbow` is the knee of the inertia (kneed: convex,
     decreasing, S = 1; None where it finds none), `best_silhouette` and `best_ch` the k of the largest
     value, `best_db` of the smallest, the smallest k in a tie.
@@ -32,6 +41,7 @@ class KScan:
 
     @property
     def elbow(self) -> int | None:
+        """The knee of the inertia; None where there is none."""
         if len(self.ks) < 3 or np.ptp(self.inertia) == 0:
             return None
         with warnings.catch_warnings():
@@ -41,27 +51,40 @@ class KScan:
 
     @property
     def best_silhouette(self) -> int | None:
+        """The k of the largest silhouette."""
         return self._best(-self.silhouette)
 
     @property
     def best_ch(self) -> int | None:
+        """The k of the largest Calinski-Harabasz index."""
         return self._best(-self.ch)
 
     @property
     def best_db(self) -> int | None:
+        """The k of the smallest Davies-Bouldin index."""
         return self._best(self.db)
 
     def _best(self, cost):
         return None if np.isnan(cost).all() else int(self.ks[np.nanargmin(cost)])
 
 
-def scan_k(x, ks, *, seed: int = 0, n_init: int = 10, metric: str | None = None) -> KScan:
-    """Run k-means for every k of `ks` (ascending) and score each clustering.
+def scan_k(
+    x: ArrayLike, ks: Sequence[int], *, seed: int = 0, n_init: int = 10, metric: str | None = None
+) -> KScan:
+    """Run k-means for every k and score each clustering.
 
-    `x`: SplineCodes (their bits) or vectors, samples × units. `metric` is the silhouette's (default:
-    hamming for codes, l2 for vectors); k-means, Calinski-Harabasz and Davies-Bouldin are Euclidean.
-    `seed` starts every k anew. Raises InputError as `cluster` does, before the first run.
+    Raises InputError as `cluster` does, before the first run.
 
+    Parameters
+    ----------
+    x : SplineCodes (their bits) or vectors, samples × units.
+    ks : numbers of clusters, ascending.
+    seed, n_init : of k-means and its starts; every k starts anew.
+    metric : the silhouette's (default: hamming for codes, l2 for vectors); k-means, Calinski-Harabasz and
+        Davies-Bouldin are Euclidean.
+
+    Examples
+    --------
     >>> scan_k([[0.0], [0.1], [5.0], [5.1], [9.0], [9.1]], [2, 3, 4]).best_silhouette
     3
     """
@@ -85,4 +108,5 @@ def scan_k(x, ks, *, seed: int = 0, n_init: int = 10, metric: str | None = None)
                 davies_bouldin(points, labels[k]),
             )
         )
-    return KScan(np.array(ks), *np.array(rows, np.float64).T, labels)
+    inertia, scored, ch, db = np.array(rows, np.float64).T
+    return KScan(np.array(ks), inertia, scored, ch, db, labels)

@@ -8,8 +8,6 @@ import numpy as np
 from hdbscan._hdbscan_linkage import label, mst_linkage_core
 from hdbscan.hdbscan_ import _tree_to_labels
 
-__all__ = ["hdbscan_labels"]
-
 _ROWS = 256  # sorted at once
 
 

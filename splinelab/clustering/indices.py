@@ -5,28 +5,38 @@ noise: the internal indices leave them out, the external ones count them as one 
 noise earns nothing.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from sklearn import metrics
 
 from splinelab._memory import require
 from splinelab.clustering.inputs import check_samples, coordinates, resolve_metric
+from splinelab.codes import SplineCodes
 from splinelab.distances.kernels import kernel
-from splinelab.distances.operands import PackedBits, as_array, check_labels, packed_bits, unpack
+from splinelab.distances.operands import as_array, check_labels, packed_bits, unpack
 from splinelab.errors import InputError
 
 _BLOCK = 1024
 
 
-def silhouette(x, labels, metric: str | None = None) -> float:
+def silhouette(x: ArrayLike, labels: ArrayLike, metric: str | None = None) -> float:
     """Mean silhouette (Rousseeuw 1987) of the samples that are not noise; equal to scikit-learn's to
     rounding.
 
-    `x`: SplineCodes, vectors or, with `metric="precomputed"`, an n × n matrix. `metric`: by default
-    hamming for codes, l2 for vectors. Hamming comes from each cluster's column counts, Jaccard block by
-    block, both without an n × n matrix. A cluster of one sample scores 0. nan where fewer than two
-    clusters, or only single samples, are left.
+    Hamming comes from each cluster's column counts, Jaccard block by block, both without an n × n matrix. A
+    cluster of one sample scores 0. nan where fewer than two clusters, or only single samples, are left.
 
+    Parameters
+    ----------
+    x : SplineCodes, vectors or, with `metric="precomputed"`, an n × n matrix.
+    labels : one cluster per sample, −1 for noise.
+    metric : by default hamming for codes, l2 for vectors.
+
+    Examples
+    --------
     >>> round(silhouette([[0.0], [0.1], [5.0], [5.1]], [0, 0, 1, 1]), 2)
     0.98
     """
@@ -43,11 +53,8 @@ def silhouette(x, labels, metric: str | None = None) -> float:
             x = x[np.ix_(kept, kept)]
         return float(metrics.silhouette_score(x, codes, metric="precomputed"))
     if metric in ("l2", "cosine"):
-        return float(
-            metrics.silhouette_score(
-                coordinates(x)[0][kept], codes, metric="euclidean" if metric == "l2" else "cosine"
-            )
-        )
+        named = "euclidean" if metric == "l2" else "cosine"
+        return float(metrics.silhouette_score(coordinates(x)[0][kept], codes, metric=named))
     packed, units = packed_bits(x)
     if len(kept) < n:
         packed = packed[kept]
@@ -55,27 +62,27 @@ def silhouette(x, labels, metric: str | None = None) -> float:
     return _from_sums(sums, codes, sizes)
 
 
-def calinski_harabasz(x, labels) -> float:
+def calinski_harabasz(x: ArrayLike, labels: ArrayLike) -> float:
     """Calinski-Harabasz index (l2; of codes' bits): larger is better. Noise and nan as in `silhouette`."""
     return _euclidean_index(metrics.calinski_harabasz_score, x, labels)
 
 
-def davies_bouldin(x, labels) -> float:
+def davies_bouldin(x: ArrayLike, labels: ArrayLike) -> float:
     """Davies-Bouldin index (l2; of codes' bits): smaller is better. Noise and nan as in `silhouette`."""
     return _euclidean_index(metrics.davies_bouldin_score, x, labels)
 
 
-def ari(labels, truth) -> float:
+def ari(labels: ArrayLike, truth: ArrayLike) -> float:
     """Adjusted Rand index of two labellings: 1 equal, 0 what chance gives. Noise is one more cluster."""
     return float(metrics.adjusted_rand_score(*_two(labels, truth)))
 
 
-def nmi(labels, truth) -> float:
+def nmi(labels: ArrayLike, truth: ArrayLike) -> float:
     """Normalised mutual information (arithmetic mean) of two labellings. Noise is one more cluster."""
     return float(metrics.normalized_mutual_info_score(*_two(labels, truth)))
 
 
-def _two(labels, truth):
+def _two(labels, truth) -> tuple[np.ndarray, np.ndarray]:
     truth = as_array(truth, "truth")
     if truth.ndim != 1 or len(truth) == 0:
         raise InputError(f"truth has shape {truth.shape}: expected one label per sample")
@@ -83,14 +90,14 @@ def _two(labels, truth):
     return codes, check_labels(truth, len(truth))[0]
 
 
-def _without_noise(labels, n):
+def _without_noise(labels, n: int) -> tuple[np.ndarray, np.ndarray]:
     check_labels(labels, n)
     labels = as_array(labels, "labels")
     kept = np.flatnonzero(labels != -1)
     return kept, np.unique(labels[kept], return_inverse=True)[1].reshape(-1)
 
 
-def _euclidean_index(index, x, labels):
+def _euclidean_index(index: Callable, x, labels) -> float:
     points, _ = coordinates(x)  # neither index has a unit
     kept, codes = _without_noise(labels, len(points))
     if not 2 <= len(np.unique(codes)) < len(codes):
@@ -98,7 +105,7 @@ def _euclidean_index(index, x, labels):
     return float(index(points[kept], codes))
 
 
-def _hamming_sums(packed, units, codes, sizes):
+def _hamming_sums(packed: np.ndarray, units: int, codes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Summed Hamming distances, samples × clusters: n_c |b| + Σ S_c − 2 b · S_c with column counts S_c."""
     bits = torch.from_numpy(unpack(packed, units)).float()
     member = torch.nn.functional.one_hot(torch.from_numpy(codes), len(sizes))
@@ -109,9 +116,9 @@ def _hamming_sums(packed, units, codes, sizes):
     return ((ones * torch.from_numpy(sizes) + counts.double().sum(1) - 2 * common) / units).numpy()
 
 
-def _jaccard_sums(packed, units, codes, sizes):
+def _jaccard_sums(packed: np.ndarray, units: int, codes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Sum of Jaccard distances from each sample to each cluster, one block of pairs at a time."""
-    kern = kernel(PackedBits(packed, units), None, "jaccard", None, "cpu")
+    kern = kernel(SplineCodes(packed, {"kept": units}), None, "jaccard", None, "cpu")
     member = torch.nn.functional.one_hot(torch.from_numpy(codes), len(sizes)).double()
     sums = torch.zeros(len(codes), len(sizes), dtype=torch.float64)
     stripes = [slice(i, min(i + _BLOCK, len(codes))) for i in range(0, len(codes), _BLOCK)]
@@ -124,7 +131,7 @@ def _jaccard_sums(packed, units, codes, sizes):
     return sums.numpy()
 
 
-def _from_sums(sums, codes, sizes):
+def _from_sums(sums: np.ndarray, codes: np.ndarray, sizes: np.ndarray) -> float:
     rows = np.arange(len(codes))
     within = sums[rows, codes] / np.maximum(sizes[codes] - 1, 1)
     means = sums / sizes

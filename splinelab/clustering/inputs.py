@@ -3,11 +3,11 @@
 import numpy as np
 
 from splinelab._arguments import check_whole
-from splinelab.distances.histograms import check_matrix
 from splinelab.distances.operands import (
     CODE_METRICS,
     METRICS,
     as_array,
+    check_matrix,
     check_scale,
     is_codes,
     packed_bits,

@@ -1,6 +1,7 @@
 """Images with labels."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -8,22 +9,26 @@ import numpy as np
 
 from splinelab.errors import InputError
 
-__all__ = ["Dataset"]
-
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Images and their labels.
 
-    ``images``: float32, samples × channels × height × width, in [0, 1]; 1 channel (grey) or 3 (RGB).
-    ``labels``: int64, samples.
-    ``pool`` names the collection that the images were drawn from. It matters because **all of MNIST-5k lies
-    in MNIST's training set**: ``mnist5k()`` and ``mnist("train")`` have the same pool, so none of its images
-    is held out for a net that was trained on the 60,000; ``zoo.require_heldout`` refuses such a use.
+    Attributes
+    ----------
+    images : float32, samples × channels × height × width, in [0, 1]; 1 channel (grey) or 3 (RGB).
+    labels : int64, samples.
+    pool : the collection that the images were drawn from. It matters because **all of MNIST-5k lies in
+        MNIST's training set**: `mnist5k()` and `mnist("train")` have the same pool, so none of its images is
+        held out for a net that was trained on the 60,000.
 
-    Raises ``InputError`` for images or labels of another shape, values outside [0, 1] (integer pixels that
-    were not divided by 255, say), NaN, and labels of another length.
+    Raises
+    ------
+    InputError : images or labels of another shape, values outside [0, 1] (integer pixels that were not
+        divided by 255, say), NaN, and labels of another length.
 
+    Examples
+    --------
     >>> import numpy as np
     >>> tiny = Dataset("tiny", np.zeros((3, 1, 2, 2), np.float32), np.array([0, 1, 1]))
     >>> len(tiny), tiny.flat.shape, tiny.take([0, 2]).labels.tolist()
@@ -81,10 +86,10 @@ class Dataset:
     def checksum(self) -> str:
         """SHA-256 over shape, pixels and labels, in order (hexadecimal)."""
         digest = hashlib.sha256(repr(self.images.shape).encode())
-        digest.update(self.images)
-        digest.update(self.labels)
+        digest.update(self.images.data)
+        digest.update(self.labels.data)
         return digest.hexdigest()
 
-    def take(self, index) -> "Dataset":
-        """The images at ``index`` (integers, a slice or a Boolean mask), in that order."""
+    def take(self, index: np.ndarray | Sequence[int] | slice) -> "Dataset":
+        """The images at `index` (integers, a slice or a Boolean mask), in that order."""
         return Dataset(self.name, self.images[index], self.labels[index], self.pool)

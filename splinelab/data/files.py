@@ -8,67 +8,39 @@ import numpy as np
 
 from splinelab.data.published import Published, at_hand, data_folder, read, verified
 
-__all__ = [
-    "cifar10_at_hand",
-    "cifar10_test_arrays",
-    "fashion_mnist_at_hand",
-    "fashion_mnist_bytes",
-    "mnist_at_hand",
-    "mnist_bytes",
-]
-
-#: Where ``mnist`` looks when the files are not at hand, in this order.
-MIRRORS = (
-    "https://ossci-datasets.s3.amazonaws.com/mnist/",
-    "https://storage.googleapis.com/cvdf-datasets/mnist/",
-)
-
-#: The four files as first published: name → (bytes, SHA-256).
-MNIST_FILES = {
-    "train-images-idx3-ubyte.gz": (
-        9912422,
-        "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+#: The collections in MNIST's form, by the folder that holds them: name, and where it looks for files that are
+#: not at hand, in this order (for Fashion-MNIST the authors' bucket, then their repository).
+COLLECTIONS = {
+    "mnist": (
+        "MNIST",
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
     ),
-    "train-labels-idx1-ubyte.gz": (
-        28881,
-        "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-    ),
-    "t10k-images-idx3-ubyte.gz": (
-        1648877,
-        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-    ),
-    "t10k-labels-idx1-ubyte.gz": (
-        4542,
-        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+    "fashion-mnist": (
+        "Fashion-MNIST",
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
     ),
 }
 
-#: Where ``fashion_mnist`` looks when the files are not at hand: the authors' bucket, then their repository.
-FASHION_MIRRORS = (
-    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-    "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
-)
+# Folder, file, bytes, SHA-256, as first published. The authors of Fashion-MNIST publish MD5 sums only; size
+# and SHA-256 are those that TensorFlow Datasets has on record for their bucket
+# (url_checksums/fashion_mnist.txt), and other projects list them beside the MD5 sums of the same files.
+_CHECKSUMS = """
+mnist train-images-idx3 9912422 440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609
+mnist train-labels-idx1 28881 3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c
+mnist t10k-images-idx3 1648877 8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6
+mnist t10k-labels-idx1 4542 f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6
+fashion-mnist train-images-idx3 26421880 3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84
+fashion-mnist train-labels-idx1 29515 a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845
+fashion-mnist t10k-images-idx3 4422102 346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073
+fashion-mnist t10k-labels-idx1 5148 67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5
+"""
 
-#: The four files: name → (bytes, SHA-256). The authors publish MD5 sums only; size and SHA-256 are those that
-#: TensorFlow Datasets has on record for the authors' bucket (url_checksums/fashion_mnist.txt), and other
-#: projects list them beside the authors' MD5 sums of the same files.
-FASHION_FILES = {
-    "train-images-idx3-ubyte.gz": (
-        26421880,
-        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
-    ),
-    "train-labels-idx1-ubyte.gz": (
-        29515,
-        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
-    ),
-    "t10k-images-idx3-ubyte.gz": (
-        4422102,
-        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
-    ),
-    "t10k-labels-idx1-ubyte.gz": (
-        5148,
-        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
-    ),
+#: (folder, file) → (bytes, SHA-256).
+FILES = {
+    (folder, f"{name}-ubyte.gz"): (int(size), sha256)
+    for folder, name, size, sha256 in map(str.split, _CHECKSUMS.strip().splitlines())
 }
 
 #: CIFAR-10 in its binary distribution, which needs no pickle.
@@ -96,52 +68,50 @@ CIFAR10_TEST_PER_CLASS = 200
 _CIFAR10_TEST_MEMBER = "cifar-10-batches-bin/test_batch.bin"
 
 
-def mnist_bytes(name: str) -> bytes:
-    """The unpacked content of one MNIST file, verified."""
-    return gzip.decompress(read(_mnist_file(name)))
+def idx_array(folder: str, name: str, dimensions: int) -> np.ndarray:
+    """One verified file of a collection in MNIST's form, uint8.
+
+    The IDX format: two zero bytes, a type (8: unsigned byte), the rank, big-endian sizes, data.
+    """
+    content = gzip.decompress(read(_file(folder, name)))
+    shape = np.frombuffer(content, ">i4", dimensions, 4)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
 
 
 def mnist_at_hand() -> bool:
     """Whether full MNIST can be read without a download."""
-    return all(at_hand(_mnist_file(name)) for name in MNIST_FILES)
-
-
-def _mnist_file(name: str) -> Published:
-    size, sha256 = MNIST_FILES[name]
-    return Published(name, size, sha256, "mnist", "MNIST", tuple(mirror + name for mirror in MIRRORS))
-
-
-def fashion_mnist_bytes(name: str) -> bytes:
-    """The unpacked content of one Fashion-MNIST file, verified."""
-    return gzip.decompress(read(_fashion_file(name)))
+    return _at_hand("mnist")
 
 
 def fashion_mnist_at_hand() -> bool:
     """Whether Fashion-MNIST can be read without a download."""
-    return all(at_hand(_fashion_file(name)) for name in FASHION_FILES)
-
-
-def _fashion_file(name: str) -> Published:
-    size, sha256 = FASHION_FILES[name]
-    origins = tuple(mirror + name for mirror in FASHION_MIRRORS)
-    return Published(name, size, sha256, "fashion-mnist", "Fashion-MNIST", origins)
+    return _at_hand("fashion-mnist")
 
 
 def cifar10_at_hand() -> bool:
-    """Whether the images of ``cifar10()`` can be read without a download."""
+    """Whether the images of `cifar10()` can be read without a download."""
     return at_hand(CIFAR10_BINARY)
 
 
 def cifar10_test_arrays() -> tuple[np.ndarray, np.ndarray]:
     """The first 200 test images of each class: uint8, 2,000 × 3 × 32 × 32, and their labels, sorted.
 
-    A folder ``cifar10`` under ``SPLINELAB_DATA`` may hold the binary distribution or the smaller file.
+    A folder `cifar10` under `SPLINELAB_DATA` may hold the binary distribution or the smaller file.
     """
     folder = data_folder(CIFAR10_BINARY.folder)
     if folder is not None and not (folder / CIFAR10_BINARY.name).exists():
         remedy = f"restore it, put {CIFAR10_BINARY.name} beside it, or unset SPLINELAB_DATA"
         return _from_small(verified(folder / CIFAR10_SMALL.name, CIFAR10_SMALL, remedy))
     return _from_binary(read(CIFAR10_BINARY))
+
+
+def _file(folder: str, name: str) -> Published:
+    what, *mirrors = COLLECTIONS[folder]
+    return Published(name, *FILES[folder, name], folder, what, tuple(mirror + name for mirror in mirrors))
+
+
+def _at_hand(folder: str) -> bool:
+    return all(at_hand(_file(*key)) for key in FILES if key[0] == folder)
 
 
 def _from_small(content: bytes) -> tuple[np.ndarray, np.ndarray]:
@@ -152,7 +122,9 @@ def _from_small(content: bytes) -> tuple[np.ndarray, np.ndarray]:
 def _from_binary(content: bytes) -> tuple[np.ndarray, np.ndarray]:
     """Records of one label byte and 3 × 32 × 32 pixels, read out of the archive in memory."""
     with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
-        records = np.frombuffer(archive.extractfile(_CIFAR10_TEST_MEMBER).read(), np.uint8).reshape(-1, 3073)
+        member = archive.extractfile(_CIFAR10_TEST_MEMBER)
+        assert member is not None  # a file, by the checksum
+        records = np.frombuffer(member.read(), np.uint8).reshape(-1, 3073)
     labels = records[:, 0]
     chosen = np.concatenate([np.flatnonzero(labels == c)[:CIFAR10_TEST_PER_CLASS] for c in range(10)])
     return records[chosen, 1:].reshape(-1, 3, 32, 32), labels[chosen]

@@ -10,17 +10,17 @@ from pathlib import Path
 from splinelab._files import remove_leftovers, write_atomically
 from splinelab.errors import DataError
 
-__all__ = ["Published", "at_hand", "cache_folder", "data_folder", "read", "verified"]
-
 
 @dataclass(frozen=True)
 class Published:
     """One published file.
 
-    name, size (bytes; None where it is not known), sha256 (hexadecimal): of the file as published.
-    folder: the folder under ``SPLINELAB_DATA`` and under the cache that holds it.
-    origins: the addresses to download it from, in the order in which they are tried.
-    what: what it is, for messages.
+    Attributes
+    ----------
+    name, size, sha256 : of the file as published: size in bytes (None where it is not known), the checksum hexadecimal.
+    folder : the folder under `SPLINELAB_DATA` and under the cache that holds it.
+    what : what it is, for messages.
+    origins : the addresses to download it from, in the order in which they are tried.
     """
 
     name: str
@@ -37,9 +37,9 @@ class Published:
 
 
 def data_folder(name: str) -> Path | None:
-    """The folder ``name`` under ``SPLINELAB_DATA``, or None if there is none.
+    """The folder `name` under `SPLINELAB_DATA`, or None if there is none.
 
-    Raises ``DataError`` if ``SPLINELAB_DATA`` is set to what is no folder.
+    Raises `DataError` if `SPLINELAB_DATA` is set to what is no folder.
     """
     root = os.environ.get("SPLINELAB_DATA")
     if not root:
@@ -50,9 +50,9 @@ def data_folder(name: str) -> Path | None:
 
 
 def read(file: Published) -> bytes:
-    """The bytes of a published file, verified: from ``SPLINELAB_DATA`` if it has the folder, else the cache.
+    """The bytes of a published file, verified: from `SPLINELAB_DATA` if it has the folder, else the cache.
 
-    A file that the cache lacks is downloaded to it first, whole or not at all. Raises ``DataError`` for a
+    A file that the cache lacks is downloaded to it first, whole or not at all. Raises `DataError` for a
     file that is missing, truncated, corrupt or cannot be fetched.
     """
     folder = data_folder(file.folder)
@@ -66,7 +66,7 @@ def read(file: Published) -> bytes:
 
 
 def at_hand(file: Published) -> bool:
-    """Whether ``read`` needs no download."""
+    """Whether `read` needs no download."""
     root = os.environ.get("SPLINELAB_DATA")
     if root and (Path(root) / file.folder).is_dir():
         return True
@@ -74,7 +74,7 @@ def at_hand(file: Published) -> bool:
 
 
 def verified(path: Path, file: Published, remedy: str) -> bytes:
-    """The bytes of ``path`` if they are the published ones; else a ``DataError`` that says what to do."""
+    """The bytes of `path` if they are the published ones; else a `DataError` that says what to do."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -89,7 +89,7 @@ def verified(path: Path, file: Published, remedy: str) -> bytes:
 
 
 def cache_folder(name: str) -> Path:
-    """The folder ``name`` of what is kept: in ``SPLINELAB_CACHE``, ``~/.cache/splinelab`` unless set."""
+    """The folder `name` of what is kept: in `SPLINELAB_CACHE`, `~/.cache/splinelab` unless set."""
     return Path(os.environ.get("SPLINELAB_CACHE") or Path.home() / ".cache" / "splinelab") / name
 
 

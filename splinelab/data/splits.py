@@ -8,8 +8,6 @@ from splinelab._arguments import check_seed
 from splinelab.data.dataset import Dataset
 from splinelab.errors import InputError
 
-__all__ = ["Split", "protocol_split", "stratified_split"]
-
 #: Training images of the split that all arms share, by pool; whatever is left is held out.
 PROTOCOL_TRAIN = {"mnist-train": 1000, "fashion-train": 1000, "digits": 300}
 
@@ -22,11 +20,18 @@ class Split(NamedTuple):
 
 
 def stratified_split(dataset: Dataset, train: int, *, seed: int = 0) -> Split:
-    """Draw ``train`` images with the data set's class proportions; hold out the rest.
+    """Draw some images with the data set's class proportions; hold out the rest.
 
-    Every class is shuffled once per ``seed`` and the first images are taken, so with the same seed a smaller
-    training set lies inside a larger one (up to rounding where classes differ in size).
+    Every class is shuffled once and the first images are taken, so with the same seed a smaller training set
+    lies inside a larger one (up to rounding where classes differ in size).
 
+    Parameters
+    ----------
+    train : how many images are drawn.
+    seed : of the shuffle.
+
+    Examples
+    --------
     >>> from splinelab.data import digits
     >>> split = stratified_split(digits(), 300, seed=0)
     >>> len(split.train), len(split.heldout)

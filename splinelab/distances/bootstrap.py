@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from splinelab._arguments import check_seed, check_whole
 from splinelab._memory import require
-from splinelab.distances.histograms import ClassHistograms, check_matrix
+from splinelab.distances.histograms import ClassHistograms
+from splinelab.distances.operands import check_matrix
 from splinelab.distances.separability import (
     Separability,
     auc_from_counts,
@@ -27,10 +30,15 @@ LEVELS = 2**12  # distances are replaced by at most this many ranks while resamp
 class Bootstrap:
     """What `bootstrap` returns.
 
-    `values[name]` is the `Separability` of each name, averaged over nets; `nets[name]` the same of each net
-    (arrays of their number) and `draws[name]` of every resample of the images (arrays resamples × nets). Draw
-    i of every name used the same images, so differences are paired, also between two `Bootstrap`s of the same
-    images and seed. `images` is their number.
+    Draw i of every name used the same images, so differences are paired, also between two `Bootstrap`s of the
+    same images and seed.
+
+    Attributes
+    ----------
+    values : by name the `Separability`, averaged over nets.
+    nets : the same of each net (arrays of their number).
+    draws : the same of every resample of the images (arrays resamples × nets).
+    images : their number.
     """
 
     values: dict[str, Separability]
@@ -38,15 +46,17 @@ class Bootstrap:
     draws: dict[str, Separability]
     images: int
 
-    def of(self, name, statistic="auc") -> Draws:
+    def of(self, name: str, statistic: str = "auc") -> Draws:
         """A statistic of every net and draw."""
         return Draws(getattr(self.nets[name], statistic), getattr(self.draws[name], statistic), self.images)
 
-    def interval(self, name, statistic="auc", level=0.95) -> Interval:
+    def interval(self, name: str, statistic: str = "auc", level: float = 0.95) -> Interval:
         """The value of a statistic (auc, overlap, d_prime or gap) with its interval over images and nets."""
         return self.of(name, statistic).interval().at(level)
 
-    def difference(self, a, b, statistic="auc", *, other=None, level=0.95) -> Interval:
+    def difference(
+        self, a: str, b: str, statistic: str = "auc", *, other: "Bootstrap | None" = None, level: float = 0.95
+    ) -> Interval:
         """The difference a − b of a statistic with its interval.
 
         With `other`, b is looked up there: the same comparison in another arm, net for net, or on other
@@ -64,24 +74,29 @@ class PermutationNull:
     p: float
 
 
-def bootstrap(distances, labels, *, resamples=400, seed=0):
+def bootstrap(
+    distances: Mapping[str, Any], labels: ArrayLike, *, resamples: int = 400, seed: int = 0
+) -> Bootstrap:
     """Image-level paired bootstrap of how well distances separate classes (see `Separability`).
 
-    `distances`: name → n × n matrix, or → a list of such matrices, one per training seed of a net (all of
-    the same n images, in the same order). Each draw takes n images with replacement; a pair of two
-    different images counts as often as its images were drawn together (the product of their
-    multiplicities), and a pair of an image with its own copy is left out: its distance is 0 by
-    construction and says nothing about the class. With lists, each draw measures every net; intervals then
-    cover images and nets (see `intervals.two_level`), and `values` holds the mean over nets. A single matrix
-    stands for every net.
+    Each draw takes n images with replacement; a pair of two different images counts as often as its images
+    were drawn together (the product of their multiplicities), and a pair of an image with its own copy is
+    left out: its distance is 0 by construction and says nothing about the class. With lists, each draw
+    measures every net; intervals then cover images and nets (see `intervals.two_level`), and `values` holds
+    the mean over nets. A single matrix stands for every net.
 
     While resampling, distances are replaced by ranks on at most 2¹² levels of equally many pairs. Where
     there are no more distinct distances than that, nothing changes; otherwise pairs that share a level
     count as tied, which moves an AUC by less than 1/2¹² · pairs/(2 · different-class pairs), about
     1.4 · 10⁻⁴ for ten classes. `values` are exact. A draw without a same-class or a different-class pair is
-    drawn again.
+    drawn again. 500 images and 400 resamples take about a second per matrix.
 
-    500 images and 400 resamples take about a second per matrix.
+    Parameters
+    ----------
+    distances : name → n × n matrix, or → a list of such matrices, one per training seed of a net (all of the
+        same n images, in the same order).
+    labels : one class per image.
+    resamples, seed : how often images are drawn, and from which seed.
     """
     if not isinstance(distances, Mapping) or not distances:
         raise InputError(
@@ -100,27 +115,40 @@ def bootstrap(distances, labels, *, resamples=400, seed=0):
     )
 
     ranks = {name: [_Ranks(d, codes) for d in stack] for name, stack in stacks.items()}
-    nets = {name: _columns([rank.value for rank in stack]) for name, stack in ranks.items()}
-    drawn = {name: [] for name in stacks}
+    scored = {name: [[astuple(rank.value) for rank in stack]] for name, stack in ranks.items()}
     rng = np.random.default_rng(seed)
     for _ in range(resamples):
-        pairs, weights = _draw(rng, codes)
+        pairs, weights = _pairs(drawn_images(rng, codes))
         for name, stack in ranks.items():
-            drawn[name].append(_columns([rank.draw(pairs, weights) for rank in stack]))
+            scored[name].append([astuple(rank.draw(pairs, weights)) for rank in stack])
+    return gathered(Separability, {name: np.array(rows) for name, rows in scored.items()}, n)
+
+
+def gathered(kind: type, scored: dict[str, np.ndarray], images: int) -> Bootstrap:
+    """The `Bootstrap` of statistics by name, draws × nets × fields of `kind`; draw 0 is the whole sample."""
+    nets = {name: kind(*rows[0].T) for name, rows in scored.items()}
     return Bootstrap(
-        values={
-            name: Separability(*(float(np.mean(each)) for each in astuple(of))) for name, of in nets.items()
-        },
+        values={name: kind(*(float(np.mean(net)) for net in vars(of).values())) for name, of in nets.items()},
         nets=nets,
-        draws={
-            name: Separability(*np.moveaxis([astuple(row) for row in rows], 1, 0))
-            for name, rows in drawn.items()
-        },
-        images=n,
+        draws={name: kind(*np.moveaxis(rows[1:], 2, 0)) for name, rows in scored.items()},
+        images=images,
     )
 
 
-def permutation_null(distances, labels, *, permutations=200, seed=0):
+def drawn_images(rng: np.random.Generator, codes: np.ndarray) -> np.ndarray:
+    """How often each image of a draw with replacement was drawn. Draws without a same-class or a
+    different-class pair are drawn again."""
+    n = len(codes)
+    while True:
+        weights = np.bincount(rng.integers(n, size=n), minlength=n)
+        sizes = np.bincount(codes[weights > 0])
+        if (sizes > 1).any() and (sizes > 0).sum() > 1:
+            return weights
+
+
+def permutation_null(
+    distances: ArrayLike, labels: ArrayLike, *, permutations: int = 200, seed: int = 0
+) -> PermutationNull:
     """ROC-AUC of an n × n matrix under shuffled labels: where no class structure lies."""
     permutations, seed = check_whole("permutations", permutations), check_seed(seed)
     distances = check_matrix(distances)
@@ -144,7 +172,7 @@ def permutation_null(distances, labels, *, permutations=200, seed=0):
 class _Ranks:
     """One matrix as ranks with the class relation folded in: one weighted count per draw gives all."""
 
-    def __init__(self, distances, codes):
+    def __init__(self, distances, codes: np.ndarray):
         histogram = ClassHistograms.from_matrix(distances, codes)
         self.value = separability(histogram)
         level, self.values = _levels(distances)
@@ -153,17 +181,12 @@ class _Ranks:
         level += self.count * (codes[:, None] == codes)
         self.level = torch.from_numpy(level.reshape(-1))
 
-    def draw(self, pairs, weights):
+    def draw(self, pairs: torch.Tensor, weights: torch.Tensor) -> Separability:
         counts = torch.bincount(self.level[pairs], weights, 2 * self.count).numpy()
         return summarise(self.values, self.bins, counts[self.count :], counts[: self.count])
 
 
-def _columns(found):
-    """Several `Separability` as one of arrays."""
-    return Separability(*np.array([astuple(each) for each in found]).T)
-
-
-def _levels(distances):
+def _levels(distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Ranks (int32 n × n, symmetric, read above the diagonal) on at most LEVELS levels, and each level's
     mean distance."""
     n = len(distances)
@@ -181,22 +204,18 @@ def _levels(distances):
     return np.maximum(level, level.T), means
 
 
-def _draw(rng, codes):
-    """The pairs of different images of one draw with replacement (as places in the flat n × n matrix), and
-    how often each was drawn: once for all matrices."""
-    n = len(codes)
-    while True:
-        weights = np.bincount(rng.integers(n, size=n), minlength=n)
-        images = np.flatnonzero(weights)
-        sizes = np.bincount(codes[images])
-        if (sizes > 1).any() and (sizes > 0).sum() > 1:
-            one, other = torch.triu_indices(len(images), len(images), 1)
-            images, weights = torch.from_numpy(images), torch.from_numpy(weights[images]).double()
-            return images[one] * n + images[other], weights[one] * weights[other]
+def _pairs(weights: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """The pairs of different images of a draw (as places in the flat n × n matrix), and how often each was
+    drawn: once for all matrices."""
+    images = np.flatnonzero(weights)
+    one, other = torch.triu_indices(len(images), len(images), 1)
+    weight, place = torch.from_numpy(weights[images]).double(), torch.from_numpy(images)
+    return place[one] * len(weights) + place[other], weight[one] * weight[other]
 
 
-def _check_stacks(stacks):
-    shapes, lengths = set(), set()
+def _check_stacks(stacks: dict[str, list]) -> None:
+    shapes: set[tuple] = set()
+    lengths: set[int] = set()
     for name, stack in stacks.items():
         if not stack:
             raise InputError(f"distances[{name!r}] is an empty list: expected one matrix per seed")

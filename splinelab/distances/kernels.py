@@ -17,7 +17,8 @@ from splinelab._arguments import check_device
 from splinelab.distances.operands import (
     CODE_METRICS,
     LARGEST,
-    check_metric,
+    METRICS,
+    Device,
     check_scale,
     packed_bits,
     unpack,
@@ -42,7 +43,7 @@ def _numkong():
     return numkong
 
 
-def _ones(packed):
+def _ones(packed: np.ndarray) -> torch.Tensor:
     # numpy counts bits itself from 2.0 on
     bits = np.bitwise_count(packed) if hasattr(np, "bitwise_count") else _BITS[packed]
     return torch.from_numpy(bits.sum(axis=1, dtype=np.int32)).float()
@@ -51,19 +52,19 @@ def _ones(packed):
 class _Side:
     """One side of the pairs: packed codes and their number of ones, unpacked to float32 on demand."""
 
-    def __init__(self, packed, units, device):
+    def __init__(self, packed: np.ndarray, units: int, device: torch.device):
         self.packed, self.units, self.device = packed, units, device
         self.ones = _ones(packed).to(device)
         self._all = self._unpack(slice(None)) if len(packed) * units <= _KEEP else None
 
-    def _unpack(self, rows):
+    def _unpack(self, rows: slice) -> torch.Tensor:
         return torch.from_numpy(unpack(self.packed[rows], self.units)).to(self.device).float()
 
-    def floats(self, rows):
+    def floats(self, rows: slice) -> torch.Tensor:
         return self._unpack(rows) if self._all is None else self._all[rows]
 
 
-_revived = {}  # in a worker: the kernel of the jobs at hand, made once and not once a job
+_revived: dict = {}  # in a worker: the kernel of the jobs at hand, made once and not once a job
 _numbers = itertools.count()
 
 
@@ -74,10 +75,13 @@ class _Kernel:
         self._token = os.getpid(), os.urandom(8), next(_numbers)
         self._set(*state)
 
+    def _state(self) -> tuple:
+        raise NotImplementedError
+
     def __reduce__(self):
         return _revive, (type(self), self._token, self._state())
 
-    def __sizeof__(self):  # by which Dask decides to send the kernel once and not with every job
+    def __sizeof__(self) -> int:  # by which Dask decides to send the kernel once and not with every job
         return sum(part.nbytes for part in self._state() if isinstance(part, np.ndarray))
 
 
@@ -97,7 +101,7 @@ def _revive(kind, token, state):
 class CodeKernel(_Kernel):
     """Hamming and Jaccard between two sets of codes, block by block."""
 
-    def __init__(self, a, b, metric, backend, device):
+    def __init__(self, a, b, metric: str, backend: str, device: torch.device):
         packed, units = packed_bits(a, "a")
         other, units_b = (None, units) if b is None else packed_bits(b, "b")
         if units_b != units:
@@ -123,7 +127,7 @@ class CodeKernel(_Kernel):
         # Jaccard(0, 0) = 0 by convention; only then can the union be zero.
         self._empty = bool((self._a.ones == 0).any() and (self._b.ones == 0).any())
 
-    def differing(self, rows, cols):
+    def differing(self, rows: slice, cols: slice) -> torch.Tensor:
         """Tensor rows × cols: the number of units in which the codes differ (float32 or int32, exact)."""
         if self._nk:
             packed = self._nk.hammings_pack(self._b.packed[cols])
@@ -133,12 +137,12 @@ class CodeKernel(_Kernel):
         product = torch.addmm(self._b.ones[cols], self._a.floats(rows), self._b.floats(cols).T, alpha=-2)
         return product.add_(self._a.ones[rows, None])
 
-    def union(self, rows, cols, differing):
+    def union(self, rows: slice, cols: slice, differing: torch.Tensor) -> torch.Tensor:
         """Float32 tensor rows × cols: in how many units at least one code is 1."""
         half = torch.add(self._a.ones[rows, None] * 0.5, differing, alpha=0.5)
         return half.add_(self._b.ones[cols] * 0.5)
 
-    def block(self, rows, cols, out=None):
+    def block(self, rows: slice, cols: slice, out: torch.Tensor | None = None) -> torch.Tensor:
         """Float32 tensor rows × cols of distances, each the float32 nearest to its exact ratio."""
         differing = self.differing(rows, cols).float()
         if self.metric == "hamming":
@@ -164,7 +168,7 @@ class VectorKernel(_Kernel):
     zero vector and 1 to the rest.
     """
 
-    def __init__(self, a, b, metric, device):
+    def __init__(self, a, b, metric: str, device: torch.device):
         a = vectors(a, "a")
         both = b is not None
         b = vectors(b, "b") if both else a
@@ -201,7 +205,7 @@ class VectorKernel(_Kernel):
         # No distance is larger: the histogram's upper end.
         self.limit = 2.0 if metric == "cosine" else float(self._a2.max() ** 0.5 + self._b2.max() ** 0.5)
 
-    def block(self, rows, cols, out=None):
+    def block(self, rows: slice, cols: slice, out: torch.Tensor | None = None) -> torch.Tensor:
         product = self._a[rows] @ self._b[cols].T
         if self.metric == "cosine":
             distance = product.neg_().add_(1).clamp_(0, 2)
@@ -215,7 +219,7 @@ class VectorKernel(_Kernel):
         return distance.float() if out is None else out.copy_(distance)
 
 
-def _unit(x):
+def _unit(x: np.ndarray) -> np.ndarray:
     """Rows of length 1; a zero vector points along an axis of its own, at 0 to its like and 1 to the rest."""
     # Brought to a largest entry of about 1 first, so that no square overflows or vanishes: a power of two
     # changes no digit.
@@ -224,9 +228,10 @@ def _unit(x):
     return np.hstack([x / np.where(norm == 0, 1, norm), norm == 0])
 
 
-def kernel(a, b, metric, backend, device):
+def kernel(a, b, metric: str, backend: str | None, device: Device) -> CodeKernel | VectorKernel:
     """The kernel that `metric` and `backend` (None: torch) name."""
-    check_metric(metric)
+    if metric not in METRICS:
+        raise InputError(f"unknown metric {metric!r}: expected one of {', '.join(METRICS)}")
     if backend == "numkong" and not str(device).startswith("cpu"):
         raise InputError(f"backend 'numkong' runs on the CPU only: expected device='cpu', got {device!r}")
     device = check_device(device)

@@ -1,21 +1,33 @@
 """Distances between samples: all of them, block by block, or the nearest ones."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from splinelab._arguments import check_whole
 from splinelab._jobs import groups, spread
 from splinelab._memory import require
 from splinelab.distances.kernels import kernel
+from splinelab.distances.operands import Device
 
 _STRIPE = 2**22  # pairs held at once while looking for neighbours
 
 
-def _slices(n, size, start=0):
+def _slices(n: int, size: int, start: int = 0) -> list[slice]:
     return [slice(i, min(i + size, n)) for i in range(start, n, size)]
 
 
-def blocks(a, b=None, metric="jaccard", *, block_size=1024, backend=None, device="cpu"):
+def blocks(
+    a: ArrayLike,
+    b: ArrayLike | None = None,
+    metric: str = "jaccard",
+    *,
+    block_size: int = 1024,
+    backend: str | None = None,
+    device: Device = "cpu",
+) -> Iterator[tuple[slice, slice, np.ndarray]]:
     """Iterate over the distances between `a` and `b` without ever holding all of them.
 
     Yields (row slice, column slice, float32 block). With `b=None` the distances of `a` to itself are
@@ -24,7 +36,7 @@ def blocks(a, b=None, metric="jaccard", *, block_size=1024, backend=None, device
     block_size = check_whole("block_size", block_size)
     k = kernel(a, b, metric, backend, device)
 
-    def iterate():
+    def iterate() -> Iterator[tuple[slice, slice, np.ndarray]]:
         for rows in _slices(k.shape[0], block_size):
             for cols in _slices(k.shape[1], block_size, rows.start if b is None else 0):
                 yield rows, cols, k.block(rows, cols).cpu().numpy()
@@ -32,15 +44,28 @@ def blocks(a, b=None, metric="jaccard", *, block_size=1024, backend=None, device
     return iterate()  # the arguments are checked by now, not at the first block
 
 
-def pairwise(a, b=None, metric="jaccard", *, backend=None, device="cpu"):
+def pairwise(
+    a: ArrayLike,
+    b: ArrayLike | None = None,
+    metric: str = "jaccard",
+    *,
+    backend: str | None = None,
+    device: Device = "cpu",
+) -> np.ndarray:
     """All distances between the samples of `a` and `b` (or of `a` and itself): float32 n × m.
 
-    `a`, `b`: `SplineCodes`, arrays of 0 and 1 (hamming, jaccard) or vectors (l2, cosine), samples × units.
-    Hamming is the fraction of units that differ, as in scipy; Jaccard is 1 − |a ∧ b| / |a ∨ b| with
-    Jaccard(0, 0) = 0. `backend`: "torch" (default; `device` may be a GPU) or "numkong" (the extra
-    `[fast]`, codes only), with the same bits from both. Raises InputError for empty, non-finite or
-    ill-shaped input.
+    Raises InputError for empty, non-finite or ill-shaped input.
 
+    Parameters
+    ----------
+    a, b : `SplineCodes`, arrays of 0 and 1 (hamming, jaccard) or vectors (l2, cosine), samples × units.
+    metric : "hamming", the fraction of units that differ, as in scipy; "jaccard", 1 − |a ∧ b| / |a ∨ b| with
+        Jaccard(0, 0) = 0; "l2" or "cosine".
+    backend : "torch" (default) or "numkong" (the extra `[fast]`, codes only), with the same bits from both.
+    device : where to compute; with "torch" it may be a GPU.
+
+    Examples
+    --------
     >>> pairwise([[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]], metric="jaccard").round(3).tolist()
     [[0.0, 0.6669999957084656, 1.0], [0.6669999957084656, 0.0, 1.0], [1.0, 1.0, 0.0]]
     >>> pairwise([[3.0, 4.0]], [[0.0, 0.0]], metric="l2").tolist()
@@ -67,12 +92,22 @@ def pairwise(a, b=None, metric="jaccard", *, backend=None, device="cpu"):
     return out.numpy()
 
 
-def neighbours(a, b=None, k=10, metric="hamming", *, backend=None, device="cpu"):
+def neighbours(
+    a: ArrayLike,
+    b: ArrayLike | None = None,
+    k: int = 10,
+    metric: str = "hamming",
+    *,
+    backend: str | None = None,
+    device: Device = "cpu",
+) -> tuple[np.ndarray, np.ndarray]:
     """The `k` nearest samples of `b` for each sample of `a`: (index int64 n × k, distance float32 n × k).
 
     Nearest first; ties go to the lower index. With `b=None` neighbours are sought in `a`, the sample
-    itself left out.
+    itself left out. Other arguments as for `pairwise`.
 
+    Examples
+    --------
     >>> neighbours([[0, 0, 0], [0, 0, 1], [1, 1, 1]], k=1)[0].tolist()
     [[1], [0], [1]]
     """
@@ -82,10 +117,11 @@ def neighbours(a, b=None, k=10, metric="hamming", *, backend=None, device="cpu")
     stripes = _slices(n, max(1, _STRIPE // m))
     jobs = groups(stripes, [m * (rows.stop - rows.start) for rows in stripes], _STRIPE)
     found = list(spread(_nearest, [(job,) for job in jobs], kern, k, b is None))
-    return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
+    index, distance = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return index, distance
 
 
-def _nearest(kern, k, own, stripes):
+def _nearest(kern, k: int, own: bool, stripes: list[slice]) -> tuple[np.ndarray, ...]:
     """The job of `neighbours`: index and distance of the nearest, for some stripes of rows."""
     m = kern.shape[1]
     found = []
@@ -100,7 +136,7 @@ def _nearest(kern, k, own, stripes):
     return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
 
 
-def condensed(x, metric):
+def condensed(x, metric: str) -> np.ndarray:
     """The distances above the diagonal of `pairwise(x, metric=metric)`, row by row, float64 n(n − 1)/2.
 
     For a matrix (`metric` "precomputed") its own entries. A quarter of the memory of a square of float64.
@@ -116,7 +152,7 @@ def condensed(x, metric):
     return out
 
 
-def square(x, metric):
+def square(x, metric: str) -> np.ndarray:
     """`pairwise(x, metric=metric)` as float64, with no float32 matrix beside it; of a matrix a copy."""
     if metric == "precomputed":
         return np.array(x, np.float64)
@@ -128,7 +164,7 @@ def square(x, metric):
     return out
 
 
-def _upper(kern):
+def _upper(kern) -> Iterator[tuple[slice, np.ndarray]]:
     """Stripes of rows from their own first column on, symmetric at the diagonal, as in `pairwise`."""
     height, width = kern.step
     n = kern.shape[1]
@@ -138,12 +174,12 @@ def _upper(kern):
         yield rows, stripe.numpy()
 
 
-def _precomputed(x):
+def _precomputed(x) -> Iterator[tuple[slice, np.ndarray]]:
     x = np.asarray(x)
     for rows in _slices(len(x), 512):
         yield rows, x[rows, rows.start :]
 
 
-def _mirror(square):
+def _mirror(square: torch.Tensor) -> None:
     """Copy what lies above the diagonal below it: a matrix product may round its two halves differently."""
     square.copy_(square.triu() + square.triu(1).T)

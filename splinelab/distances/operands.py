@@ -4,12 +4,12 @@ Codes (`hamming`, `jaccard`) become packed bits, vectors (`l2`, `cosine`) become
 returned as float32, so what float32 cannot hold is refused here, for every function alike.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
+import torch
 
 from splinelab.errors import InputError
 
+Device = str | torch.device
 METRICS = ("hamming", "jaccard", "l2", "cosine")
 CODE_METRICS = ("hamming", "jaccard")
 MAX_UNITS = 2**24  # float32 counts exactly only below this
@@ -17,30 +17,12 @@ LARGEST = float(np.finfo(np.float32).max)
 SMALLEST = 2.0**-100  # a distance of 2⁻²⁶ times this still has all digits of float32
 
 
-@dataclass(frozen=True)
-class PackedBits:
-    """Packed rows and their number of units: all that distances ask of codes."""
-
-    packed: np.ndarray
-    units: int
-
-    def __len__(self):
-        return len(self.packed)
-
-
-def check_metric(metric):
-    """Return `metric` if it is one of `METRICS`; raise InputError otherwise."""
-    if metric not in METRICS:
-        raise InputError(f"unknown metric {metric!r}: expected one of {', '.join(METRICS)}")
-    return metric
-
-
-def is_codes(x):
+def is_codes(x) -> bool:
     """Whether `x` is a `SplineCodes` (anything with packed bits and a number of units)."""
     return hasattr(x, "packed") and hasattr(x, "units")
 
 
-def _array(x, name):
+def _array(x, name: str) -> np.ndarray:
     x = as_array(x, name)
     if x.ndim != 2:
         raise InputError(f"{name} has shape {x.shape}: expected samples × units; one sample is x[None]")
@@ -51,7 +33,7 @@ def _array(x, name):
     return x
 
 
-def as_array(x, name="x"):
+def as_array(x, name: str = "x") -> np.ndarray:
     """`x` as a numpy array; a torch tensor of any device and float type too. Shorter floats become float32,
     which scipy asks for."""
     if not hasattr(x, "detach"):
@@ -68,7 +50,7 @@ def as_array(x, name="x"):
         ) from error
 
 
-def packed_bits(x, name="x"):
+def packed_bits(x, name: str = "x") -> tuple[np.ndarray, int]:
     """The codes `x` as (uint8 samples × ⌈units/8⌉ with zero padding bits, units)."""
     if is_codes(x):
         packed, units = np.ascontiguousarray(x.packed), int(x.units)
@@ -91,12 +73,12 @@ def packed_bits(x, name="x"):
     return packed, units
 
 
-def unpack(packed, units):
+def unpack(packed: np.ndarray, units: int) -> np.ndarray:
     """Packed rows as uint8 samples × units of 0 and 1."""
     return np.unpackbits(packed, axis=1, count=units)
 
 
-def vectors(x, name="x"):
+def vectors(x, name: str = "x") -> np.ndarray:
     """The vectors (or codes) `x` as finite float64 samples × units."""
     x = unpack(*packed_bits(x, name)) if is_codes(x) else _array(x, name)
     if np.iscomplexobj(x):
@@ -108,7 +90,7 @@ def vectors(x, name="x"):
     return x
 
 
-def check_scale(largest, name):
+def check_scale(largest: float, name: str) -> None:
     """Raise InputError unless distances up to `largest` are 0 or within what float32 holds."""
     if largest > LARGEST or 0 < largest < SMALLEST:
         raise InputError(
@@ -118,7 +100,7 @@ def check_scale(largest, name):
         )
 
 
-def check_labels(labels, n, *, classes=1):
+def check_labels(labels, n: int, *, classes: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Class numbers 0 … of `labels` (int64, n) and the sorted class names.
 
     Raises InputError for a wrong length, a missing value or fewer than `classes` classes.
@@ -148,3 +130,41 @@ def check_labels(labels, n, *, classes=1):
             "since pairs of different classes are compared with pairs of the same class"
         )
     return codes.reshape(-1).astype(np.int64), names
+
+
+def check_matrix(distances, name: str = "distances") -> np.ndarray:
+    """A symmetric n × n matrix of finite distances, n ≥ 2; raise InputError otherwise."""
+    distances = as_array(distances, name)
+    if distances.ndim != 2 or distances.shape[0] != distances.shape[1]:
+        raise InputError(
+            f"{name} has shape {distances.shape}: expected an n × n matrix, as pairwise(x) returns it"
+        )
+    if len(distances) < 2:
+        raise InputError(f"{name} has {len(distances)} sample(s): expected at least 2, for one pair")
+    if distances.dtype.kind not in "biuf":
+        raise InputError(f"{name} holds {distances.dtype} values: expected real numbers")
+    low, high = float(distances.min()), float(distances.max())  # NaN where there is one
+    if not np.isfinite([low, high]).all():
+        raise InputError(
+            f"{name} holds NaN or infinity: expected finite distances; look for non-finite activations"
+        )
+    largest = max(abs(low), abs(high))
+    check_scale(largest, name)
+    apart = _asymmetry(distances)
+    if apart > 1e-5 * largest:
+        raise InputError(
+            f"{name} is not symmetric: entries differ from their mirror images by up to {apart:.3g}; "
+            f"expected the distances of n samples to themselves, or ({name} + {name}.T) / 2"
+        )
+    return distances
+
+
+def _asymmetry(matrix: np.ndarray) -> float:
+    """The largest difference between an entry and its mirror image, a few rows at a time."""
+    n, step = len(matrix), 256
+    return max(
+        float(
+            np.abs(np.subtract(matrix[i : i + step, i:], matrix[i:, i : i + step].T, dtype=np.float64)).max()
+        )
+        for i in range(0, n, step)
+    )

@@ -1,14 +1,14 @@
 """Polytopes: exact boundaries on segments, rays and slices, density, soft codes, frozen transformers."""
 
-from splinelab.polytopes.density import Density, density
-from splinelab.polytopes.frozen import frozen
-from splinelab.polytopes.path import Path
-from splinelab.polytopes.planes import plane
-from splinelab.polytopes.rays import Ray, rays, sampled_density, slerp
-from splinelab.polytopes.regions import Plane
-from splinelab.polytopes.rest import Rest, from_layer
-from splinelab.polytopes.segments import path, paths, segment
-from splinelab.polytopes.soft import sampled_soft_density, soft_code, soft_density, total_variation
+from splinelab.polytopes.density import Density, density, sampled_density
+from splinelab.polytopes.density.soft import soft_code, soft_density, total_variation
+from splinelab.polytopes.freezing import frozen
+from splinelab.polytopes.geometry.path_result import Path
+from splinelab.polytopes.geometry.paths import path, paths, segment
+from splinelab.polytopes.geometry.rays import Ray, rays, slerp
+from splinelab.polytopes.geometry.rest import Rest, from_layer
+from splinelab.polytopes.geometry.slice_result import Plane
+from splinelab.polytopes.geometry.slices import plane
 
 __all__ = [
     "Density",
@@ -24,7 +24,6 @@ __all__ = [
     "plane",
     "rays",
     "sampled_density",
-    "sampled_soft_density",
     "segment",
     "slerp",
     "soft_code",

@@ -7,8 +7,6 @@ import torch
 
 from splinelab.errors import InputError
 
-__all__ = ["Rows", "check_finite", "pack", "pack_above"]
-
 CHUNK = 1 << 18  # comparisons done at once: their booleans stay in the processor's cache
 
 
@@ -50,10 +48,11 @@ def check_finite(value: torch.Tensor, who: str, first_sample: int, advice: str) 
     raise InputError(f"{who} {kind}, first in sample {first_sample + row}. {advice}")
 
 
-def pack_above(value: torch.Tensor, threshold: float) -> np.ndarray:
+def pack_above(value: torch.Tensor, threshold: float | torch.Tensor) -> np.ndarray:
     """Pack `value > threshold`, samples first, into samples × ⌈units / 8⌉ bytes."""
-    if value.device.type != "cpu" or value.dtype not in (torch.float32, torch.float64):
-        return pack((value > threshold).flatten(1) if value.ndim > 1 else (value > threshold)[:, None])
+    plain = value.device.type == "cpu" and value.dtype in (torch.float32, torch.float64)
+    if torch.is_tensor(threshold) or not plain:
+        return pack((value > threshold).reshape(len(value), -1))
     rows = value.detach().reshape(len(value), -1).numpy()  # numpy compares in a third of torch's time
     samples, units = rows.shape
     packed = np.empty((samples, -(-units // 8)), dtype=np.uint8)

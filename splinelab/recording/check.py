@@ -8,12 +8,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from splinelab.errors import InputError, SplinelabError, UnsupportedOperationError, VerificationError
 from splinelab.recording import operations as table
+from splinelab.recording.batch import Batch
 from splinelab.recording.following import tensors
-from splinelab.recording.inputs import Batch
 from splinelab.recording.outputs import first_output
 from splinelab.recording.recorder import Recorder
-
-__all__ = ["Check"]
 
 
 class Check:
@@ -56,10 +54,8 @@ class Check:
                 "the first axis the samples?"
             ) from error
         tolerance = max(again.tolerance, 1e-6)
-        error = max(
-            _difference(watched, output[self.watched]),
-            _difference(plain, output[self.plain]),
-        )
+        apart = _difference(watched, output[self.watched])
+        apart = max(apart, _difference(plain, output[self.plain]))
         if again.layers != recorder.layers:
             self._explain(
                 f"its layers are {again.layers} instead of {recorder.layers}", model, watched, tolerance
@@ -67,8 +63,8 @@ class Check:
         elif wrong := again.wrong(np.unpackbits(packed[self.watched], axis=1), tolerance):
             what = f"the codes of the layers {wrong} differ by more than rounding"
             self._explain(what, model, watched, tolerance)
-        elif error > tolerance and not self._random(model, again):
-            what = f"its output differs by {error:.1e} of the largest value"
+        elif apart > tolerance and not self._random(model, again):
+            what = f"its output differs by {apart:.1e} of the largest value"
             self._explain(what, model, watched, tolerance)
 
     def _random(self, model, again: "_Margins") -> bool:
@@ -95,7 +91,7 @@ class _Margins(Recorder):
     """A recorder that knows how far every bit is from its threshold."""
 
     def __init__(self, model, like: Recorder):
-        super().__init__(model, activations=False, pools=like.pools, ignore=like.ignore)
+        super().__init__(model, pools=like.pools, ignore=like.ignore)
         self.margins: dict[str, np.ndarray] = {}
         self.tolerance = 0.0
         self.seeing = False  # whether a call that this recorder sees is under way
@@ -149,7 +145,7 @@ class _Unseen(TorchDispatchMode):
         hidden = not recorder.seeing and op not in table.STRUCTURE
         if hidden and any(item in recorder.following for item in tensors((args, kwargs or {}))):
             self.refusal = UnsupportedOperationError(
-                f"{op} runs in {recorder.names.where} where no function of torch can be seen, as in a "
+                f"{op} runs in {recorder.where} where no function of torch can be seen, as in a "
                 "torch.jit.script function or an extension, which hide what bends. Call the Python function "
                 "that it was made from."
             )

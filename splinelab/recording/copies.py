@@ -9,8 +9,6 @@ from torch.overrides import TorchFunctionMode
 
 from splinelab.errors import InputError
 
-__all__ = ["copied"]
-
 
 def copied(model: nn.Module) -> nn.Module:
     """A deep copy of a network, with its hooks and flags; the copies of its parameters are its own.
@@ -22,7 +20,7 @@ def copied(model: nn.Module) -> nn.Module:
     Raises InputError for a lazy layer that no pass has given its shape yet, for weights on the "meta"
     device, which hold no values, and for what cannot be copied at all, such as a lock or a generator.
     """
-    _check_values(model)
+    check_values(model)
     # Out of inference mode, so that the copy's tensors are ordinary ones, which count their changes.
     with torch.inference_mode(False), _ComputedTensors():
         try:
@@ -44,7 +42,8 @@ class _ComputedTensors(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def _check_values(model: nn.Module) -> None:
+def check_values(model: nn.Module) -> None:
+    """Raise InputError for a lazy layer that has no shape yet, and for weights on the "meta" device."""
     for path, module in model.named_modules():
         own = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
         for name, tensor in own:

@@ -13,8 +13,6 @@ from enum import Enum
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 
-__all__ = ["Following", "Kind", "Multiple", "Note", "tensors"]
-
 
 class Kind(Enum):
     """What is known of a tensor that depends on the samples."""
@@ -58,6 +56,11 @@ def tensors(thing) -> Iterator[torch.Tensor]:
             yield from tensors(item)
 
 
+def is_real(tensor: torch.Tensor) -> bool:
+    """Whether a tensor holds numbers that a small change of the samples may change."""
+    return tensor.is_floating_point() or tensor.is_complex()
+
+
 class Following:
     """The tensors that depend on the samples: `tensor in following`."""
 
@@ -76,14 +79,14 @@ class Following:
             self._storages[address] = tensor if storage is None else StorageWeakRef(storage)
         if multiple is not None and multiple.root is tensor:  # written to in place: of its former self
             multiple = None
-        tensor._splinelab = Note(kind, multiple, made_by, version_of(tensor))
+        tensor._splinelab = Note(kind, multiple, made_by, version_of(tensor))  # type: ignore[attr-defined]
 
     def note(self, tensor: torch.Tensor) -> Note:
         """What is known of a followed tensor."""
         note = getattr(tensor, "_splinelab", None)
         if note is not None and note.version == version_of(tensor):
             return note
-        return ORDINARY if tensor.is_floating_point() or tensor.is_complex() else WHOLE
+        return ORDINARY if is_real(tensor) else WHOLE
 
     def multiple(self, tensor: torch.Tensor) -> Multiple:
         """The tensor as a multiple: of itself, if of nothing else."""

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,47 +10,7 @@ from torch.utils import data as torch_data
 
 from splinelab.data.dataset import Dataset
 from splinelab.errors import InputError
-from splinelab.recording.signature import Signature
-
-__all__ = ["KINDS", "Batch", "Reader", "expected_samples", "tensor_of"]
-
-KINDS = (
-    "a tensor or array with the samples first, a dict of such arrays by the names that the model's forward "
-    "gives them, a torch Dataset, a DataLoader or another iterable of batches (a batch may be a tuple that "
-    "begins with the input)"
-)
-
-
-@dataclass
-class Batch:
-    """One batch: the arguments of the model's forward, all tensors with the samples first."""
-
-    positional: list[torch.Tensor] = field(default_factory=list)
-    named: dict[str, object] = field(default_factory=dict)
-
-    @property
-    def tensors(self) -> list[torch.Tensor]:
-        return [item for item in (*self.positional, *self.named.values()) if torch.is_tensor(item)]
-
-    def __len__(self) -> int:
-        return len(self.tensors[0])
-
-    def take(self, rows: torch.Tensor) -> "Batch":
-        """Copies of some samples."""
-        return self.mapped(lambda item: item[rows.to(item.device)])
-
-    def mapped(self, change) -> "Batch":
-        named = {key: change(item) if torch.is_tensor(item) else item for key, item in self.named.items()}
-        return Batch([change(item) for item in self.positional], named)
-
-    def own(self) -> "Batch":
-        """Copies: an in-place first layer must not write into what was given."""
-        return self.mapped(torch.clone)
-
-    def run(self, model: torch.nn.Module):
-        """The model's output for copies of the batch."""
-        own = self.own()
-        return model(*own.positional, **own.named)
+from splinelab.recording.batch import KINDS, Batch, Signature, check_dense, is_array, tensor_of, words_of
 
 
 class Reader:
@@ -94,7 +54,7 @@ class Reader:
         if isinstance(inputs, torch.Tensor | np.ndarray):
             if inputs.ndim == 0:
                 raise InputError(f"The inputs are a single number; expected {KINDS}.")
-            _check_dense(inputs)
+            check_dense(inputs)
             return (inputs[first : first + batch_size] for first in range(0, len(inputs), batch_size))
         if isinstance(inputs, Mapping) or self._columns(inputs):
             return _sliced(inputs, batch_size)
@@ -111,7 +71,7 @@ class Reader:
 
     def _columns(self, inputs) -> bool:
         """Whether a tuple or list holds the several inputs of a model, each with all samples."""
-        if not isinstance(inputs, tuple | list) or len(inputs) < 2 or not all(map(_is_array, inputs)):
+        if not isinstance(inputs, tuple | list) or len(inputs) < 2 or not all(map(is_array, inputs)):
             return False
         several = isinstance(self.wanted, tuple) or self.forward.required == len(inputs)
         return several and all(item.ndim for item in inputs)
@@ -128,8 +88,8 @@ class Reader:
         items = raw if isinstance(raw, list) else [raw]
         if self.forward.required > len(items):
             raise InputError(
-                f"The model's forward takes {self.forward.words}, and the inputs are one {_words(items[0])}: "
-                "pass a tuple or a dict of all of them, each with the samples first."
+                f"The model's forward takes {self.forward.words}, and the inputs are one "
+                f"{words_of(items[0])}: pass a tuple or a dict of all of them, each with the samples first."
             )
         if self.forward.keyword_only:
             raise InputError(
@@ -146,10 +106,10 @@ class Reader:
         if required > 1 and len(items) == required:
             return items
         first, second = items[:2]
-        index = _is_array(first) and first.ndim <= 1 and not _real(first)
-        more = self.forward.most > 1 and (len(items) > 2 or (_is_array(second) and second.ndim > 1))
+        index = is_array(first) and first.ndim <= 1 and not _real(first)
+        more = self.forward.most > 1 and (len(items) > 2 or (is_array(second) and second.ndim > 1))
         if required > 1 or index or more:
-            shapes = ", ".join(map(_words, items))
+            shapes = ", ".join(map(words_of, items))
             raise InputError(
                 f"A batch holds several items ({shapes}) and the model's forward takes "
                 f"{self.forward.words}: say which it is with input=0, input=1, or input=(0, 1) for several."
@@ -168,7 +128,7 @@ class Reader:
         return self._named(dict(raw))
 
     def _named(self, items: dict) -> Batch:
-        named = {key: tensor_of(item) if _is_array(item) else item for key, item in items.items()}
+        named = {key: tensor_of(item) if is_array(item) else item for key, item in items.items()}
         batch = Batch(named=named)
         if not batch.tensors:
             raise InputError(f"A batch is a dict without any tensor: {', '.join(map(repr, items))}.")
@@ -181,7 +141,8 @@ class Reader:
                 return Batch([tensor_of(raw)])
             if len(wanted) == 1 and isinstance(wanted[0], str) and self.forward.takes(wanted[0]):
                 return self._named({wanted[0]: raw})
-            raise InputError(f"input={self.wanted!r}, but a batch is one {_words(raw)}; leave input out.")
+            raise InputError(f"input={self.wanted!r}, but a batch is one {words_of(raw)}; leave input out.")
+        held: Any = raw
         there = list(raw) if isinstance(raw, Mapping) else list(range(len(raw)))
         for item in wanted:
             known = item in there or (
@@ -189,8 +150,8 @@ class Reader:
             )
             if not known:
                 raise InputError(f"input={self.wanted!r}, but a batch holds {there}: there is no {item!r}.")
-        named = {item: raw[item] for item in wanted if isinstance(item, str) and self.forward.takes(item)}
-        rest = [raw[item] for item in wanted if item not in named]
+        named = {item: held[item] for item in wanted if isinstance(item, str) and self.forward.takes(item)}
+        rest = [held[item] for item in wanted if item not in named]
         if (by_name := len(rest) - self.forward.places) > 0 and len(self.forward.keyword_only) >= by_name:
             named |= zip(self.forward.keyword_only, rest[-by_name:], strict=False)
             rest = rest[:-by_name]
@@ -205,29 +166,6 @@ def expected_samples(inputs) -> int:
     return len(inputs) if isinstance(inputs, torch.Tensor | np.ndarray) and inputs.ndim else 0
 
 
-def tensor_of(item) -> torch.Tensor:
-    """A batch as a tensor that shares no numbers with an array; InputError for what has no samples."""
-    if isinstance(item, np.ndarray) and item.dtype.kind in "iufcb":
-        native = item.astype(item.dtype.newbyteorder("="), copy=False)
-        if native.dtype == np.longdouble and native.dtype != np.float64:
-            native = native.astype(np.float64)
-        item = torch.tensor(np.ascontiguousarray(native))
-    _check_dense(item)
-    if not torch.is_tensor(item) or item.ndim == 0:
-        kind = f"array of {item.dtype}" if isinstance(item, np.ndarray) else type(item).__name__
-        raise InputError(f"A batch of the inputs is of type {kind}; expected {KINDS}.")
-    return item.detach()
-
-
-def _check_dense(item) -> None:
-    if torch.is_tensor(item) and item.layout is not torch.strided:
-        raise InputError(f"The inputs are a {item.layout} tensor, and codes need a dense one: x.to_dense().")
-
-
-def _is_array(item) -> bool:
-    return isinstance(item, torch.Tensor | np.ndarray)
-
-
 def _real(item) -> bool:
     return item.is_floating_point() if torch.is_tensor(item) else item.dtype.kind in "fc"
 
@@ -238,17 +176,10 @@ def _map_style(inputs) -> bool:
     return methods and not hasattr(inputs, "__array__") and not isinstance(inputs, Sequence | deque)
 
 
-def _words(item) -> str:
-    if not _is_array(item):
-        return type(item).__name__
-    dtype = str(item.dtype).removeprefix("torch.")
-    return f"{dtype} of shape {tuple(item.shape)}"
-
-
 def _sliced(columns, batch_size: int) -> Iterator:
     """Batches of a dict or tuple of arrays that hold all samples."""
     items = list(columns.items()) if isinstance(columns, Mapping) else list(enumerate(columns))
-    arrays = {key: item for key, item in items if _is_array(item) and item.ndim}
+    arrays = {key: item for key, item in items if is_array(item) and item.ndim}
     lengths = {key: len(item) for key, item in arrays.items()}
     if not lengths:
         raise InputError(f"The inputs are a {type(columns).__name__} without any array; expected {KINDS}.")
@@ -262,8 +193,8 @@ def _sliced(columns, batch_size: int) -> Iterator:
 
 def _check_list(inputs) -> None:
     """A list of tensors is read as batches; one of vectors is more likely a list of samples."""
-    if any(_is_array(item) and item.ndim == 1 for item in inputs):
-        shape = next(tuple(item.shape) for item in inputs if _is_array(item) and item.ndim == 1)
+    if any(is_array(item) and item.ndim == 1 for item in inputs):
+        shape = next(tuple(item.shape) for item in inputs if is_array(item) and item.ndim == 1)
         raise InputError(
             f"The inputs are a {type(inputs).__name__} of {len(inputs)} tensors or arrays, the first vector "
             f"of shape {shape}. A list is read as batches, each with the samples first: for a list of "

@@ -6,25 +6,15 @@ import torch
 
 from splinelab.errors import UnsupportedOperationError
 from splinelab.recording import operations as table
-from splinelab.recording.following import Following, Kind, Multiple, tensors
+from splinelab.recording.following import Following, Kind, Multiple, is_real, tensors
 from splinelab.recording.operations import names_of as _names
-from splinelab.recording.rules import argument
-
-__all__ = ["MisusedError", "curved", "judged", "tiny"]
+from splinelab.recording.rules import argument, in_training
 
 TINY = 1e-3  # up to here a lower bound on a statistic guards a division, and is no activation
 
-REDUCTIONS = _names(
-    "mean sum nanmean nansum avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d "
-    "adaptive_avg_pool3d"
-)
 LOOKUPS = _names("getitem index_select gather take take_along_dim embedding embedding_bag")
 SAME = _names("detach clone data alias contiguous positive requires_grad to")
 WIPES = _names("zero fill")
-NEGATIONS = _names("neg negative")
-MULTIPLICATIONS = _names("mul multiply imul rmul")
-SCALINGS = MULTIPLICATIONS | _names("div divide truediv itruediv idiv true_divide")
-INVERTED = _names("rdiv rtruediv")  # 1 / x
 NOT_NEGATIVE = _names("relu relu6 abs absolute hardsigmoid")
 POSITIVE_PARTS = _names("clamp clip clamp_min maximum fmax max threshold")
 
@@ -57,28 +47,12 @@ def _check_call(op: str, args, kwargs, real: list, kinds: set[Kind], following: 
     """Refuse a call by its row in the table, or under the row's condition."""
     if Kind.WINNER in kinds and not op.startswith("max_unpool"):
         maker = _maker(real, Kind.WINNER, following)
-        why = f"{op} uses where the maximum of {maker} was: no rule gives a spline code for that."
-        raise MisusedError(why, maker)
+        message = f"{op} uses where the maximum of {maker} was: no rule gives a spline code for that."
+        raise MisusedError(message, maker)
     if op in table.SMOOTH or op in table.RANDOM:
         raise UnsupportedOperationError(no_rule(op))
-    if op == "rrelu" and argument(args, kwargs, 3, "training", False):
-        raise UnsupportedOperationError("rrelu with training=True draws its slopes at random.")
-    if (
-        "dropout" in op
-        and argument(args, kwargs, 2, "training", True)
-        and argument(args, kwargs, 1, "p", 0.5)
-    ):
-        raise UnsupportedOperationError(
-            f"{op} is called with training=True although the model is in evaluation mode: codes would be "
-            "random. Pass training=self.training to it."
-        )
-    if op == "scaled_dot_product_attention" and argument(args, kwargs, 4, "dropout_p", 0.0):
-        raise UnsupportedOperationError(f"{op} drops attention at random: pass dropout_p=0 in evaluation.")
-    if op == "batch_norm" and argument(args, kwargs, 5, "training", False):
-        raise UnsupportedOperationError(
-            "batch_norm uses the statistics of the batch, so that a code would depend on the other samples: "
-            "record a model with running statistics, in evaluation mode."
-        )
+    if why := in_training(op, args, kwargs):
+        raise UnsupportedOperationError(why)
     if op == "grid_sample" and argument(args, kwargs, 1, "grid") in following:
         raise UnsupportedOperationError("grid_sample at places that depend on the samples has no rule.")
     if op in table.DIVISIONS:
@@ -89,15 +63,15 @@ def _check_call(op: str, args, kwargs, real: list, kinds: set[Kind], following: 
 
 
 def _kind(op: str, args, kwargs, real: list, kinds: set[Kind], following: Following) -> Kind:
-    if op in table.SWITCHES or op in table.POOLS or op in table.OTHER_POOLS:
+    if op in table.SWITCHES or op in table.ALL_POOLS:
         return _after_activation(op, args, kwargs, kinds)
     if op in table.CURVES:
         return _power(op, args, kwargs, kinds, following)
     if op in table.STATISTICS or (
-        op in REDUCTIONS and kinds <= {Kind.CURVED, Kind.RECTIFIED, Kind.STATISTIC}
+        op in table.REDUCTIONS and kinds <= {Kind.CURVED, Kind.RECTIFIED, Kind.STATISTIC}
     ):
         return Kind.STATISTIC
-    if op in MULTIPLICATIONS and len(real) == 2:
+    if op in table.MULTIPLICATIONS and len(real) == 2:
         roots = [following.multiple(item).root for item in real]
         if roots[0] is roots[1] is not None:
             return _squared(Kind.ACTIVATION if len(kinds) > 1 else kinds.pop())
@@ -119,6 +93,18 @@ def no_rule(op: str) -> str:
     return f"No rule gives a spline code for {op}: splinelab knows no thresholds at which it bends."
 
 
+def leaving(op: str, kind: Kind, result) -> str | None:
+    """Why a result is refused: real numbers may neither leave torch nor become integers, since both would
+    decide by their values."""
+    if kind is Kind.DISCRETE:
+        return None
+    if op in table.READS and not torch.is_tensor(result):
+        return f"{op} takes values out of torch, where they may decide what the model does."
+    if (op in table.CASTS or op in table.STRUCTURE) and torch.is_tensor(result) and not is_real(result):
+        return f"{op} makes integers of activations, and jumps where they change."
+    return None
+
+
 def tiny(thresholds) -> bool:
     """Whether all thresholds are small positive numbers, as guards against a division by zero are."""
     return all(0 < _largest(item) <= TINY for item in thresholds)
@@ -129,7 +115,11 @@ def _of_integers(op: str, args, kwargs, operands: list) -> Kind:
     others = [item for item in tensors((args, kwargs)) if not any(item is mine for mine in operands)]
     weights = any(isinstance(item, torch.nn.Parameter) for item in others)
     found = op in LOOKUPS and any(item.is_floating_point() for item in others)
-    mixed = op in table.PRODUCTS - MULTIPLICATIONS or op in ("linear", "convolution") or op.startswith("conv")
+    mixed = (
+        op in table.PRODUCTS - table.MULTIPLICATIONS
+        or op in ("linear", "convolution")
+        or op.startswith("conv")
+    )
     return Kind.ACTIVATION if weights or found or (mixed and others) else Kind.DISCRETE
 
 
@@ -167,7 +157,9 @@ def _squared(kind: Kind) -> Kind:
 def _check_denominator(op: str, args, kwargs, following: Following) -> None:
     if argument(args, kwargs, 2, "rounding_mode") is not None and op != "addcdiv":
         raise UnsupportedOperationError(no_rule(f"{op} with a rounding_mode"))
-    position, name = (0, "input") if op in INVERTED else (2, "tensor2") if op == "addcdiv" else (1, "other")
+    position, name = (
+        (0, "input") if op in table.INVERTED else (2, "tensor2") if op == "addcdiv" else (1, "other")
+    )
     below = argument(args, kwargs, position, name)
     if below in following and following.note(below).kind not in (Kind.STATISTIC, Kind.DISCRETE):
         raise UnsupportedOperationError(
@@ -176,18 +168,18 @@ def _check_denominator(op: str, args, kwargs, following: Following) -> None:
 
 
 def _takes_curved(op: str, kinds: set[Kind], count: int) -> bool:
-    if op in table.STRUCTURE or op in table.CASTS or op in REDUCTIONS or op in table.STATISTICS:
+    if op in table.STRUCTURE or op in table.CASTS or op in table.REDUCTIONS or op in table.STATISTICS:
         return True
     if op in table.SUMS:
         return kinds == {Kind.CURVED}
-    return (op in SCALINGS or op in NEGATIONS) and count == 1
+    return (op in table.SCALINGS or op in table.NEGATIONS) and count == 1
 
 
 def _keeps_kind(op: str, args, kwargs, kinds: set[Kind], following: Following) -> bool:
     """Whether a result is of its operands' one kind."""
     if op in table.STRUCTURE or op in table.CASTS or op in ("cat", "concat", "stack"):
         return True
-    if op in SCALINGS or op in table.SUMS or op in INVERTED:
+    if op in table.SCALINGS or op in table.SUMS or op in table.INVERTED:
         if kinds <= {Kind.RECTIFIED, Kind.STATISTIC}:  # not negative as long as nothing negative joins
             others = [item for item in (*args, *kwargs.values()) if item not in following]
             return "sub" not in op and all(_smallest(item) >= 0 for item in others)
@@ -203,13 +195,13 @@ def _multiple(op: str, args, kwargs, real: list, following: Following) -> Multip
     if op in WIPES and not any(item in following for item in (*args[1:], *kwargs.values())):
         return Multiple(None, 0, 0.0)
     if op in SAME or (op in table.STRUCTURE and mine.factor == 0):
-        factor = 1.0
-    elif op in NEGATIONS:
+        factor: float | None = 1.0
+    elif op in table.NEGATIONS:
         factor = -1.0
-    elif op in SCALINGS:
+    elif op in table.SCALINGS:
         others = [item for item in (*args, *kwargs.values()) if item not in following]
         factor = _number(others[0]) if len(others) == 1 else None
-        if factor is not None and op not in MULTIPLICATIONS:
+        if factor is not None and op not in table.MULTIPLICATIONS:
             factor = 1 / factor if factor else None
     else:
         return None

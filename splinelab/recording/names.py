@@ -2,24 +2,25 @@
 
 from collections import Counter
 
+import torch
 from torch.nn.modules import module as torch_module
 from torch.overrides import TorchFunctionMode
-
-__all__ = ["CallNames", "NamedCalls"]
 
 # Modules that are one activation: a layer in them carries their path alone, without the operation's name.
 PLAIN_HOMES = ("torch.nn.modules.activation", "torch.nn.modules.pooling")
 
 
-class CallNames:
-    """Follows a model's forward pass and names its calls. A context manager; `begin` starts a pass."""
+class NamedCalls(TorchFunctionMode):
+    """A function mode that sees every call of a model's forward pass and can name it."""
 
-    def __init__(self, model):
+    def __init__(self, model: torch.nn.Module):
+        super().__init__()
         self.paths = {id(module): path for path, module in model.named_modules()}
+        self.begin()
 
     def begin(self) -> None:
-        """Count from one again."""
-        self.calls: Counter[str] = Counter()
+        """Start a pass: count from one again."""
+        self.counts: Counter[str] = Counter()
         self.stack: list[tuple[str, object]] = []
 
     def __enter__(self):
@@ -28,17 +29,18 @@ class CallNames:
             torch_module.register_module_forward_pre_hook(self._enter_module),
             torch_module.register_module_forward_hook(self._leave_module, always_call=True),
         ]
-        return self
+        return super().__enter__()
 
     def __exit__(self, *exception):
         for hook in self.hooks:
             hook.remove()
+        return super().__exit__(*exception)
 
-    def _enter_module(self, module, args):
+    def _enter_module(self, module, args) -> None:
         if id(module) in self.paths:
             self.stack.append((self.paths[id(module)], module))
 
-    def _leave_module(self, module, args, output):
+    def _leave_module(self, module, args, output) -> None:
         if id(module) in self.paths and self.stack:
             self.stack.pop()
 
@@ -57,22 +59,5 @@ class CallNames:
         path, module = self.stack[-1] if self.stack else ("", None)
         plain = any(base.__module__ in PLAIN_HOMES for base in type(module).__mro__)
         base = path if path and plain else f"{path}.{op}" if path else op
-        self.calls[base] += 1
-        return base if self.calls[base] == 1 else f"{base}#{self.calls[base]}"
-
-
-class NamedCalls(TorchFunctionMode):
-    """A function mode that sees every call of a model's forward pass and can name it, by `names`."""
-
-    def __init__(self, model):
-        super().__init__()
-        self.names = CallNames(model)
-        self.names.begin()
-
-    def __enter__(self):
-        self.names.__enter__()
-        return super().__enter__()
-
-    def __exit__(self, *exception):
-        self.names.__exit__(*exception)
-        return super().__exit__(*exception)
+        self.counts[base] += 1
+        return base if self.counts[base] == 1 else f"{base}#{self.counts[base]}"

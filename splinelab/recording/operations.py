@@ -20,12 +20,6 @@ refused by name and place.
 | `SMOOTH` | refused: activations without a threshold |
 """
 
-__all__ = [
-    "AFFINE", "ATTENTION", "CASTS", "CHECKS", "CONSTANTS", "CURVES", "DIVISIONS", "KNOWN", "NORMALISATIONS",
-    "OTHER_POOLS", "POOLS", "PRODUCTS", "RANDOM", "READS", "SHAPED_LIKE", "SMOOTH", "STATISTICS", "STRUCTURE",
-    "SUMS", "SWITCHES", "WEIGHTED", "names_of", "op_name",
-]  # fmt: skip
-
 
 def op_name(func) -> str:
     """Plain name of a torch function: `relu` for `relu_`, `relu.default` and `torch.relu`, `T` for `x.T`."""
@@ -41,9 +35,9 @@ def names_of(text: str) -> frozenset[str]:
 
 
 # Each has its thresholds in `rules.RULES`.
-SWITCHES = names_of(
-    "relu leaky_relu prelu abs absolute rrelu relu6 hardsigmoid hardtanh threshold hardshrink softshrink "
-    "clamp clip clamp_min clamp_max maximum minimum fmax fmin max min"
+BOUNDED = names_of("clamp clip clamp_min clamp_max maximum minimum fmax fmin max min")  # by an operand
+SWITCHES = BOUNDED | names_of(
+    "relu leaky_relu prelu abs absolute rrelu relu6 hardsigmoid hardtanh threshold hardshrink softshrink"
 )
 
 # Max-pooling with a rule, by the number of pooled dimensions; and pooling without one.
@@ -52,6 +46,8 @@ OTHER_POOLS = frozenset(
     [f"{kind}_max_pool{n}d{suffix}" for kind in ("adaptive", "fractional") for n in (1, 2, 3)
      for suffix in ("", "_with_indices")] + ["amax", "amin", "max", "min"]
 )  # fmt: skip
+
+ALL_POOLS = OTHER_POOLS.union(POOLS)
 
 # The same numbers elsewhere, or with constants among them. A mask or an index must be a constant.
 STRUCTURE = names_of(
@@ -73,29 +69,35 @@ STRUCTURE = names_of(
 # Of these, what takes from its second operand no more than shape, type or place.
 SHAPED_LIKE = names_of("expand_as view_as reshape_as type_as to")
 
-# Linear in one operand.
-AFFINE = names_of(
-    "linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d convolution conv_tbc "
-    "batch_norm neg negative avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d "
-    "adaptive_avg_pool3d interpolate upsample upsample_nearest upsample_bilinear fold unfold grid_sample "
-    "mean sum nanmean nansum cumsum diff trace embedding embedding_bag "
-    "fft_fft fft_ifft fft_rfft fft_irfft fft_fft2 fft_ifft2 fft_rfft2 fft_irfft2 fft_fftn fft_ifftn "
-    "fft_rfftn fft_irfftn fft_fftshift fft_ifftshift"
-)
-# Of these, what multiplies with weights: integers that reach it are images or features that nobody converted.
+# Linear in one operand. `WEIGHTED` multiplies with weights: integers that reach it are images or features
+# that nobody converted.
 WEIGHTED = names_of(
     "linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d convolution batch_norm"
+)
+REDUCTIONS = names_of(
+    "mean sum nanmean nansum avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d "
+    "adaptive_avg_pool3d"
+)
+NEGATIONS = names_of("neg negative")
+AFFINE = (WEIGHTED | REDUCTIONS | NEGATIONS) | names_of(
+    "conv_tbc interpolate upsample upsample_nearest upsample_bilinear fold unfold grid_sample cumsum diff "
+    "trace embedding embedding_bag fft_fft fft_ifft fft_rfft fft_irfft fft_fft2 fft_ifft2 fft_rfft2 "
+    "fft_irfft2 fft_fftn fft_ifftn fft_rfftn fft_irfftn fft_fftshift fft_ifftshift"
 )
 SUMS = names_of(
     "add iadd radd sub subtract isub rsub cat concat concatenate stack hstack vstack dstack column_stack "
     "row_stack index_add scatter_add lerp block_diag broadcast_tensors complex"
 )
-PRODUCTS = names_of(
-    "mul multiply imul rmul matmul imatmul mm bmm mv dot vdot inner outer ger rmatmul einsum tensordot kron "
+MULTIPLICATIONS = names_of("mul multiply imul rmul")
+PRODUCTS = MULTIPLICATIONS | names_of(
+    "matmul imatmul mm bmm mv dot vdot inner outer ger rmatmul einsum tensordot kron "
     "baddbmm addmm addbmm addmv addr addcmul bilinear multi_dot linalg_multi_dot linalg_matmul linalg_vecdot"
 )
 # In the denominator only a statistic, such as a norm, or a constant.
-DIVISIONS = names_of("div divide truediv itruediv idiv rtruediv rdiv true_divide addcdiv")
+QUOTIENTS = names_of("div divide truediv itruediv idiv true_divide")
+INVERTED = names_of("rdiv rtruediv")  # 1 / x
+DIVISIONS = QUOTIENTS | INVERTED | {"addcdiv"}
+SCALINGS = MULTIPLICATIONS | QUOTIENTS  # of one operand by a constant
 
 NORMALISATIONS = names_of(
     "layer_norm rms_norm group_norm instance_norm local_response_norm normalize cosine_similarity"

@@ -1,13 +1,11 @@
 """What a network returns: a tensor, or something that holds one."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 
 from splinelab.errors import InputError
-
-__all__ = ["first_output"]
 
 #: Names under which a dict holds the output proper, in this order.
 NAMES = ("logits", "output", "out")
@@ -44,7 +42,7 @@ def first_output(output, samples: int) -> torch.Tensor:
 def _named(output) -> Mapping | None:
     """The items of a dict or dataclass, without those that are None."""
     if isinstance(output, Mapping):
-        items = output.items()
+        items: Iterable = output.items()
     elif dataclasses.is_dataclass(output) and not isinstance(output, type):
         items = ((field.name, getattr(output, field.name)) for field in dataclasses.fields(output))
     else:

@@ -6,9 +6,7 @@ import torch
 
 from splinelab._arguments import check_device
 from splinelab.errors import InputError, UnsupportedOperationError
-from splinelab.recording.copies import copied
-
-__all__ = ["evaluation", "floating_type", "place"]
+from splinelab.recording.copies import check_values, copied
 
 
 def place(model, device) -> tuple[torch.nn.Module, torch.device | None, torch.dtype | None]:
@@ -31,11 +29,8 @@ def place(model, device) -> tuple[torch.nn.Module, torch.device | None, torch.dt
                 f"{where} is compiled, which hides its operations. Record the module before torch.compile."
             )
     device = None if device is None else check_device(device)
+    check_values(model)
     tensors = [*model.parameters(), *model.buffers()]
-    if any(isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin) for tensor in tensors):
-        raise InputError(
-            "The model has lazy layers without a shape yet: run it once on a batch before it is used here."
-        )
     home = tensors[0].device if tensors else None
     if device is not None and tensors and device != home:
         model = copied(model).to(device)

@@ -14,13 +14,11 @@ from splinelab.codes import join_packed
 from splinelab.errors import InputError, UnsupportedOperationError, closest
 from splinelab.recording import operations as table
 from splinelab.recording.arrays import Rows, check_finite, pack, pack_above
-from splinelab.recording.following import Following, Kind, tensors, version_of
-from splinelab.recording.judging import MisusedError, curved, judged, tiny
+from splinelab.recording.following import Following, Kind, is_real, tensors, version_of
+from splinelab.recording.judging import MisusedError, curved, judged, leaving, tiny
 from splinelab.recording.names import NamedCalls
 from splinelab.recording.operations import op_name
 from splinelab.recording.rules import Kinks, kinks_of, pool_bits
-
-__all__ = ["Recorder"]
 
 
 class Recorder(NamedCalls):
@@ -30,16 +28,15 @@ class Recorder(NamedCalls):
     `post`; `expected` is their number of samples, 0 if unknown.
     """
 
-    def __init__(self, model, *, activations: bool, pools: bool, ignore: tuple[str, ...], expected: int = 0):
+    def __init__(self, model, activations=False, pools=False, ignore: tuple = (), expected: int = 0):
         super().__init__(model)
-        self.model = model
+        self.model, self.expected = model, expected
         self.activations, self.pools, self.ignore = activations, pools, ignore
         self.layers: dict[str, int] = {}  # name → bits per sample, fixed by the first batch
         self.pre: defaultdict[str, Rows] = defaultdict(lambda: Rows(expected))
         self.post: defaultdict[str, Rows] = defaultdict(lambda: Rows(expected))
         self.seen = self.samples = 0
         self.parts: dict[str, np.ndarray] = {}  # this batch's packed bits by layer
-        self.first = True
         self.makers: dict[str, tuple[str, str]] = {}  # operation → where it was last called: path, words
         self.met: set[str] = set()  # entries of `ignore` that something answered to
 
@@ -47,21 +44,19 @@ class Recorder(NamedCalls):
         """The model's output for a batch (`inputs.Batch`), its calls read on the way."""
         self.seen += self.samples
         self.samples = len(batch)
-        self.first = self.seen == 0
         self.parts = {}
         self.following = Following()
-        self.names.begin()
+        self.begin()
         given = batch.own()
         for tensor in given.tensors:
-            real = _real(tensor)
-            if real:  # the copy is looked at, which lies in the processor's cache
+            if is_real(tensor):  # the copy is looked at, which lies in the processor's cache
                 check_finite(tensor, "The inputs hold", self.seen, "Clean or leave out such samples.")
-            self.following.add(tensor, Kind.ACTIVATION if real else Kind.DISCRETE)
+            self.following.add(tensor, Kind.ACTIVATION if is_real(tensor) else Kind.DISCRETE)
         with self:
             output = self.model(*given.positional, **given.named)
-        for item in tensors(output):
-            if item in self.following and self.following.note(item).kind is Kind.CURVED:
-                self._refuse(curved(self.following.note(item).made_by), self.following.note(item).made_by)
+        for note in (self.following.note(item) for item in tensors(output) if item in self.following):
+            if note.kind is Kind.CURVED:
+                self._refuse(curved(note.made_by), note.made_by)
         return output
 
     def packed(self) -> np.ndarray:
@@ -92,17 +87,22 @@ class Recorder(NamedCalls):
             self._refuse(str(error), error.maker)
         except UnsupportedOperationError as error:
             self._refuse(str(error), op)
-        if (kind is Kind.CURVED and made_by == op) or op in table.OTHER_POOLS or op in table.POOLS:
-            self.makers[op] = (self.names.path, self.names.where)
-        if op in table.WEIGHTED:
-            self._check_real(op, operands)
+        if (kind is Kind.CURVED and made_by == op) or op in table.ALL_POOLS:
+            self.makers[op] = (self.path, self.where)
+        whole = [item.dtype for item in operands if not is_real(item)] if op in table.WEIGHTED else []
+        if whole:
+            raise InputError(
+                f"The inputs reach {op} as {whole[0]}, and it takes floats: convert them as in training, for "
+                f"images usually `images / 255`. It is called in {self.where}."
+            )
         layer = None
         if kinks is not None:
             layer = self._read(op, kinks)
-        elif op in table.POOLS or op in table.OTHER_POOLS:
+        elif op in table.ALL_POOLS:
             self._pool(op, args, kwargs, kind)
         result, written = self._call(func, args, kwargs)
-        self._check_leaving(op, kind, result)
+        if why := leaving(op, kind, result):
+            self._refuse(why, op)
         for number, item in enumerate([*tensors(result), *written]):
             self._follow(op, item, number, kind, multiple, made_by)
         if layer is not None:
@@ -118,14 +118,14 @@ class Recorder(NamedCalls):
 
     def _call(self, func, args, kwargs) -> tuple[object, list[torch.Tensor]]:
         """Make a call; its result, and its first argument if that was written to."""
-        first = args[0] if args and isinstance(args[0], torch.Tensor) else None
-        before = None if first is None else version_of(first)
+        first = args[:1] if args and isinstance(args[0], torch.Tensor) else ()
+        before = [version_of(item) for item in first]
         result = func(*args, **kwargs)
-        return result, [first] if first is not None and version_of(first) != before else []
+        return result, [item for item in first if [version_of(item)] != before]
 
     def _follow(self, op: str, item, number: int, kind: Kind, multiple, made_by: str) -> None:
-        if not (item.is_floating_point() or item.is_complex()):
-            winner = op in table.POOLS or op in table.OTHER_POOLS
+        if not is_real(item):
+            winner = op in table.ALL_POOLS
             kind, made_by = (Kind.WINNER, op) if winner and kind is not Kind.DISCRETE else (Kind.DISCRETE, "")
         elif op in ("var_mean", "std_mean") and number == 1 and kind is Kind.STATISTIC:
             kind = Kind.ACTIVATION
@@ -135,22 +135,15 @@ class Recorder(NamedCalls):
         """A call that stands in no row of the table: free if it gives no tensor, and if it is ignored."""
         result, written = self._call(func, args, kwargs)
         made = [*tensors(result), *written]
-        if made and refused and any(self._moving(item) for item in self._operands(op, args, kwargs)):
+        notes = [self.following.note(item) for item in self._operands(op, args, kwargs)]
+        moving = any(note.kind is not Kind.DISCRETE for note in notes)
+        if made and refused and moving:
             self._refuse(
                 f"No rule gives a spline code for {op}: it stands in no row of the table of operations.", op
             )
         for item in made:
-            real = item.is_floating_point() or item.is_complex()
-            self.following.add(
-                item, Kind.ACTIVATION if real and not self._all_discrete(op, args, kwargs) else Kind.DISCRETE
-            )
+            self.following.add(item, Kind.ACTIVATION if moving and is_real(item) else Kind.DISCRETE)
         return result
-
-    def _moving(self, item: torch.Tensor) -> bool:
-        return self.following.note(item).kind is not Kind.DISCRETE
-
-    def _all_discrete(self, op: str, args, kwargs) -> bool:
-        return not any(map(self._moving, self._operands(op, args, kwargs)))
 
     # Reading a layer
 
@@ -169,12 +162,12 @@ class Recorder(NamedCalls):
 
     def _read(self, op: str, kinks: Kinks) -> str | None:
         """Read one call before it happens; the layer's name if its result shall be kept as well."""
-        name = self.names.name(op)
+        name = self.name(op)
         if self._ignored(name):
             return None
         value, thresholds = kinks.value, kinks.thresholds
-        if any(torch.is_tensor(threshold) for threshold in thresholds):
-            value = value.expand(torch.broadcast_shapes(value.shape, *map(_shape, thresholds)))
+        if shapes := [threshold.shape for threshold in thresholds if torch.is_tensor(threshold)]:
+            value = value.expand(torch.broadcast_shapes(value.shape, *shapes))
         if value.ndim == 0 or value.shape[0] != self.samples:
             raise InputError(
                 f"The first axis must be the samples, so that each gets its code: {op} got shape "
@@ -182,7 +175,7 @@ class Recorder(NamedCalls):
             )
         check_finite(value, f"Layer {name!r} received", self.seen, "Check the inputs and the weights.")
         units = value[0].numel()
-        parts = [_pack_above(value, threshold) for threshold in thresholds]
+        parts = [pack_above(value, threshold) for threshold in thresholds]
         packed = parts[0] if len(parts) == 1 else join_packed(parts, [units] * len(parts))
         self._keep_bits(name, packed, units * len(parts))
         if not self.activations:
@@ -194,7 +187,7 @@ class Recorder(NamedCalls):
         if not self.pools or kind is Kind.DISCRETE:
             return
         if op in table.POOLS:
-            name = self.names.name(op)
+            name = self.name(op)
             if not self._ignored(name):
                 bits = pool_bits(table.POOLS[op], args, kwargs).flatten(1)
                 self._keep_bits(name, pack(bits), bits.shape[1])
@@ -202,7 +195,7 @@ class Recorder(NamedCalls):
             self._refuse(f"No rule codes the pooling {op}.", op)
 
     def _keep_bits(self, name: str, packed: np.ndarray, bits: int) -> None:
-        if self.first:
+        if not self.seen:
             self.layers[name] = bits
         elif len(self.parts) >= len(self.layers):
             self._refuse_change(f"called {name!r} too")
@@ -222,25 +215,31 @@ class Recorder(NamedCalls):
         """Whether the caller asked to leave out an operation, a layer, or the module that is running."""
         if not self.ignore:
             return False
-        path = self.names.path
+        path = self.path
         found = [item for item in self.ignore if item in (name, path) or path.startswith(f"{item}.")]
         self.met.update(found)
         return bool(found)
 
-    def check_ignore(self) -> None:
-        """Raise `InputError` for an entry of `ignore` that names nothing at all."""
-        known = {*self.met, *self.names.paths.values(), *table.KNOWN}
+    def check_layers(self) -> None:
+        """Raise `InputError` for an entry of `ignore` that names nothing, and where no layer is left."""
+        known = {*self.met, *self.paths.values(), *table.KNOWN}
         for entry in self.ignore:
             if entry not in known:
-                names = [*self.layers, *filter(None, self.names.paths.values())]
+                names = [*self.layers, *filter(None, self.paths.values())]
                 left_out = f", left out {sorted(self.met)}" if self.met else ""
                 raise InputError(
                     f"ignore names {entry!r}, which is no operation, layer or module here: "
                     f"{closest(entry, names)}the layers are {list(self.layers)}{left_out}."
                 )
+        if not self.layers:
+            ignored = f" apart from what ignore={self.ignore} leaves out" if self.ignore else ""
+            raise InputError(
+                f"No ReLU or other piecewise-linear activation was called in the model{ignored}: it has no "
+                "spline code. Pass a network with such activations."
+            )
 
     def _place(self, op: str) -> str:
-        path, where = self.makers.get(op, (self.names.path, self.names.where))
+        path, where = self.makers.get(op, (self.path, self.where))
         way_out = f"ignore=({op!r},)" + (f" or ignore=({path!r},)" if path else "")
         return f"It is called in {where}. To record the rest without it pass {way_out}."
 
@@ -248,34 +247,3 @@ class Recorder(NamedCalls):
 
     def _refuse(self, why: str, op: str) -> None:
         raise UnsupportedOperationError(f"{why} {self._place(op)}") from None
-
-    def _check_leaving(self, op: str, kind: Kind, result) -> None:
-        """Real numbers may neither leave torch nor become integers: both would decide by their values."""
-        if kind is Kind.DISCRETE:
-            return
-        if op in table.READS and not torch.is_tensor(result):
-            self._refuse(f"{op} takes values out of torch, where they may decide what the model does.", op)
-        if (op in table.CASTS or op in table.STRUCTURE) and torch.is_tensor(result) and not _real(result):
-            self._refuse(f"{op} makes integers of activations, and jumps where they change.", op)
-
-    def _check_real(self, op: str, operands: list[torch.Tensor]) -> None:
-        for item in operands:
-            if not _real(item):
-                raise InputError(
-                    f"The inputs reach {op} as {item.dtype}, and it takes floats: convert them as in "
-                    f"training, for images usually `images / 255`. It is called in {self.names.where}."
-                )
-
-
-def _real(tensor: torch.Tensor) -> bool:
-    return tensor.is_floating_point() or tensor.is_complex()
-
-
-def _shape(threshold) -> tuple[int, ...]:
-    return tuple(threshold.shape) if torch.is_tensor(threshold) else ()
-
-
-def _pack_above(value: torch.Tensor, threshold) -> np.ndarray:
-    if torch.is_tensor(threshold):
-        return pack((value > threshold).reshape(len(value), -1))
-    return pack_above(value, threshold)

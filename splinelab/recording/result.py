@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from splinelab.codes import SplineCodes, row_index
 from splinelab.errors import InputError
-
-__all__ = ["Activations", "Recording"]
 
 
 class Activations(dict):
@@ -29,11 +28,10 @@ class Recording:
 
     Attributes
     ----------
-    codes : SplineCodes
-    pre, post : Activations
-        By layer, float32 samples × units: the value read *before* the nonlinearity, and its result. Empty
-        when recorded with `activations=False`. Pooling layers have codes only.
-    output : float32 array, samples × outputs
+    codes : the spline codes, samples × units.
+    pre, post : by layer, float32 samples × units: the value read *before* the nonlinearity, and its result.
+        Empty when recorded with `activations=False`. Pooling layers have codes only.
+    output : float32, samples × outputs.
     """
 
     codes: SplineCodes
@@ -44,7 +42,7 @@ class Recording:
     def __len__(self) -> int:
         return len(self.codes)
 
-    def __getitem__(self, rows) -> "Recording":
+    def __getitem__(self, rows: int | slice | ArrayLike) -> "Recording":
         """Some samples: a slice, an integer (one sample), an index array or a boolean mask."""
         rows = row_index(rows, len(self))
         pre, post = (
@@ -64,9 +62,11 @@ class Recording:
     def stack(self, kind: str, *, output: bool = False) -> np.ndarray:
         """All layers side by side, float32 samples × units.
 
-        `kind` is "pre" (before the nonlinearities) or "post" (after). With `output=True` the model's output
-        is appended: `stack("pre", output=True)` is every linear map's output, as in *stacked `nn.Linear`
-        outputs*.
+        Parameters
+        ----------
+        kind : "pre" (before the nonlinearities) or "post" (after).
+        output : append the model's output: `stack("pre", output=True)` is every linear map's output, as in
+            *stacked `nn.Linear` outputs*.
         """
         if kind not in ("pre", "post"):
             raise InputError(f'stack takes "pre" (before the nonlinearity) or "post" (after); got {kind!r}.')

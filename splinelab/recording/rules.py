@@ -14,8 +14,6 @@ import torch.nn.functional as F
 from splinelab.errors import UnsupportedOperationError
 from splinelab.recording.following import Following, Kind
 
-__all__ = ["RULES", "Kinks", "argument", "kinks_of", "pool_arguments", "pool_bits"]
-
 
 @dataclass(frozen=True)
 class Kinks:
@@ -32,6 +30,26 @@ def argument(args, kwargs, position: int, name: str, default=None):
     if position == 0 and name not in kwargs:
         return kwargs.get("self", default)
     return kwargs.get(name, default)
+
+
+def in_training(op: str, args, kwargs) -> str | None:
+    """Why a call is random or mixes samples, as in training alone; None where it does neither."""
+    if op == "rrelu" and argument(args, kwargs, 3, "training", False):
+        return "rrelu with training=True draws its slopes at random."
+    dropped = "dropout" in op and argument(args, kwargs, 2, "training", True)
+    if dropped and argument(args, kwargs, 1, "p", 0.5):
+        return (
+            f"{op} is called with training=True although the model is in evaluation mode: codes would be "
+            "random. Pass training=self.training to it."
+        )
+    if op == "scaled_dot_product_attention" and argument(args, kwargs, 4, "dropout_p", 0.0):
+        return f"{op} drops attention at random: pass dropout_p=0 in evaluation."
+    if op == "batch_norm" and argument(args, kwargs, 5, "training", False):
+        return (
+            "batch_norm uses the statistics of the batch, so that a code would depend on the other samples: "
+            "take a model with running statistics, in evaluation mode."
+        )
+    return None
 
 
 def _fixed(*thresholds: float) -> Callable:
@@ -106,7 +124,7 @@ def kinks_of(op: str, args, kwargs, following: Following) -> Kinks | None:
     if fixed:
         return Kinks(moving[0], (value,))
     one, two = following.multiple(value), following.multiple(moving[0])
-    if one.root is two.root:
+    if one.root is not None and one.root is two.root:
         return Kinks(one.root, (0,)) if one.factor != two.factor else None
     return Kinks(value, thresholds)
 

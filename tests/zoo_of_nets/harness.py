@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from slices import find, outputs
 from torch import nn
 
 from splinelab import polytopes, record, spd
@@ -119,8 +120,8 @@ def check_plane(net, a, b, c, **options):
     low, high = found.domain
     uv = low + (high - low) * np.random.default_rng(0).uniform(0.01, 0.99, (151, 2))
     truth = Formula(net, torch.from_numpy(found.to_space(uv)))
-    truth.assert_outputs(found.outputs(uv))
-    truth.assert_bits(found.codes.bits()[found.find(uv)])
+    truth.assert_outputs(outputs(found, uv))
+    truth.assert_bits(found.codes.bits()[find(found, uv)])
     assert found.complete
     return found
 

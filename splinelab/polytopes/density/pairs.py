@@ -12,8 +12,6 @@ from splinelab.distances import pairwise
 from splinelab.distances.operands import packed_bits
 from splinelab.errors import InputError
 
-__all__ = ["STATISTICS", "NetDensity", "Pairs", "Welch", "multiplicities"]
-
 STATISTICS = ("intra", "inter", "ratio", "matched")
 CLOSE = 1e-7  # squared distances below this share of the squared lengths lose digits in a matrix product
 CHUNK = 1 << 22  # numbers handled at once
@@ -36,10 +34,14 @@ class Welch(NamedTuple):
 class NetDensity:
     """One net's share of a `Density`, without intervals.
 
-    intra, inter, ratio, matched: as in `Density`; mean: the density that they are divided by, in units that
-    differ per unit of distance; welch: `Welch`; intra_pairs, inter_pairs: pairs that count; equal_codes: how
-    many of them have density 0 (where these are most, ratios rest on a few pairs); excluded: pairs of
-    identical activations, which have no density.
+    Attributes
+    ----------
+    intra, inter, ratio, matched : as in `Density`.
+    mean : the density that they are divided by, in units that differ per unit of distance.
+    welch : `Welch`.
+    intra_pairs, inter_pairs : pairs that count.
+    equal_codes : how many of them have density 0 (where these are most, ratios rest on a few pairs).
+    excluded : pairs of identical activations, which have no density.
     """
 
     intra: float
@@ -143,16 +145,3 @@ def _distances(activations: np.ndarray, one: np.ndarray, other: np.ndarray, devi
         scaled = np.divide(apart, largest, out=np.zeros_like(apart), where=largest > 0)
         distance[part] = largest[:, 0] * np.sqrt((scaled**2).sum(axis=1))
     return distance
-
-
-def multiplicities(rng, classes: np.ndarray, resamples: int) -> np.ndarray:
-    """How often each image was drawn, float64 images × resamples."""
-    n = len(classes)
-    drawn = np.empty((resamples, n))
-    for row in drawn:
-        while True:
-            row[:] = np.bincount(rng.integers(n, size=n), minlength=n)
-            sizes = np.bincount(classes[row > 0])
-            if (sizes > 1).any() and (sizes > 0).sum() > 1:
-                break
-    return np.ascontiguousarray(drawn.T)

@@ -2,12 +2,10 @@
 
 import torch
 
-from splinelab.polytopes import operations
-from splinelab.polytopes.exact import in_double
+from splinelab.polytopes.geometry import affine
+from splinelab.polytopes.geometry.exact import in_double
 from splinelab.recording.following import tensors, version_of
 from splinelab.recording.operations import op_name
-
-__all__ = ["Call", "GiveUp"]
 
 PART = 32  # rows of a convolution at once
 
@@ -26,8 +24,8 @@ class Call:
         if not trace.one_pass:
             self.known = trace.known
         into = kwargs.get("out")
-        self.args = operations.mapped(self._level, args)
-        self.kwargs = operations.mapped(self._level, kwargs)
+        self.args = affine.mapped(self._level, args)
+        self.kwargs = affine.mapped(self._level, kwargs)
         self.operands = [item for item in self.operands if item is not into]
 
     def _level(self, item):

@@ -1,21 +1,19 @@
-"""Ways through activation space: rays from the origin, great arcs, and the density that sampling sees."""
+"""Ways through activation space: rays from the origin, and great arcs."""
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import nn
 
 from splinelab.errors import InputError
-from splinelab.polytopes.checks import begin
-from splinelab.polytopes.exact import exact_copy
-from splinelab.polytopes.path import Path
-from splinelab.polytopes.points import samples_of, stacked
-from splinelab.polytopes.rest import Rest
-from splinelab.polytopes.segments import paths
-from splinelab.recording import record
-
-__all__ = ["Ray", "rays", "sampled_density", "slerp"]
+from splinelab.polytopes.geometry.checks import begin
+from splinelab.polytopes.geometry.path_result import Path
+from splinelab.polytopes.geometry.paths import paths
+from splinelab.polytopes.geometry.points import samples_of, stacked
+from splinelab.polytopes.geometry.rest import Rest
 
 WHAT = "The points of rays"
 
@@ -26,7 +24,7 @@ class Ray:
     def __init__(self, path: Path, alphas: np.ndarray):
         self.path, self.alphas = path, alphas
 
-    def alpha(self, t) -> np.ndarray:
+    def alpha(self, t: np.ndarray | float) -> np.ndarray:
         """The scale at coordinates of the path."""
         return np.interp(t, np.arange(len(self.alphas)), self.alphas)
 
@@ -41,7 +39,7 @@ class Ray:
         where, classes = self.path.class_changes()
         return self.alpha(where), classes
 
-    def density(self, alphas) -> np.ndarray:
+    def density(self, alphas: np.ndarray) -> np.ndarray:
         """Unit flips per unit of length between neighbouring scales of `alphas` (ascending)."""
         return self.path.density(np.interp(alphas, self.alphas, np.arange(len(self.alphas))))
 
@@ -51,19 +49,24 @@ class Ray:
 
 def rays(
     model: nn.Module,
-    points,
+    points: Any,
     *,
     low: float = 1e-4,
     high: float = 10.0,
     layer: str | None = None,
-    **options,
+    **options: Any,
 ) -> list[Ray]:
     """All polytope boundaries on the rays α · x, low ≤ α ≤ high, one ray for each point.
 
-    `points`: inputs of the model, samples × …; with `layer`, x is their activation there. For directions of
-    your own making, such as Gaussian noise, pass `Rest(model, layer, example)` as the model. Each decade is
-    a leg of its own, so that boundaries close to the origin keep their digits. Scaling a hidden activation
-    is the source's experiment (Black, Sharkey et al., 2022, Prediction 3). Options and errors as in `paths`.
+    Each decade is a leg of its own, so that boundaries close to the origin keep their digits. Scaling a
+    hidden activation is the source's experiment (Black, Sharkey et al., 2022, Prediction 3).
+
+    Parameters
+    ----------
+    points : inputs of the model, samples × …; with `layer`, x is their activation there. For directions of
+        your own making, such as Gaussian noise, pass `Rest(model, layer, example)` as the model.
+    low, high : the scales between which a ray runs.
+    model, layer, options : as for `paths`, whose errors it raises.
     """
     if not 0 < low < high < math.inf:
         raise InputError(f"low and high are {low} and {high}; expected 0 < low < high, finite")
@@ -87,8 +90,9 @@ def rays(
     return [Ray(path, alphas) for path in found]
 
 
-def slerp(start, end, steps: int = 33) -> np.ndarray:
-    """Spherical interpolation: `steps` points from `start` to `end` along the great arc, steps × their shape.
+def slerp(start: ArrayLike, end: ArrayLike, steps: int = 33) -> np.ndarray:
+    """Spherical interpolation: points from `start` to `end` along the great arc, float64, steps × their
+    shape.
 
     The weights of the two are sin((1 − t)Ω)/sin Ω and sin(tΩ)/sin Ω, as in Shoemake (1985),
     with Ω the angle between the two. Raises `InputError` where that angle is 0 or π.
@@ -108,32 +112,3 @@ def slerp(start, end, steps: int = 33) -> np.ndarray:
         )
     t = np.linspace(0, 1, steps).reshape(-1, *[1] * start.ndim)
     return (np.sin((1 - t) * angle) * start + np.sin(t * angle) * end) / np.sin(angle)
-
-
-def sampled_density(
-    model: nn.Module, centres, *, radius: float, samples: int = 150, seed: int = 0, batch_size: int = 1024
-) -> np.ndarray:
-    """Polytope density round each centre as sampling sees it: float64, one number for each centre.
-
-    `samples` points at distance `radius` in random directions; the mean of Hamming distance between the
-    codes of centre and point, in units, over `radius`. The source samples 150 points round each position and
-    does not give its radius (Black, Sharkey et al., 2022, appendix A). Directions are drawn from `seed`, the
-    same for every centre. `centres`: samples × the model's input; for a hidden layer pass
-    `Rest(model, layer, example)` and activations.
-    """
-    centres, model = torch.as_tensor(centres), exact_copy(model)
-    if not (radius > 0 and math.isfinite(radius)) or samples < 1:
-        raise InputError(f"radius is {radius}, samples {samples}; expected a positive radius and at least 1")
-    generator = torch.Generator().manual_seed(seed)
-    directions = torch.randn((samples, *centres.shape[1:]), generator=generator, dtype=torch.float64)
-    directions /= directions.flatten(1).norm(dim=1).view(-1, *[1] * (centres.ndim - 1))
-    step = max(1, batch_size // samples)
-    densities = []
-    for some in centres.to(torch.float64).split(step):
-        around = some[:, None] + radius * directions
-        points = torch.cat([some[:, None], around], dim=1).flatten(0, 1)
-        packed = record(model, points, activations=False, batch_size=batch_size).codes.packed
-        packed = packed.reshape(len(some), samples + 1, -1)
-        flips = np.unpackbits(packed[:, 1:] ^ packed[:, :1], axis=2).sum(axis=2, dtype=np.int64)
-        densities.append(flips.mean(axis=1) / radius)
-    return np.concatenate(densities)

@@ -2,9 +2,7 @@
 
 import numpy as np
 
-from splinelab.polytopes.mesh import Mesh
-
-__all__ = ["Cut", "Edges", "grown"]
+from splinelab.polytopes.geometry.mesh import Mesh
 
 
 class Cut:

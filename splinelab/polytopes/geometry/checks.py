@@ -9,16 +9,14 @@ from torch import nn
 
 from splinelab.codes import SplineCodes
 from splinelab.errors import InputError, SplinelabError, VerificationError
-from splinelab.polytopes import trace
-from splinelab.polytopes.exact import evaluate, exact_copy, home
-from splinelab.polytopes.mesh import Mesh
-from splinelab.polytopes.points import check_finite
-from splinelab.polytopes.rest import Rest
-from splinelab.polytopes.tolerances import EXACT, NEAR, OWN
+from splinelab.polytopes.geometry import trace
+from splinelab.polytopes.geometry.exact import evaluate, exact_copy, home
+from splinelab.polytopes.geometry.mesh import Uncut
+from splinelab.polytopes.geometry.points import check_finite
+from splinelab.polytopes.geometry.rest import Rest
+from splinelab.polytopes.geometry.tolerances import EXACT, NEAR, OWN
 from splinelab.recording.outputs import first_output
 from splinelab.recording.place import evaluation, floating_type
-
-__all__ = ["begin", "places", "verify"]
 
 BATCH = 512  # points at once where the network is only evaluated
 MOST, LEAST, SHARE = 64, 8, 16  # places to check: one in 16, but 8 at least and 64 at most
@@ -73,9 +71,9 @@ def _check_points(model: nn.Module, exact: nn.Module, points: torch.Tensor, what
         return
     rounded, own = found
     theirs = evaluate(exact, rounded.to(home(exact))).cpu()
-    error = (own - theirs).abs().max().item() if own.shape == theirs.shape else np.inf
+    apart = (own - theirs).abs().max().item() if own.shape == theirs.shape else np.inf
     largest = theirs.abs().max().item() or 1.0
-    if error <= OWN * largest or not torch.isfinite(own).all():
+    if apart <= OWN * largest or not torch.isfinite(own).all():
         return
     # Few bits, or terms that cancel, may lose more: then a small change of the points shows it.
     generator = torch.Generator().manual_seed(0)
@@ -85,11 +83,11 @@ def _check_points(model: nn.Module, exact: nn.Module, points: torch.Tensor, what
         else rounded
     )
     shaken = _own(model, moved)
-    if shaken is not None and error <= 30 * (shaken[1] - own).abs().max().item():
+    if shaken is not None and apart <= 30 * (shaken[1] - own).abs().max().item():
         return
     raise VerificationError(
         f"The float64 copy of the model gives another output than the model itself: they differ by "
-        f"{error / largest:.1e} of the largest output at {what}. Does the model draw random numbers, keep a "
+        f"{apart / largest:.1e} of the largest output at {what}. Does the model draw random numbers, keep a "
         "state between calls, or hold layers where a copy does not reach them (a closure, a global)?"
     )
 
@@ -170,21 +168,11 @@ def _refuse(where: str, ours: np.ndarray, theirs: np.ndarray, error: float, laye
     )
 
 
-class _Watched(Mesh):
-    """Cuts nothing, and keeps what each layer is given."""
-
-    def cut(self, values: torch.Tensor, name: str) -> None:
-        self.layers[name] = values.clone()  # what follows may work in place
-
-    def cut_pool(self, values: torch.Tensor, name: str) -> None:
-        self.pools[name] = values
-
-
 def _plain(exact: nn.Module, points: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """The network's output and its pre-activations by layer, computed plainly."""
-    watched = _Watched(np.zeros((len(points), 1)), 1)
+    watched = Uncut(len(points))
     output = trace.run(exact, watched, torch.from_numpy(points).to(home(exact)), one_pass=False)
-    layers = {name: z.cpu().numpy() for name, z in watched.layers.items()}
+    layers = {name: z.cpu().numpy() for name, z in watched.given.items() if name in watched.layers}
     return output.reshape(len(points), -1).cpu().numpy(), layers
 
 

@@ -6,13 +6,11 @@ Many straight segments can be traced at once; their pieces do not touch.
 import numpy as np
 import torch
 
-from splinelab.polytopes.mesh import Mesh, chunks, rounding
-from splinelab.polytopes.tolerances import MERGE, SNAP
-
-__all__ = ["Line"]
+from splinelab.polytopes.geometry.mesh import Mesh, chunks, rounding
+from splinelab.polytopes.geometry.tolerances import MERGE, SNAP
 
 
-class Line(Mesh):
+class PathMesh(Mesh):
     """One-dimensional cells. `points`: vertices × 1; cell i runs from vertex `left[i]` to `right[i]`."""
 
     def __init__(self, points, left, right, max_rows: int | None = None):

@@ -10,31 +10,29 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from splinelab.polytopes.loops import Cut, Edges, grown
-from splinelab.polytopes.mesh import CHUNK, Mesh, TooMany, chunks, rounding
-from splinelab.polytopes.tolerances import SNAP
+from splinelab.polytopes.geometry.mesh import CHUNK, Mesh, TooMany, chunks, rounding
+from splinelab.polytopes.geometry.slice_cuts import Cut, Edges, grown
+from splinelab.polytopes.geometry.tolerances import SNAP
 from splinelab.recording.arrays import pack
-
-__all__ = ["Sheet", "TooManyCells"]
 
 
 class TooManyCells(TooMany):
     """More cells than the caller allowed: smaller parts of the domain have as many together."""
 
 
-class Sheet(Mesh):
+class SliceMesh(Mesh):
     """Two-dimensional cells.
 
     Parameters
     ----------
     points : vertices × 2, the corners of a convex polygon, counter-clockwise: the first cell.
-    max_rows : more vertices raise `TooMany`; a number, or one for each of the cuts to come.
+    limits : for each of the cuts to come, the vertices of which more raise `TooMany`.
     max_cells : more cells raise `TooManyCells`.
     """
 
-    def __init__(self, points, max_rows: int | Sequence[int] | None = None, max_cells: int | None = None):
-        self.limits = max_rows if isinstance(max_rows, Sequence) else None
-        super().__init__(points, 1, None if self.limits else max_rows)
+    def __init__(self, points, limits: Sequence[int] | None = None, max_cells: int | None = None):
+        super().__init__(points, 1)
+        self.limits = limits
         self.max_cells = max_cells
         self._loops = np.arange(self.rows, dtype=np.int32)[None].copy()
         self._lengths = np.full(1, self.rows, np.int32)
@@ -71,7 +69,7 @@ class Sheet(Mesh):
         for cells in chunks(self.cells, windows * members):
             serves = self._over_vertices(near, cells, np.bitwise_and)
             serves = np.unpackbits(serves, axis=1, count=windows * members).reshape(-1, windows, members)
-            refinement.run(cells, serves.argmax(axis=2), ~serves.any(axis=2))
+            refinement.run(cells, serves.argmax(axis=2), serves.max(axis=2) == 0)
         self.pools[name] = refinement.answers[: self.cells].copy()
 
     def _over_vertices(self, flags: np.ndarray, cells: slice, combine) -> np.ndarray:
@@ -117,7 +115,7 @@ class _Refinement:
     otherwise, and along which boundary to cut the cell for an open one.
     """
 
-    def __init__(self, sheet: Sheet, values: torch.Tensor, rule):
+    def __init__(self, sheet: SliceMesh, values: torch.Tensor, rule):
         if sheet.limits:
             sheet.max_rows = sheet.limits[len(sheet.layers) + len(sheet.pools)]
         self.sheet, self.values, self.rule = sheet, values, rule

@@ -6,15 +6,13 @@ from torch.overrides import TorchFunctionMode
 
 from splinelab._arguments import check_device
 from splinelab.errors import InputError
-from splinelab.polytopes.operations import mapped
+from splinelab.polytopes.geometry.affine import mapped
 from splinelab.recording import operations as table
 from splinelab.recording.copies import copied
 from splinelab.recording.following import tensors
 from splinelab.recording.operations import op_name
 from splinelab.recording.outputs import first_output
 from splinelab.recording.place import place
-
-__all__ = ["KeepPrecision", "evaluate", "exact_copy", "home", "in_double", "only_precision"]
 
 RANDOM = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase, nn.RReLU)
 PLACES = frozenset(

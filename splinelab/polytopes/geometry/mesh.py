@@ -13,9 +13,7 @@ import torch
 
 from splinelab.codes import SplineCodes, join_packed
 from splinelab.errors import InputError
-from splinelab.polytopes.tolerances import SNAP
-
-__all__ = ["CHUNK", "Mesh", "TooMany", "chunks", "rounding", "rows_that_fit"]
+from splinelab.polytopes.geometry.tolerances import SNAP
 
 CHUNK = 1 << 22  # numbers handled at once where cells × units would not fit
 COPIES = 8  # how many tensors of a layer a traversal holds at the same time, roughly
@@ -26,7 +24,7 @@ class TooMany(Exception):
 
 
 class Mesh:
-    """Vertices, cells and the codes of the cells. `Line` and `Sheet` say what a cell is.
+    """Vertices, cells and the codes of the cells. `PathMesh` and `SliceMesh` say what a cell is.
 
     `points`: float64, vertices × 1 or 2, the vertices' coordinates in the path or slice. `max_rows`: more
     vertices raise `TooMany`. Cells are numbered in the order of their making: when a cell is split, one part
@@ -85,7 +83,8 @@ class Mesh:
         first = self.rows
         share = torch.as_tensor(weight, dtype=torch.float64)
         self.blocks.append((first, torch.as_tensor(a), torch.as_tensor(b), share))
-        new = torch.lerp(*(torch.from_numpy(self.points[ends]) for ends in (a, b)), share[:, None])
+        old, other = (torch.from_numpy(self.points[ends]) for ends in (a, b))
+        new = torch.lerp(old, other, share[:, None])
         self.points = np.concatenate([self.points, new.numpy()])
 
     def add_cells(self, parents: np.ndarray) -> None:
@@ -115,6 +114,23 @@ class Mesh:
     def winners(self) -> dict[str, np.ndarray]:
         """By pooling layer: which member of each window is the largest, cells × windows."""
         return {name: winner[self.ancestors(len(winner))] for name, winner in self.pools.items()}
+
+
+class Uncut(Mesh):
+    """Points that nothing cuts: `given` keeps what each layer and pool was given, in the order of the
+    calls."""
+
+    def __init__(self, points: int):
+        super().__init__(np.zeros((points, 1)), 1)
+        self.given: dict[str, torch.Tensor] = {}
+
+    def cut(self, values: torch.Tensor, name: str) -> None:
+        self.layers[name] = 0, np.zeros(0)
+        self.given[name] = values.clone()  # what follows may work in place
+
+    def cut_pool(self, values: torch.Tensor, name: str) -> None:
+        self.pools[name] = np.zeros(0)
+        self.given[name] = values
 
 
 def rows_that_fit(width: int, memory: float) -> int:

@@ -1,4 +1,8 @@
-"""Intervals for the internal indices of clusters, over images and nets."""
+"""Intervals for the agreement of clusters with classes and for the internal indices, over images and nets.
+
+Clusters stay as they were found: what is drawn, with replacement, are images, the same for every name and
+net. A pair of an image with its own copy is left out, as in `distances.bootstrap`.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,8 +13,16 @@ from splinelab._arguments import check_seed, check_whole
 from splinelab._memory import require
 from splinelab.clustering.inputs import coordinates, resolve_metric
 from splinelab.distances import Bootstrap, pairwise
+from splinelab.distances.bootstrap import gathered
 from splinelab.distances.operands import check_labels
 from splinelab.errors import InputError
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """The adjusted Rand index of clusters and classes: 1 where they are the same, 0 by chance."""
+
+    ari: float | np.ndarray
 
 
 @dataclass(frozen=True)
@@ -20,6 +32,35 @@ class Scores:
     silhouette: float | np.ndarray
     calinski_harabasz: float | np.ndarray
     davies_bouldin: float | np.ndarray
+
+
+def bootstrap_ari(
+    clusterings: Mapping[str, list[np.ndarray]], truth: np.ndarray, *, resamples: int = 400, seed: int = 0
+) -> Bootstrap:
+    """Image-level paired bootstrap of the adjusted Rand index. The result's statistic is "ari".
+
+    Parameters
+    ----------
+    clusterings : name → one label array (samples) per training seed, all of the same images; noise (−1)
+        counts as one more cluster.
+    truth : one class per sample.
+    resamples, seed : how often images are drawn, and from which seed.
+    """
+    if not clusterings or not all(clusterings.values()):
+        raise InputError("clusterings must map at least one name to a list of label arrays, one per seed")
+    seeds = {len(found) for found in clusterings.values()}
+    if len(seeds) > 1:
+        raise InputError(f"names hold {sorted(seeds)} seeds: expected the same number for every name")
+    truth = np.atleast_1d(np.asarray(truth))
+    classes = check_labels(truth, len(truth))[0]
+    weights = _weights(len(classes), resamples, seed)
+    scored = {
+        name: np.array([[[_ari(cells, row)] for cells in found] for row in weights])
+        for name, found in (
+            (name, [_cells(labels, classes) for labels in found]) for name, found in clusterings.items()
+        )
+    }
+    return gathered(Agreement, scored, len(classes))
 
 
 def bootstrap_scores(
@@ -32,15 +73,16 @@ def bootstrap_scores(
 ) -> Bootstrap:
     """Image-level paired bootstrap of the silhouette, Calinski-Harabasz and Davies-Bouldin index.
 
-    `points`: name → one SplineCodes or array (samples × units) per net, all of the same images;
-    `clusterings`: the same names → one label array each (noise, −1, is left out). `metric` is the
-    silhouette's, by default hamming for codes and l2 for vectors; the other two are Euclidean. Each draw
-    takes images with replacement, the same for every name and net; clusters stay as they were found. In the
-    silhouette a pair of an image with its own copy is left out, as in `distances.bootstrap`. Intervals cover
-    images and nets. The result's statistics are "silhouette", "calinski_harabasz" and "davies_bouldin".
+    The result's statistics are "silhouette", "calinski_harabasz" and "davies_bouldin". An index belongs to
+    its space: a difference between two representations says which has the larger index, not which clusters
+    are better.
 
-    An index belongs to its space: a difference between two representations says which has the larger index,
-    not which clusters are better.
+    Parameters
+    ----------
+    points : name → one SplineCodes or array (samples × units) per net, all of the same images.
+    clusterings : the same names → one label array each (noise, −1, is left out).
+    metric : the silhouette's, by default hamming for codes and l2 for vectors; the other two are Euclidean.
+    resamples, seed : how often images are drawn, and from which seed.
     """
     here, there = ({name: len(each) for name, each in given.items()} for given in (points, clusterings))
     if here != there or len({*here.values(), 0}) != 2:
@@ -48,22 +90,45 @@ def bootstrap_scores(
             f"points hold the nets {here} and clusterings {there}: expected the same names, "
             "and as many nets for each"
         )
-    resamples, seed = check_whole("resamples", resamples, 2), check_seed(seed)
     n = len(next(iter(clusterings.values()))[0])
+    resamples = check_whole("resamples", resamples, 2)
     require(24 * n**2 + 8 * n * resamples, f"scores of {n:,} samples", "take fewer samples or resamples")
-    rng = np.random.default_rng(seed)
-    weights = np.vstack(
-        [np.ones(n), *(np.bincount(rng.integers(n, size=n), minlength=n) for _ in range(resamples))]
-    )
-    values, nets, draws = {}, {}, {}
-    for name, looks in points.items():
-        scored = np.stack(  # draws × nets × indices; the first draw is the whole
+    weights = _weights(n, resamples, seed)
+    scored = {
+        name: np.stack(
             [_scores(x, labels, metric, weights) for x, labels in zip(looks, clusterings[name], strict=True)],
             axis=1,
         )
-        nets[name], draws[name] = Scores(*scored[0].T), Scores(*np.moveaxis(scored[1:], 2, 0))
-        values[name] = Scores(*map(float, scored[0].mean(axis=0)))
-    return Bootstrap(values=values, nets=nets, draws=draws, images=n)
+        for name, looks in points.items()
+    }
+    return gathered(Scores, scored, n)
+
+
+def _weights(n: int, resamples: int, seed: int) -> np.ndarray:
+    """How often each image counts, float64, (1 + resamples) × images: first all of them once."""
+    rng = np.random.default_rng(check_seed(seed))
+    draws = range(check_whole("resamples", resamples, 2))
+    return np.vstack([np.ones(n), *(np.bincount(rng.integers(n, size=n), minlength=n) for _ in draws)])
+
+
+def _cells(labels: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each sample its cluster, its class and its cell of the contingency table."""
+    clusters = check_labels(labels, len(classes))[0]
+    return clusters, classes, clusters * (classes.max() + 1) + classes
+
+
+def _ari(cells: tuple[np.ndarray, np.ndarray, np.ndarray], weights: np.ndarray) -> float:
+    """Hubert and Arabie's index with weighted samples; pairs of a sample with itself do not count."""
+    own = (weights**2).sum()
+
+    def pairs(groups: np.ndarray) -> float:
+        return ((np.bincount(groups, weights) ** 2).sum() - own) / 2
+
+    same_cluster, same_class, same_both = map(pairs, cells)
+    total = (weights.sum() ** 2 - own) / 2
+    chance = same_cluster * same_class / total
+    best = (same_cluster + same_class) / 2
+    return float((same_both - chance) / (best - chance)) if best != chance else 1.0
 
 
 def _scores(x, labels, metric, weights) -> np.ndarray:
@@ -89,7 +154,7 @@ def _scores(x, labels, metric, weights) -> np.ndarray:
 def _silhouette(distance, groups, weights) -> np.ndarray:
     total = np.zeros(len(weights))
     for own, group in enumerate(groups):
-        means, within = [], None
+        means, within = [], np.zeros(0)
         for place, other in enumerate(groups):
             sums = weights[:, other] @ distance[np.ix_(other, group)]  # draws × samples of the group
             size = weights[:, other].sum(axis=1, keepdims=True)

@@ -10,8 +10,6 @@ from torch.overrides import handle_torch_function, has_torch_function
 from splinelab.errors import UnsupportedOperationError
 from splinelab.recording.rules import argument
 
-__all__ = ["FREEZE", "opened"]
-
 # For each call: `measure` gives what is kept of the reference and which tensors still pass; `replay` makes
 # the call with what was kept, linear in what passes.
 

@@ -1,22 +1,23 @@
 """The rest of a network: what it does to the activations of one of its layers."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import torch
 from torch import nn
 
 from splinelab.errors import InputError, closest
-from splinelab.polytopes.exact import home
-from splinelab.polytopes.points import samples_of
+from splinelab.polytopes.geometry.exact import home
+from splinelab.polytopes.geometry.points import samples_of
 from splinelab.recording.outputs import first_output
 from splinelab.recording.place import evaluation, floating_type
-
-__all__ = ["Rest", "from_layer"]
 
 BATCH = 256
 WHAT = "The inputs"
 
 
-def from_layer(model: nn.Module, layer: str, inputs) -> tuple[nn.Module, torch.Tensor]:
+def from_layer(model: nn.Module, layer: str, inputs: Any) -> tuple[nn.Module, torch.Tensor]:
     """The network from a layer on, and what reaches it for these inputs, samples × ….
 
     The layer "input" is the network itself, and the inputs.
@@ -38,15 +39,21 @@ class Rest(nn.Module):
     example : one or more inputs of the model, samples first. The part before the layer is run on the first,
         for shapes only.
 
-    Raises `InputError` when there is no such module, when it is called more than once, and when something
-    beside it reaches the output (a skip connection round the layer): then its activations do not determine
-    the output, and the rest of the network is no function of them.
+    Raises
+    ------
+    InputError : there is no such module, it is called more than once, or something beside it reaches the
+        output (a skip connection round the layer): then its activations do not determine the output.
 
-    Recording the rest gives the layers behind `layer`, by the names that they have in the whole model.
-    Codes "from layer L to the output" (Black, Sharkey et al., 2022) are the codes of `Rest(model, L, x)`.
+    Notes
+    -----
+    Recording the rest gives the layers behind `layer`, by the names that they have in the whole model. Codes
+    "from layer L to the output" (Black, Sharkey et al., 2022) are the codes of `Rest(model, L, x)`.
     """
 
-    def __init__(self, model: nn.Module, layer: str, example):
+    example: torch.Tensor
+    any_size: bool
+
+    def __init__(self, model: nn.Module, layer: str, example: Any):
         super().__init__()
         modules = dict(model.named_modules())
         if layer not in modules or not layer:
@@ -58,7 +65,9 @@ class Rest(nn.Module):
         self.register_buffer("example", self._like_weights(example).clone(), persistent=False)
         self._check_cut()
 
-    def named_modules(self, memo=None, prefix: str = "", remove_duplicate: bool = True):
+    def named_modules(
+        self, memo: set | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, nn.Module]]:
         """The whole model's names, so that layers are called here as there."""
         yield prefix, self
         for name, module in self.model.named_modules(memo, prefix, remove_duplicate):
@@ -72,7 +81,7 @@ class Rest(nn.Module):
             example = example.expand(len(activations), *example.shape[1:])
         return self._forward(activations, example)
 
-    def activations(self, inputs) -> torch.Tensor:
+    def activations(self, inputs: Any) -> torch.Tensor:
         """The layer's output for inputs of the model, samples × …, in evaluation mode."""
         inputs = self._like_weights(_samples(inputs))
         with evaluation(self, home(self.model)):

@@ -17,29 +17,23 @@ import torch
 from torch import nn
 
 from splinelab.errors import InputError, SplinelabError, UnsupportedOperationError
-from splinelab.polytopes import operations
-from splinelab.polytopes.calls import Call, GiveUp
-from splinelab.polytopes.exact import in_double, only_precision
-from splinelab.polytopes.mesh import Mesh, TooMany
-from splinelab.polytopes.windows import pool_windows
+from splinelab.polytopes.geometry import affine
+from splinelab.polytopes.geometry.calls import Call, GiveUp
+from splinelab.polytopes.geometry.exact import in_double, only_precision
+from splinelab.polytopes.geometry.mesh import Mesh, TooMany
+from splinelab.polytopes.geometry.windows import pool_windows
 from splinelab.recording import judging
 from splinelab.recording import operations as table
 from splinelab.recording.following import Following, Kind, tensors
 from splinelab.recording.names import NamedCalls
 from splinelab.recording.operations import op_name
 from splinelab.recording.outputs import first_output
-from splinelab.recording.rules import Kinks, argument, kinks_of
-
-__all__ = ["run"]
+from splinelab.recording.rules import Kinks, argument, in_training, kinks_of
 
 # Piecewise linear, but with a jump at the threshold (`threshold` unless its value is the threshold).
 JUMPS = frozenset(("threshold", "hardshrink"))
 # What may be a multiple of its operand.
-MULTIPLES = judging.SAME | judging.NEGATIONS | judging.SCALINGS | table.STRUCTURE
-# Calls that bend and take a second operand of rows.
-PAIRS = frozenset(
-    ["maximum", "minimum", "fmax", "fmin", "max", "min", "clamp", "clip", "clamp_min", "clamp_max"]
-)
+MULTIPLES = judging.SAME | table.NEGATIONS | table.SCALINGS | table.STRUCTURE
 
 
 def run(
@@ -127,7 +121,7 @@ class Trace(NamedCalls):
             raise GiveUp
         if only_precision(op, args, kwargs):
             return args[0]
-        if operations.spreads_constant(op, args, kwargs, self.following):
+        if affine.spreads_constant(op, args, kwargs, self.following):
             return in_double(func(*args, **kwargs), args)
         if op in table.POOLS:
             return self._pool(op, func, args, kwargs)
@@ -142,7 +136,7 @@ class Trace(NamedCalls):
         call = Call(self, args, kwargs, max(len(item) for item in given if item.ndim))
         wrong = None
         if op not in table.READS:
-            wrong = operations.problem(op, call.args, call.kwargs, call.operands, call.known)
+            wrong = affine.problem(op, call.args, call.kwargs, call.operands, call.known)
         result = call.make(func)
         made = call.made(result)
         if not made:
@@ -152,9 +146,9 @@ class Trace(NamedCalls):
                     "activations may decide where a network bends."
                 )
             return result
-        wrong = wrong or operations.shape_problem(op, made, call.operands, call.known)
+        wrong = wrong or affine.shape_problem(op, made, call.operands, call.known)
         if wrong:
-            raise UnsupportedOperationError(f"{wrong} {self._place()} {operations.way_out(op)}")
+            raise UnsupportedOperationError(f"{wrong} {self._place()} {affine.way_out(op)}")
         for item in made:
             self.follow(item, multiple)
         return result
@@ -165,13 +159,13 @@ class Trace(NamedCalls):
             raise UnsupportedOperationError(
                 f"{op} jumps where it bends: no continuous piecewise-linear function. {self._place()}"
             )
-        if op == "rrelu" and argument(args, kwargs, 3, "training", False):
-            raise UnsupportedOperationError(f"rrelu with training=True is random. {self._place()}")
-        if len(given) > 1 and op not in PAIRS:
+        if why := in_training(op, args, kwargs):
+            raise UnsupportedOperationError(f"{why} {self._place()}")
+        if len(given) > 1 and op not in table.BOUNDED:
             raise UnsupportedOperationError(f"{op} has slopes that depend on the samples. {self._place()}")
         kinks = kinks_of(op, args, kwargs, self.following)
         if kinks is not None:
-            name = self.names.name(op)
+            name = self.name(op)
             z = self._above(kinks)
             if len(z) != self.mesh.rows:
                 raise UnsupportedOperationError(
@@ -185,7 +179,7 @@ class Trace(NamedCalls):
             del z  # a view, perhaps, of what the call works on in place
         call = Call(self, args, kwargs, self.mesh.rows)
         result = call.make(func)
-        wrong = operations.shape_problem(op, [result], call.operands, call.known)
+        wrong = affine.shape_problem(op, [result], call.operands, call.known)
         if wrong:
             raise UnsupportedOperationError(f"{wrong} {self._place()}")
         for item in call.made(result):
@@ -209,7 +203,7 @@ class Trace(NamedCalls):
         if len(x) != self.mesh.rows:
             raise UnsupportedOperationError(f"{op} works along the axis of the samples. {self._place()}")
         windows = pool_windows(table.POOLS[op], x, args, kwargs)
-        name = self.names.name(op)
+        name = self.name(op)
         self._check_finite(windows, name)
         self._cut(self.mesh.pools, self.mesh.cut_pool, windows, name)
         result = Call(self, args, kwargs, self.mesh.rows).make(func)
@@ -238,7 +232,7 @@ class Trace(NamedCalls):
             raise InputError(f"Layer {name!r} received NaN or infinite values; check points and weights.")
 
     def _place(self) -> str:
-        return f"It is called in {self.names.where}."
+        return f"It is called in {self.where}."
 
 
 def _of_two(args, kwargs) -> bool:

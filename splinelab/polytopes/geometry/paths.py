@@ -1,32 +1,37 @@
 """Exact polytope boundaries on straight segments and on paths made of them."""
 
 from collections import deque
+from collections.abc import Iterable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import nn
 
 from splinelab.codes import SplineCodes
 from splinelab.errors import InputError
-from splinelab.polytopes import checks, trace
-from splinelab.polytopes.exact import home
-from splinelab.polytopes.line import Line
-from splinelab.polytopes.mesh import TooMany, rows_that_fit
-from splinelab.polytopes.path import Part, Path, joined
-from splinelab.polytopes.points import stacked
-
-__all__ = ["path", "paths", "segment"]
+from splinelab.polytopes.geometry import checks, trace
+from splinelab.polytopes.geometry.exact import home
+from splinelab.polytopes.geometry.mesh import TooMany, rows_that_fit
+from splinelab.polytopes.geometry.path_mesh import PathMesh
+from splinelab.polytopes.geometry.path_result import Part, Path, joined
+from splinelab.polytopes.geometry.points import stacked
 
 POINTS = "The points of a path"
 
 
-def segment(model: nn.Module, start, end, *, layer: str | None = None, **options) -> Path:
+def segment(
+    model: nn.Module, start: ArrayLike, end: ArrayLike, *, layer: str | None = None, **options: Any
+) -> Path:
     """All polytope boundaries on the straight segment between two points, in one forward pass.
 
     `start` and `end` are two inputs of the model. With `layer`, the segment joins their activations at that
     layer, and the codes are those from there to the output. Options as in `paths`.
 
+    Examples
+    --------
     >>> net = nn.Sequential(nn.Linear(1, 2), nn.ReLU()).eval()
     >>> _ = net[0].weight.data.fill_(1.0), net[0].bias.data.copy_(torch.tensor([-0.25, -0.5]))
     >>> segment(net, [0.0], [1.0]).t
@@ -35,14 +40,14 @@ def segment(model: nn.Module, start, end, *, layer: str | None = None, **options
     return path(model, stacked([start, end], POINTS, tokens=layer is not None), layer=layer, **options)
 
 
-def path(model: nn.Module, waypoints, *, layer: str | None = None, **options) -> Path:
+def path(model: nn.Module, waypoints: Any, *, layer: str | None = None, **options: Any) -> Path:
     """All polytope boundaries on one path through `waypoints`; see `paths`."""
     return paths(model, [waypoints], layer=layer, **options)[0]
 
 
 def paths(
     model: nn.Module,
-    waypoints,
+    waypoints: Iterable,
     *,
     layer: str | None = None,
     device: str | torch.device | None = None,
@@ -69,10 +74,13 @@ def paths(
         at some pieces, one in 16 but 8 at least and 64 at most over all paths: the longest, some short ones,
         others at random.
 
-    Raises `InputError` for points that are not finite, equal or of the wrong shape, an unknown layer and a
-    model in training mode; `UnsupportedOperationError` for an operation that is not piecewise linear;
-    `VerificationError` where the result and the network part by more than 1e-12 of the largest output, or the
-    float64 copy and the model itself by more than rounding.
+    Raises
+    ------
+    InputError : points that are not finite, equal or of the wrong shape, an unknown layer, or a model in
+        training mode.
+    UnsupportedOperationError : an operation that is not piecewise linear.
+    VerificationError : the result and the network part by more than 1e-12 of the largest output, or the
+        float64 copy and the model itself by more than rounding.
     """
     given = [stacked(points, POINTS, tokens=layer is not None) for points in waypoints]
     _check_paths(given)
@@ -123,7 +131,7 @@ def _halves(number: int, leg: int, low: float, high: float) -> list[tuple]:
 
 def _rows_that_fit(exact, points: torch.Tensor, memory: float) -> int:
     """How many vertices may be traced at once, from the widest layer that one point meets."""
-    probe = Line([0.0, 1.0], [0], [1])
+    probe = PathMesh([0.0, 1.0], [0], [1])
     trace.run(exact, probe, points[:1].repeat(2, *[1] * (points.ndim - 1)).to(home(exact)))
     return rows_that_fit(probe.widest, memory)
 
@@ -139,11 +147,11 @@ def _trace(exact, given, batch, max_rows, values) -> tuple[list[Part], int]:
     )
     t = np.array([leg + share for _, leg, low, high in batch for share in (low, high)])
     index = np.arange(0, len(t), 2)
-    line = Line(t, index, index + 1, max_rows)
+    line = PathMesh(t, index, index + 1, max_rows)
     kept: dict | None = {} if values else None
     outputs = trace.run(exact, line, ends.to(home(exact)), values=kept).reshape(line.rows, -1).cpu().numpy()
-    codes, winners = line.codes(), list(line.winners().values())
-    winners = np.concatenate(winners, axis=1) if winners else np.zeros((line.cells, 0), np.uint8)
+    codes, none = line.codes(), np.zeros((line.cells, 0), np.uint8)
+    winners = np.concatenate([none, *line.winners().values()], axis=1)
     owner, t = line.ancestors(len(batch)), line.points[:, 0]
     order = np.lexsort((t[line.left], owner))
     bounds = np.searchsorted(owner[order], np.arange(len(batch) + 1))

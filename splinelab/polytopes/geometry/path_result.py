@@ -4,11 +4,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from splinelab.codes import SplineCodes
-from splinelab.polytopes.line import Line
-
-__all__ = ["Part", "Path", "joined"]
+from splinelab.polytopes.geometry.path_mesh import PathMesh
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -53,18 +52,18 @@ class Path:
         """The number of polytopes that the path passes through, repeated visits counted again."""
         return len(self.boundaries) + 1
 
-    def at(self, t) -> np.ndarray:
+    def at(self, t: ArrayLike) -> np.ndarray:
         """The points of the space at coordinates `t`, points × its shape."""
         t = np.atleast_1d(np.asarray(t, np.float64))
         first = np.clip(t.astype(int), 0, len(self.waypoints) - 2)
         share = (t - first).reshape(-1, *[1] * (self.waypoints.ndim - 1))
         return self.waypoints[first] * (1 - share) + self.waypoints[first + 1] * share
 
-    def output_at(self, t) -> np.ndarray:
+    def output_at(self, t: np.ndarray | float) -> np.ndarray:
         """The network's output at coordinates `t`, points × outputs."""
         return np.stack([np.interp(t, self.t, column) for column in self.outputs.T], axis=-1)
 
-    def density(self, edges) -> np.ndarray:
+    def density(self, edges: np.ndarray) -> np.ndarray:
         """Unit flips per unit of length between neighbouring coordinates of `edges` (ascending)."""
         legs = np.linalg.norm(np.diff(self.waypoints, axis=0).reshape(len(self.waypoints) - 1, -1), axis=1)
         run = np.interp(edges, np.arange(len(self.waypoints)), np.concatenate([[0.0], np.cumsum(legs)]))
@@ -73,7 +72,7 @@ class Path:
     def class_changes(self) -> tuple[np.ndarray, np.ndarray]:
         """Where the largest output changes, exactly: coordinates, ascending, and the classes in between,
         one more than there are changes."""
-        line = Line(self.t, np.arange(len(self)), np.arange(1, len(self) + 1))
+        line = PathMesh(self.t, np.arange(len(self)), np.arange(1, len(self) + 1))
         line.cut_pool(torch.from_numpy(self.outputs)[:, None], "class")
         order = np.argsort(line.points[line.left, 0])
         winner = line.winners()["class"][order, 0].astype(int)

@@ -8,10 +8,7 @@ import torch
 
 from splinelab.recording import operations as table
 from splinelab.recording.operations import names_of as _names
-from splinelab.recording.rules import argument
-
-__all__ = ["mapped", "problem", "shape_problem", "spreads_constant", "way_out"]
-
+from splinelab.recording.rules import argument, in_training
 
 # Of the table's linear rows, what mixes the rows of a batch, reads them as complex numbers or by places that
 # count through all of them.
@@ -31,12 +28,10 @@ FACTORS = {
     "addcmul": ((1, "tensor1"), (2, "tensor2")), "lerp": ((2, "weight"),),
 }  # fmt: skip
 # Linear in either factor; other operations are so in their first operand alone.
-EITHER = _names("mul multiply imul rmul matmul mm bmm rmatmul einsum bilinear")
+EITHER = table.MULTIPLICATIONS | _names("matmul mm bmm rmatmul einsum bilinear")
 # Work number by number: the axes of operands meet from the last one on.
-ELEMENTWISE = _names(
-    "add iadd radd sub subtract isub rsub mul multiply imul rmul div divide truediv itruediv idiv "
-    "true_divide where masked_fill lerp addcmul broadcast_tensors maximum minimum fmax fmin max min "
-    "clamp clip clamp_min clamp_max"
+ELEMENTWISE = (table.SCALINGS | table.BOUNDED) | _names(
+    "add iadd radd sub subtract isub rsub where masked_fill lerp addcmul broadcast_tensors"
 )
 SHAPES = _names("view_as reshape_as expand_as")  # take nothing but the shape of their second operand
 # The positions of arguments that name axes, and what holds without them; the first axis holds the vertices.
@@ -76,7 +71,7 @@ def problem(op: str, args, kwargs, operands: list, known: int) -> str | None:
     """Why a call with `operands` of `known` rows is not affine in them, row by row; None if it is."""
     summed = op in table.SUMS or op in WRITES
     linear = op in table.STRUCTURE or op in table.AFFINE or op in table.PRODUCTS or op in table.DIVISIONS
-    if op in MIXING or op in ("addcdiv", "rdiv", "rtruediv") or op.startswith(("fft", "max_unpool")):
+    if op in MIXING or op == "addcdiv" or op in table.INVERTED or op.startswith(("fft", "max_unpool")):
         return f"{op} is not known to be piecewise linear, row by row."
     if not summed and not linear:
         return f"{op} is not known to be piecewise linear."
@@ -95,14 +90,8 @@ def problem(op: str, args, kwargs, operands: list, known: int) -> str | None:
         return f"{op} with a rounding_mode jumps."
     if not summed and op not in EITHER and first is not operands[0]:
         return f"{op} takes activations as its weights or places: not known to be piecewise linear."
-    if op == "batch_norm" and argument(args, kwargs, 5, "training", False):
-        return "batch_norm uses the statistics of the batch, which mix samples: call model.eval()."
-    if (
-        "dropout" in op
-        and argument(args, kwargs, 2, "training", True)
-        and argument(args, kwargs, 1, "p", 0.5)
-    ):
-        return f"{op} is called with training=True: pass training=self.training to it."
+    if why := in_training(op, args, kwargs):
+        return why
     if any(item.ndim == 0 or len(item) != known for item in operands) or _mixes(op, args, kwargs, operands):
         return f"{op} works along the first axis, which holds the samples."
     return None
@@ -128,7 +117,7 @@ def way_out(op: str) -> str:
     if op in ("softmax", "layer_norm", "scaled_dot_product_attention", "multi_head_attention_forward"):
         return "Freeze it at a reference input: splinelab.polytopes.frozen(model, reference)."
     if op in ("gelu", "silu", "softplus", "sigmoid", "tanh", "mish", "elu"):
-        return "A smooth activation has soft codes: splinelab.polytopes.soft_code, or sampled density."
+        return "A smooth activation has soft codes: splinelab.polytopes.soft_code."
     return "Use layer= to begin behind it, or sampled density."
 
 
@@ -146,11 +135,9 @@ def _mixes(op: str, args, kwargs, operands: list) -> bool:
         axes = axes if isinstance(axes, tuple | list) else (axes,)
         return any(axis % ndim == 0 for axis in axes) and not (op == "squeeze" and len(whole) != 1)
     if op in PAIRS:
-        position = PAIRS[op]
-        pair = (-2, -1) if position is None else (0, 1)
-        if position is not None:
-            pair = [argument(args, kwargs, position + n, f"dim{n + 1}", pair[n]) for n in (0, 1)]
-        return whole.ndim < 2 or (position is not None and any(axis % whole.ndim == 0 for axis in pair))
+        second = PAIRS[op]
+        pair = [argument(args, kwargs, second + n, f"dim{n + 1}", n) for n in (0, 1)] if second else []
+        return whole.ndim < 2 or any(axis % whole.ndim == 0 for axis in pair)
     if op in MOVES:
         order = torch.empty((3, *([2] * (whole.ndim - 1))))  # only the first axis has length 3
         moved = getattr(order, op)

@@ -8,8 +8,6 @@ from torch.nn import functional as F
 
 from splinelab.recording.rules import pool_arguments
 
-__all__ = ["pool_windows"]
-
 
 def pool_windows(n: int, x: torch.Tensor, args, kwargs) -> torch.Tensor:
     """The members of every window of a max-pooling over `n` axes, rows × windows × members.
@@ -21,7 +19,7 @@ def pool_windows(n: int, x: torch.Tensor, args, kwargs) -> torch.Tensor:
     shape = pool(x[:1], size, stride, padding, dilation, ceil_mode).shape[-n:]
     if not any(padding) and not ceil_mode:  # no window reaches over the edge: each member is its own grid
         places = product(*(range(0, k * d, d) for k, d in zip(size, dilation, strict=True)))
-        grids = [
+        grids: list[tuple] = [
             tuple(slice(at, at + s * m, s) for at, s, m in zip(place, stride, shape, strict=True))
             for place in places
         ]

@@ -6,8 +6,6 @@ import torch
 from splinelab.data import Dataset
 from splinelab.errors import InputError
 
-__all__ = ["check_finite", "samples_of", "stacked"]
-
 
 def samples_of(points, what: str):
     """The samples of one of splinelab's data sets, or what was given.
