@@ -21,12 +21,10 @@ from splinelab.mechanisms.matching import matched_sets
 from splinelab.mechanisms.profiles import Profiles
 from splinelab.mechanisms.scores import (
     Recovery,
-    argmax_agreement,
     exact_groups,
     layer_span,
     mechanism_ari,
     owners,
-    type_purity,
 )
 from splinelab.mechanisms.spectral import Gap, assign_rest, eigengap, laplacian_spectrum, spectral_by_part
 from splinelab.mechanisms.threshold import ThresholdChoice, choose_threshold, permutation_null
@@ -45,7 +43,6 @@ __all__ = [
     "ThresholdChoice",
     "ThresholdComponents",
     "affinity",
-    "argmax_agreement",
     "assign_rest",
     "causal_check",
     "choose_threshold",
@@ -64,5 +61,4 @@ __all__ = [
     "permutation_null",
     "profiles_of",
     "spectral_by_part",
-    "type_purity",
 ]

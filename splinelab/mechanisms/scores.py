@@ -14,12 +14,10 @@ from splinelab.mechanisms.labels import aligned, whole_numbers
 
 __all__ = [
     "Recovery",
-    "argmax_agreement",
     "exact_groups",
     "layer_span",
     "mechanism_ari",
     "owners",
-    "type_purity",
 ]
 
 
@@ -55,7 +53,7 @@ def owners(responses, *, ties=None, threshold: float = 0.1) -> np.ndarray:
     >>> owners([[1.0], [1.0]], ties=[[0.5], [0.6]])
     array([1])
     """
-    threshold = threshold if threshold == -np.inf else check_number("threshold", threshold)
+    threshold = check_number("threshold", threshold)
     found = np.asarray(as_array(responses, "responses"), np.float64)
     if found.ndim != 2 or len(found) == 0:
         raise InputError(f"responses have shape {found.shape}: expected features × components")
@@ -119,29 +117,6 @@ def mechanism_ari(labels, truth) -> float:
     return ari(labels[alive], known)
 
 
-def argmax_agreement(labels, responses) -> float:
-    """The share of clusters of two or more components that all respond most to the same feature.
-
-    `responses` as in `owners`. The paper's "argmax-input agreement" (section 6); nan without such a cluster.
-    """
-    found = owners(responses, threshold=-np.inf)
-    clusters = _groups_of_two(aligned(labels, responses=found)[0])
-    return _mean([len(np.unique(found[members])) == 1 for members in clusters])
-
-
-def type_purity(labels, types) -> float:
-    """The mean share of a cluster's most common type, over clusters of two or more; nan without one.
-
-    `types`: N names, such as "mlp_in" and "mlp_out" (Seshadri et al., section 6).
-    """
-    labels, types = aligned(labels, types=types)
-    shares = []
-    for members in _groups_of_two(labels):
-        counts = np.unique(types[members], return_counts=True)[1]
-        shares.append(counts.max() / counts.sum())
-    return _mean(shares)
-
-
 def layer_span(labels, layers) -> dict[int, int]:
     """How many clusters of two or more components span 1, 2, … layers, by number of layers.
 
@@ -157,7 +132,3 @@ def _groups_of_two(labels: np.ndarray) -> list[np.ndarray]:
     alive = np.flatnonzero(labels >= 0)
     groups = [alive[labels[alive] == label] for label in np.unique(labels[alive])]
     return [members for members in groups if len(members) > 1]
-
-
-def _mean(values) -> float:
-    return float(np.mean(values)) if len(values) else float("nan")

@@ -15,7 +15,6 @@ from splinelab.spd.scores import (
     ImportanceErrors,
     column_scores,
     dense_errors,
-    exact_features,
     identity_errors,
     rounded_error,
 )
@@ -42,7 +41,6 @@ __all__ = [
     "column_scores",
     "decompose",
     "dense_errors",
-    "exact_features",
     "identity_errors",
     "importance_table",
     "loss_terms",

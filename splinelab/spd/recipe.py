@@ -143,10 +143,3 @@ class SPDRecipe(Values):
     def steps(self) -> int:
         """Of all stages, for one start."""
         return sum(stage.steps for stage in self.stages)
-
-
-def _made(kind: type[Values], value, key: str):
-    if isinstance(value, kind):
-        return value
-    check(isinstance(value, dict), key, value, f"a {kind.__name__} or its dict")
-    return kind.from_dict(value)

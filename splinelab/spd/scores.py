@@ -1,6 +1,5 @@
 """How near a decomposition comes to mechanisms that are known."""
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +15,6 @@ __all__ = [
     "ImportanceErrors",
     "column_scores",
     "dense_errors",
-    "exact_features",
     "identity_errors",
     "rounded_error",
 ]
@@ -105,25 +103,6 @@ def dense_errors(importance, count: int) -> ImportanceErrors:
     ideal = np.zeros(importance.shape, bool)
     ideal[:, order] = True
     return _errors(importance, ideal, absent=len(importance) * max(0, count - importance.shape[1]))
-
-
-def exact_features(importances: Mapping[str, object]) -> np.ndarray:
-    """Which features are exact: in every layer one component answers to the feature (importance above .1 on
-    its one-hot input, and at least .9), and answers to no other.
-
-    ``importances``: layer → features × components, each on the same one-hot inputs. Returns a boolean per
-    feature.
-    """
-    if not importances:
-        raise InputError("importances are empty; expected at least one layer")
-    exact = None
-    for values in importances.values():
-        values = _importances(values)
-        answers = values > ALIVE
-        alone = answers & (answers.sum(0) == 1)
-        here = (answers.sum(1) == 1) & alone.any(1) & (values.max(1) >= SURE)
-        exact = here if exact is None else exact & here
-    return exact
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ from splinelab.zoo.probes import pair_auc
 from splinelab.zoo.recipes import Entry, entries, entry
 from splinelab.zoo.store import require_writable, save
 
-__all__ = ["heldout", "require_heldout", "train", "train_seeds", "training_images"]
+__all__ = ["heldout", "train", "train_seeds", "training_images"]
 
 CHECKPOINT_EVERY = 2000  # steps
 
@@ -130,29 +130,6 @@ def training_images(name: str) -> Dataset:
 def heldout(name: str) -> Dataset:
     """The images that no seed of this entry was trained on: the ones to judge it by."""
     return training_data(entry(name).recipe).heldout
-
-
-def require_heldout(name: str, dataset: Dataset) -> None:
-    """Raise ``InputError`` if a net of this entry may have been trained on images of ``dataset``.
-
-    All of MNIST-5k lies in MNIST's training set, so none of it is held out for the nets of full MNIST.
-    """
-    found = entry(name).recipe
-    pool = "mnist-train" if found.dataset == "mnist5k" else found.dataset
-    if dataset.pool != pool:
-        return
-    if found.dataset == "mnist-train":
-        raise InputError(
-            f"{dataset!r} is no held-out set for {name}, which was trained on images of {found.dataset}, "
-            f"where all of {dataset.name} comes from; use zoo.heldout({name!r})"
-        )
-    seen = {image.tobytes() for image in training_data(found).train.images}
-    shared = sum(image.tobytes() in seen for image in dataset.images)
-    if shared:
-        raise InputError(
-            f"{shared:,} of the {len(dataset):,} images of {dataset.name} were trained on by {name}; "
-            f"use zoo.heldout({name!r})"
-        )
 
 
 def _weights(item: Entry, result: Fit) -> dict:
