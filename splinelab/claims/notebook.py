@@ -29,15 +29,18 @@ class Notebook:
         self.ledger = Ledger.load()
 
     def record(self, claim_id: str, case: str, interval: Interval, *, data, n=None, seeds=None) -> None:
-        """Enter an interval, measured on the `Dataset` `data`; the file is written by `save`.
+        """Enter an interval; the file is written by `save`.
 
-        `n` and `seeds` replace the interval's own: what counts as one image, and which nets they were.
+        `data` is the `Dataset` or the `SparseFeatures` that it was measured on; a recipe stands for its
+        `inputs`. `n` and `seeds` replace the interval's own: what counts as one image, and which nets they
+        were.
         """
         if not isinstance(interval, Interval):
             raise ClaimError(
                 f"{claim_id}, {case!r}: the interval is {interval!r}; expected one of splinelab.intervals "
                 "(over_nets, range_over_nets, two_level, exactly)"
             )
+        data = getattr(data, "inputs", data)
         seeds = None if seeds is None else tuple(seeds)
         given = {key: value for key, value in (("n", n), ("seeds", seeds)) if value is not None}
         measurement = Measurement.of(

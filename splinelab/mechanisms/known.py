@@ -37,7 +37,7 @@ def known_mechanisms(decomposition: Decomposition, recipe: TargetRecipe) -> Know
         responses = np.stack([one[name].cpu().numpy() for one in found])
         block = responses.max(axis=0)
         blocks.append(block)
-        if recipe.serves_all(name):
+        if decomposition.net.role(decomposition.linear(name)) == "all":
             truth.append(np.full(block.shape[1], recipe.features))
             rank = min(decomposition.linear(name).weight.shape)
             expected.setdefault(recipe.features, {})[name] = rank

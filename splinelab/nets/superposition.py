@@ -42,6 +42,11 @@ class Superposition(nn.Module):
         nn.init.zeros_(self.linear2.bias)
         self.tie()
 
+    def role(self, layer: nn.Module) -> str:
+        """Whether a layer "reads" features apart, one a column, "writes" them so, one a row, or serves "all"
+        of them at once."""
+        return {self.linear1: "reads", self.linear2: "writes"}.get(layer, "all")
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.relu(self.linear2(self.hidden(self.linear1(x))))
 
@@ -77,6 +82,10 @@ class ResidualMLP(nn.Module):
         rows = torch.randn(features, width, generator=generator, dtype=torch.float64)
         self.register_buffer("embedding", (rows / rows.norm(dim=1, keepdim=True)).float())
         self.blocks = nn.ModuleList(_Block(width, neurons, generator) for _ in range(blocks))
+
+    def role(self, layer: nn.Module) -> str:
+        """Whether a layer "reads" features apart, as input matrices do, or serves "all" of them at once."""
+        return "reads" if any(layer is block.mlp_in for block in self.blocks) else "all"
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         stream = x @ self.embedding

@@ -44,9 +44,10 @@ def neuron_contributions(decomposition: Decomposition) -> pd.DataFrame:
     net = decomposition.net
     features = len(net.embedding)
     importances = decomposition.importances(one_hot(features))
+    names = {decomposition.linear(name): name for name in decomposition.layers}
     parts = []
     for number, block in enumerate(net.blocks, 1):
-        name = f"blocks.{number - 1}.mlp_in"
+        name = names[block.mlp_in]
         matrix, best = decomposition.layers[name], importances[name].argmax(1)
         out = net.embedding @ block.mlp_out.weight  # features × neurons
         target = net.embedding @ block.mlp_in.weight.T * out

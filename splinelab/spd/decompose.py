@@ -115,20 +115,19 @@ def decompose(
     losses = tuple(run.final_loss() for run in runs)
     best = runs[losses.index(min(losses))]
     seconds = sum(run.seconds for run in runs)
-    return SPDFit(best.decomposition.cpu().eval(), best.history, losses, tuple(best.reassigned), seconds)
+    return SPDFit(best.module.cpu().eval(), best.history, losses, tuple(best.reassigned), seconds)
 
 
 class _Run(Run):
     """A decomposition, its stages and its optimiser."""
 
-    KEPT = ("stage", "stage_start", "reassigned")
+    KEPT, TRAINED = ("stage", "stage_start", "reassigned"), "decomposition"
 
     def __init__(
         self, decomposition: Decomposition, recipe: SPDRecipe, seed: int, device: torch.device, watch
     ) -> None:
-        super().__init__(recipe.steps)
-        self.decomposition, self.recipe, self.seed, self.device = decomposition, recipe, seed, device
-        self.decomposition.to(device)
+        super().__init__(decomposition.to(device), recipe.steps)
+        self.recipe, self.seed, self.device = recipe, seed, device
         self.watch, self.stage, self.stage_start = watch, 0, 0
         self.before: Decomposition | None = None  # as it was before a stage that reassigns
         self.reassigned: list[dict[str, float]] = []
@@ -142,7 +141,7 @@ class _Run(Run):
     def now(self) -> Stage:
         return self.recipe.stages[self.stage]
 
-    def advance(self) -> torch.Tensor:
+    def loss(self) -> torch.Tensor:
         if self.step - self.stage_start == self.now.steps:
             self.stage, self.stage_start = self.stage + 1, self.step
             self._start()
@@ -151,44 +150,39 @@ class _Run(Run):
             group["lr"] = _rate(self.now, progress)
         generator = generator_for(self.device, self.seed, 0, self.step)
         x = self.recipe.inputs.sample(self.recipe.batch, generator).to(self.dtype)
-        self.optimiser.zero_grad(set_to_none=True)
-        self.terms = loss_terms(self.decomposition, self.recipe, self.now, progress, x, generator)
-        loss = sum(self.terms.values())
-        loss.backward()
-        self.optimiser.step()
-        return loss.detach()
+        self.terms = loss_terms(self.module, self.recipe, self.now, progress, x, generator)
+        return sum(self.terms.values())
 
     def _start(self) -> None:
         """Prune, join and reassign, and a fresh optimiser."""
         self.judge()
         if self.now.reassign:
-            self.before = copied(self.decomposition)
+            self.before = copied(self.module)
         if self.now.prune is not None:
-            self.decomposition.keep(survivors(self.decomposition, self.judged, self.now.prune))
+            self.module.keep(survivors(self.module, self.judged, self.now.prune))
         if self.now.join is not None:
-            join(self.decomposition, self.judged, self.now.join)
+            join(self.module, self.judged, self.now.join)
         if self.now.reassign:
-            self.decomposition.set_even(self.now.even)  # the stage's own gates are to be asked
-            new = reassign(self.decomposition, self.recipe.inputs, self.judged)
+            self.module.set_even(self.now.even)  # the stage's own gates are to be asked
+            new = reassign(self.module, self.recipe.inputs, self.judged)
             self.reassigned.append({"new": new})
         self._optimise()
 
     def judge(self) -> None:
         """Undo the stage that ended if it reassigned and the loss is not lower for it."""
         if self.before is not None:
-            after, loss_after = self.decomposition, self.final_loss()
-            self.decomposition, self.before = self.before, None
+            after, loss_after = self.module, self.final_loss()
+            self.module, self.before = self.before, None
             loss_before = self.final_loss()
             if loss_after < loss_before:
-                self.decomposition = after
+                self.module = after
             self.reassigned[-1] |= {"before": loss_before, "after": loss_after}
 
     def _optimise(self) -> None:
         """The stage's settings, and a fresh optimiser."""
-        self.decomposition.set_even(self.now.even)
-        weights = [weight for weight in self.decomposition.parameters() if weight.requires_grad]
-        decay = self.now.weight_decay
-        self.optimiser = torch.optim.AdamW(weights, lr=self.now.lr, weight_decay=decay, fused=True)
+        self.module.set_even(self.now.even)
+        weights = [weight for weight in self.module.parameters() if weight.requires_grad]
+        self.optimise(weights, self.now.lr, self.now.weight_decay)
 
     @torch.no_grad()
     def final_loss(self) -> float:
@@ -197,7 +191,7 @@ class _Run(Run):
         for batch in range(_FINAL):
             generator = generator_for(self.device, batch, 0, 0, 4)
             x = self.recipe.inputs.sample(self.recipe.batch, generator).to(self.dtype)
-            terms = loss_terms(self.decomposition, self.recipe, self.recipe.stages[-1], 1.0, x, generator)
+            terms = loss_terms(self.module, self.recipe, self.recipe.stages[-1], 1.0, x, generator)
             total += float(sum(terms.values()))
         return total / _FINAL
 
@@ -208,45 +202,38 @@ class _Run(Run):
             f"{', '.join(bad) or 'none'}): lower lr (by 3 to 10 times), or decompose in float64"
         )
 
-    def module(self) -> nn.Module:
-        return self.decomposition
-
     def due(self) -> bool:
         return self.step > 0 and (self.step % self._every == 0 or self.step in (1, self.steps))
 
     def evaluate(self) -> None:
         super().evaluate()
         if self.watch is not None:
-            self.watch(self.step, self.decomposition)
+            self.watch(self.step, self.module)
 
     def row(self) -> dict[str, float]:
         row: dict[str, float] = {"step": self.step, "stage": self.stage + 1}
         row["loss"] = float(sum(self.terms.values()).detach())
         for name in TERMS:
             row[name] = float(self.terms[name].detach()) if name in self.terms else math.nan
-        for name, alive in self.decomposition.alive(self.judged).items():
+        for name, alive in self.module.alive(self.judged).items():
             row[f"alive:{name}"] = int(alive.sum())
         return row
 
     def summary(self) -> str:
         alive = [str(column[-1]) for name, column in self.history.items() if name.startswith("alive:")]
-        return f"loss {self.history['loss'][-1]:.2e}, alive {' '.join(alive)}"
+        return f"{super().summary()}, alive {' '.join(alive)}"
 
     def tensors(self) -> dict:
-        return {
-            "decomposition": self.decomposition.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "before": None if self.before is None else self.before.state_dict(),
-        }
+        return super().tensors() | {"before": None if self.before is None else self.before.state_dict()}
 
     def restore(self, state: Mapping) -> None:
         if state["before"] is not None:
-            self.before = copied(self.decomposition)
+            self.before = copied(self.module)
             self.before.take(state["before"])
             self.before.set_even(self.recipe.stages[self.stage - 1].even)
-        self.decomposition.take(state["decomposition"])
+        self.module.take(state[self.TRAINED])
         self._optimise()
-        self.optimiser.load_state_dict(state["optimiser"])
+        super().restore(state)
 
 
 def _rate(stage: Stage, progress: float) -> float:

@@ -1,5 +1,7 @@
 """Sparse features: the inputs of the toy models, a function of an explicit generator."""
 
+import hashlib
+
 import numpy as np
 import torch
 
@@ -8,6 +10,8 @@ from splinelab._schema import Number, Share, Values, Whole, check, schema
 from splinelab.errors import InputError, RecipeError
 
 __all__ = ["SparseFeatures", "generator_for", "one_hot"]
+
+_FRESH = 9  # keeps fresh samples apart from those of training and of decompositions
 
 
 @schema("recipe", RecipeError)
@@ -27,6 +31,20 @@ class SparseFeatures(Values):
 
     def __post_init__(self) -> None:
         check(self.low < self.high, "low", self.low, f"a number below high, which is {self.high!r}")
+
+    @property
+    def name(self) -> str:
+        """What a measurement's line calls the data."""
+        return "sparse features"
+
+    @property
+    def checksum(self) -> str:
+        """Of 1,000 fresh samples: what the data of a measurement were."""
+        return hashlib.sha256(self.fresh(1000).numpy().tobytes()).hexdigest()
+
+    def fresh(self, count: int, *, seed: int = 0) -> torch.Tensor:
+        """Samples × features that no model and no decomposition was trained on."""
+        return self.sample(count, generator_for("cpu", seed, _FRESH, 1))
 
     def sample(self, count: int, generator: torch.Generator) -> torch.Tensor:
         """``count`` samples × features on the generator's device."""

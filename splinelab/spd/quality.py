@@ -25,13 +25,17 @@ def quality(decomposition: Decomposition, recipe: TargetRecipe, *, samples: int 
     """
     alive = decomposition.alive(recipe.fresh_samples(samples, seed=1))
     importances = decomposition.importances(one_hot(recipe.features))
-    rows = []
+    net, rows = decomposition.net, []
     for name, matrix in decomposition.layers.items():
         weight = decomposition.linear(name).weight
-        shared = recipe.serves_all(name)
+        role = net.role(decomposition.linear(name))
+        shared = role == "all"
         mmcs, ml2r = math.nan, math.nan
         if not shared and alive[name].any():
-            mmcs, ml2r = _columns(matrix, weight, decomposition.net, name, alive[name])
+            parts = (matrix.U, matrix.V, weight, getattr(net, "embedding", None))
+            if role == "writes":  # the features are its outputs
+                parts = (matrix.V, matrix.U, weight.T)
+            mmcs, ml2r = column_scores(*parts, alive=alive[name])
         expected = min(weight.shape) if shared else recipe.features
         values = importances[name]
         errors = dense_errors(values, expected) if shared else identity_errors(values)
@@ -59,10 +63,3 @@ def importance_table(
             if values[feature, component] >= least:
                 rows.append((name, feature, component, float(values[feature, component])))
     return pd.DataFrame(rows, columns=["matrix", "feature", "component", "importance"])
-
-
-def _columns(matrix, weight, net, name, alive):
-    if name == "linear2":  # a decoder: the features are its outputs
-        return column_scores(matrix.V, matrix.U, weight.T, alive=alive)
-    directions = net.embedding if hasattr(net, "embedding") else None
-    return column_scores(matrix.U, matrix.V, weight, directions, alive=alive)
