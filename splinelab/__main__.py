@@ -1,4 +1,4 @@
-"""The command line: ``python -m splinelab train | decompose | zoo | claims``."""
+"""The command line: `python -m splinelab train | decompose | zoo | claims`."""
 
 import argparse
 import io

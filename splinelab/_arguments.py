@@ -24,10 +24,10 @@ def check_whole(name: str, value, low: int = 1, high: int | None = None, what: s
     number = None if isinstance(value, bool | np.bool_) or np.ndim(value) else _index(value)
     if number is None:
         raise InputError(
-            f"{name} is {value!r}: expected a whole number{', ' if high is None else ' from '}{span}"
+            f"{name} is {value!r}; expected a whole number{', ' if high is None else ' from '}{span}"
         )
     if number < low or (high is not None and number > high):
-        raise InputError(f"{name} is {number}: expected {span}")
+        raise InputError(f"{name} is {number}; expected {span}")
     return number
 
 
@@ -41,7 +41,7 @@ def check_number(name: str, value, low: float = -math.inf, high: float = math.in
     real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     if not (real and math.isfinite(value) and low <= value <= high):
         ends = [f"at least {low:g}"] * (low > -math.inf) + [f"at most {high:g}"] * (high < math.inf)
-        raise InputError(f"{name} is {value!r}: expected {', '.join(['a finite number', *ends])}")
+        raise InputError(f"{name} is {value!r}; expected {', '.join(['a finite number', *ends])}")
     return float(value)
 
 
@@ -53,11 +53,11 @@ def check_device(device) -> torch.device:
     except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(
-            f"device is {device!r}, which cannot be used here ({reason}): expected 'cpu', or a GPU that "
+            f"device is {device!r}, which cannot be used here ({reason}); expected 'cpu', or a GPU that "
             "torch finds (torch.cuda.is_available())"
         ) from error
     if found.type == "meta":
-        raise InputError("device is 'meta', which holds no values: expected 'cpu' or a GPU")
+        raise InputError("device is 'meta', which holds no values; expected 'cpu' or a GPU")
     return found
 
 

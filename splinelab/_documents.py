@@ -12,7 +12,7 @@ __all__ = ["digest", "read_json", "read_yaml"]
 
 
 def read_json(path: str | os.PathLike) -> Any:
-    """The content of a JSON file. ``ValueError`` says what is wrong with it: also for a repeated key, NaN,
+    """The content of a JSON file. `ValueError` says what is wrong with it: also for a repeated key, NaN,
     bytes that are not UTF-8, and a file that cannot be read."""
     text = _text(path)
     try:
@@ -24,7 +24,7 @@ def read_json(path: str | os.PathLike) -> Any:
 
 
 def read_yaml(path: str | os.PathLike) -> Any:
-    """The content of a YAML file, with ``ValueError`` as for ``read_json``."""
+    """The content of a YAML file, with `ValueError` as for `read_json`."""
     text = _text(path)
     try:
         return yaml.load(text, _Once)

@@ -15,11 +15,11 @@ _SUFFIX = ".part"
 
 
 def write_atomically(path: str | os.PathLike, content: bytes) -> None:
-    """Write ``content`` to ``path`` so that a reader sees the old file or the new one, never a part.
+    """Write `content` to `path` so that a reader sees the old file or the new one, never a part.
 
-    The bytes go to a temporary file beside ``path``, reach the disk, and then take its name. Any failure
-    (no space, no permission) leaves the old file as it was, removes the temporary one and raises ``OSError``.
-    What a killed writer of the same ``path`` left is removed first.
+    The bytes go to a temporary file beside `path`, reach the disk, and then take its name. Any failure
+    (no space, no permission) leaves the old file as it was, removes the temporary one and raises `OSError`.
+    What a killed writer of the same `path` left is removed first.
     """
     path = Path(path)
     remove_leftovers(path)
@@ -44,7 +44,7 @@ def write_atomically(path: str | os.PathLike, content: bytes) -> None:
 
 
 def remove_leftovers(path: str | os.PathLike) -> None:
-    """Remove what killed writers of ``path`` left beside it; what a living one is writing stays."""
+    """Remove what killed writers of `path` left beside it; what a living one is writing stays."""
     path = Path(path)
     for left in path.parent.glob(f".{_literal(path.name)}.*{_SUFFIX}"):
         try:
@@ -59,7 +59,7 @@ def remove_leftovers(path: str | os.PathLike) -> None:
 
 
 def check_writable(path: str | os.PathLike) -> None:
-    """Raise ``OSError`` where ``write_atomically`` could not write to ``path``; makes its folder."""
+    """Raise `OSError` where `write_atomically` could not write to `path`; makes its folder."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
@@ -71,7 +71,7 @@ def check_writable(path: str | os.PathLike) -> None:
 
 
 def _temporary(path: Path) -> tuple[int, str]:
-    """A new file beside ``path``, open and locked, and its name."""
+    """A new file beside `path`, open and locked, and its name."""
     while True:
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_SUFFIX, dir=path.parent)
         if fcntl is None:

@@ -348,7 +348,7 @@ def saved(own_book):
         ('"value": 1.0', '"value": 1.0, "value": 1.0', "has the key 'value' twice"),
         ('"second"', '"first"', "has the key 'first' twice"),
         ('"toy-1"', '"toy-2"', "is not what was written"),
-        ("sha256", "sha257", "sha257: expected measurements by case"),
+        ("sha256", "sha257", "sha257; expected measurements by case"),
         ("}", "", "is not JSON"),
         ("{", "[", "is not JSON"),
     ],

@@ -628,7 +628,7 @@ def test_checkpoint_holds_no_code(tmp_path):
             return (os.system, ("true",))
 
     path = tmp_path / "evil.ckpt"
-    with pytest.raises(TrainingError, match=r"cannot hold a Evil: expected tensors, numbers, text"):
+    with pytest.raises(TrainingError, match=r"cannot hold a Evil; expected tensors, numbers, text"):
         save_checkpoint(path, {"identity": {}, "evil": Evil()})
     torch.save({"identity": {}, "evil": Evil()}, path)
     with pytest.raises(TrainingError, match=r"evil.ckpt is corrupt.*delete it"):

@@ -30,7 +30,7 @@ def read_claims(book: Path, *, locked: bool = True) -> dict[str, Claim]:
         or list(content) != ["claims"]
         or not isinstance(content["claims"], list)
     ):
-        raise ClaimError(f"{path} is no ledger: expected one key, claims, with a list of entries")
+        raise ClaimError(f"{path} is no ledger; expected one key, claims, with a list of entries")
     claims: dict[str, Claim] = {}
     for claim in map(Claim.from_dict, content["claims"]):
         if claim.id in claims:
@@ -71,7 +71,7 @@ def read_results(path: Path) -> dict[str, dict[str, Measurement]]:
     measurements: dict[str, dict[str, Measurement]] = {}
     for claim_id, cases in content.items():
         if not isinstance(cases, dict):
-            raise ClaimError(f"{path}, {claim_id}: expected measurements by case, got {cases!r}; {remedy}")
+            raise ClaimError(f"{path}, {claim_id}; expected measurements by case, got {cases!r}; {remedy}")
         measurements[claim_id] = {}
         for label, numbers in cases.items():
             try:

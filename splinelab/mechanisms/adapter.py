@@ -38,7 +38,7 @@ def damage_of(
 
     decomposition: anything with `masked(x, masks, delta=...)`, masks being layer → components and delta 1 or
         0. reference: what the outputs are compared with: the target model, or the true function. It gets a
-        copy of the inputs, cast as ``record`` casts them if it is a module.
+        copy of the inputs, cast as `record` casts them if it is a module.
     rest: whether what the components leave of the weights (Δ) stays in. With it the intact model is the
         target; without it, what "only the cluster is kept" shows is the cluster alone.
     """

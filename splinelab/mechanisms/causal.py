@@ -182,7 +182,7 @@ def _errors(damage: Damage, kept: np.ndarray, inputs: np.ndarray, active: np.nda
     own = inputs.clone() if hasattr(inputs, "clone") else np.array(inputs)
     found = as_array(damage(kept.copy(), own)).astype(np.float64)
     if found.shape != active.shape:
-        raise InputError(f"damage gave {found.shape}: expected samples × outputs, {active.shape}")
+        raise InputError(f"damage gave {found.shape}; expected samples × outputs, {active.shape}")
     if not np.isfinite(found).all():
         raise InputError("damage gave numbers that are not finite")
     counts = active.sum(axis=0)
@@ -210,13 +210,13 @@ def _match(member, drawn, norms, frequency) -> dict[str, float]:
 def _check(inputs, active, labels, own, norms, frequency, floor_share) -> None:
     if active.ndim != 2 or active.dtype != bool or len(active) != len(inputs) or len(active) == 0:
         raise InputError(
-            f"active is {active.dtype} of shape {active.shape}: expected bools, {len(inputs)} × outputs"
+            f"active is {active.dtype} of shape {active.shape}; expected bools, {len(inputs)} × outputs"
         )
     for name, values in (("norms", norms), ("frequency", frequency)):
         if values.shape != labels.shape or labels.ndim != 1 or not (values >= 0).all():
-            raise InputError(f"{name} have shape {values.shape}: expected {labels.shape} numbers, at least 0")
+            raise InputError(f"{name} have shape {values.shape}; expected {labels.shape} numbers, at least 0")
     if not check_number("floor_share", floor_share) > 0:
-        raise InputError(f"floor_share is {floor_share}: expected a positive number")
+        raise InputError(f"floor_share is {floor_share}; expected a positive number")
     if not own:
         raise InputError("own names no cluster: nothing to test")
     for cluster, features in own.items():
@@ -224,7 +224,7 @@ def _check(inputs, active, labels, own, norms, frequency, floor_share) -> None:
             raise InputError(f"own names cluster {cluster}, but no component has that label")
         if len(features) == 0 or not all(0 <= feature < active.shape[1] for feature in features):
             raise InputError(
-                f"cluster {cluster} owns {tuple(features)}: expected outputs from 0 to {active.shape[1] - 1}"
+                f"cluster {cluster} owns {tuple(features)}; expected outputs from 0 to {active.shape[1] - 1}"
             )
         silent = [feature for feature in features if not active[:, feature].any()]
         if silent:

@@ -141,7 +141,7 @@ def check_correlations(correlations) -> np.ndarray:
 def check_square(matrix: np.ndarray, name: str) -> None:
     """Raise InputError unless `matrix` is N × N, N at least 1."""
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) == 0:
-        raise InputError(f"{name} have shape {matrix.shape}: expected components × components")
+        raise InputError(f"{name} have shape {matrix.shape}; expected components × components")
 
 
 def check_symmetric(matrix: np.ndarray, name: str) -> None:
@@ -149,19 +149,19 @@ def check_symmetric(matrix: np.ndarray, name: str) -> None:
     for rows in row_slices(len(matrix)):
         ours, theirs = matrix[rows, rows.start :], matrix[rows.start :, rows].T
         if not (np.array_equal(ours, theirs) or np.abs(ours - theirs).max() <= 1e-9):
-            raise InputError(f"{name} are not symmetric: expected ρᵢⱼ = ρⱼᵢ")
+            raise InputError(f"{name} are not symmetric; expected ρᵢⱼ = ρⱼᵢ")
 
 
 def _standardised(values) -> tuple[sparse.csr_matrix, np.ndarray, np.ndarray]:
     """(x, mean, varies): ρ is the Gram matrix of the columns of x less the product of their means."""
     if np.ndim(values) != 2 and not sparse.issparse(values):
-        raise InputError(f"values have shape {np.shape(values)}: expected samples × components")
+        raise InputError(f"values have shape {np.shape(values)}; expected samples × components")
     x = sparse.csr_matrix(values if sparse.issparse(values) else as_array(values, "values"), dtype=np.float64)
     samples, n = x.shape
     if samples < 2 or n < 1:
-        raise InputError(f"values are {x.shape}: expected at least 2 samples and 1 component")
+        raise InputError(f"values are {x.shape}; expected at least 2 samples and 1 component")
     if not np.isfinite(x.data).all():
-        raise InputError("values hold NaN or infinity: expected finite numbers")
+        raise InputError("values hold NaN or infinity; expected finite numbers")
     if not x.has_canonical_format:
         x = x.copy()  # the caller's entries stay where they are
         x.sum_duplicates()

@@ -147,13 +147,13 @@ class PaperSpectral(_Mechanisms):
 
     def _groups(self, correlations):
         if self.reading not in READINGS:
-            raise InputError(f"reading is {self.reading!r}: expected one of {', '.join(READINGS)}")
+            raise InputError(f"reading is {self.reading!r}; expected one of {', '.join(READINGS)}")
         if self.cap is not None and not (isinstance(self.cap, str) and self.cap == "half"):
             try:
                 check_whole("cap", self.cap)
             except InputError as error:
                 raise InputError(
-                    f'cap is {self.cap!r}: expected a positive whole number, "half" or None'
+                    f'cap is {self.cap!r}; expected a positive whole number, "half" or None'
                 ) from error
         check_seed(self.seed)
         self.graph_ = graph = correlation_graph(correlations, self.k)

@@ -103,7 +103,7 @@ def _checked(k, threshold) -> tuple[int | str, float]:
         try:
             k = check_whole("k", k)
         except InputError as error:
-            raise InputError(f'k is {k!r}: expected a positive whole number or "adaptive"') from error
+            raise InputError(f'k is {k!r}; expected a positive whole number or "adaptive"') from error
     return k, check_number("threshold", threshold)
 
 

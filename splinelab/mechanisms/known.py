@@ -12,7 +12,7 @@ __all__ = ["Known", "known_mechanisms"]
 
 class Known(NamedTuple):
     """truth: the mechanism of each of N components (layer after layer), −1 for none: a feature, or
-        ``features``, the one that all features share.
+        `features`, the one that all features share.
     expected: mechanism → layer → number of components, as `exact_groups` wants it.
     responses: features × N, the largest importance of each component where that feature alone is on.
     """

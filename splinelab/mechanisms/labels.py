@@ -12,7 +12,7 @@ def whole_numbers(labels, name: str = "labels") -> np.ndarray:
     """N whole numbers as int64; raises InputError for anything else."""
     labels = as_array(labels, name)
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        raise InputError(f"{name} are {labels.dtype} of shape {labels.shape}: expected N whole numbers")
+        raise InputError(f"{name} are {labels.dtype} of shape {labels.shape}; expected N whole numbers")
     if labels.dtype.kind == "u" and len(labels) and labels.max() > np.iinfo(np.int64).max:
         raise InputError(f"{name} hold {labels.max()}, beyond int64: was −1 stored without a sign?")
     return labels.astype(np.int64)
@@ -26,7 +26,7 @@ def aligned(labels, **others) -> list[np.ndarray]:
         other = as_array(other, name)
         if other.shape != labels.shape:
             raise InputError(
-                f"{name} have shape {other.shape}: expected one for each of {len(labels)} labels"
+                f"{name} have shape {other.shape}; expected one for each of {len(labels)} labels"
             )
         found.append(other)
     return found

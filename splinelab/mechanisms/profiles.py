@@ -40,17 +40,17 @@ class Profiles:
         values = _csr(self.values)
         if min(values.shape) == 0:
             raise InputError(
-                f"values are {values.shape}: expected samples × components, at least one of each"
+                f"values are {values.shape}; expected samples × components, at least one of each"
             )
         if not (np.isfinite(values.data).all() and (values.data >= 0).all()):
             raise InputError(
-                "values hold negative or non-finite numbers: expected importances, clipped to [0, 1]"
+                "values hold negative or non-finite numbers; expected importances, clipped to [0, 1]"
             )
         n = values.shape[1]
         layers = np.full(n, "") if self.layers is None else np.asarray(self.layers, str)
         if layers.shape != (n,):
             raise InputError(
-                f"layers have shape {layers.shape}: expected one name for each of {n} components"
+                f"layers have shape {layers.shape}; expected one name for each of {n} components"
             )
         check_number("threshold", self.threshold, low=0)
         object.__setattr__(self, "values", values)
@@ -69,16 +69,16 @@ class Profiles:
             found = {name: as_array(block, name) for name, block in batch.items()}
             if not found or any(block.ndim != 2 for block in found.values()):
                 shapes = {name: block.shape for name, block in found.items()}
-                raise InputError(f"a batch holds {shapes}: expected a samples × components array per layer")
+                raise InputError(f"a batch holds {shapes}; expected a samples × components array per layer")
             shape = {name: block.shape[1] for name, block in found.items()}
             widths = widths or shape
             if shape != widths:
-                raise InputError(f"a batch has layers {shape}, the first had {widths}: expected the same")
+                raise InputError(f"a batch has layers {shape}, the first had {widths}; expected the same")
             if len({len(block) for block in found.values()}) > 1:
                 raise InputError("the layers of a batch differ in their number of samples")
             parts.append(sparse.hstack([sparse.csr_matrix(found[name]) for name in widths], format="csr"))
         if not parts:
-            raise InputError("the stream holds no batch: expected at least one")
+            raise InputError("the stream holds no batch; expected at least one")
         layers = np.repeat(list(widths), list(widths.values()))
         return cls(sparse.vstack(parts, format="csr"), layers, threshold)
 
@@ -133,7 +133,7 @@ class Profiles:
     def halves(self, seed: int) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
         """Two random halves of the samples (one more in the first if odd), with all N components."""
         if self.samples < 2:
-            raise InputError("the profiles hold 1 sample: expected at least 2 to split them")
+            raise InputError("the profiles hold 1 sample; expected at least 2 to split them")
         order = np.random.default_rng(check_seed(seed)).permutation(self.samples)
         cut = (self.samples + 1) // 2
         return self.values[np.sort(order[:cut])], self.values[np.sort(order[cut:])]
@@ -152,7 +152,7 @@ def _csr(values) -> sparse.csr_matrix:
         values = as_array(values, "values")
         if values.ndim != 2 or values.dtype.kind not in "biuf":
             raise InputError(
-                f"values have shape {values.shape} and type {values.dtype}: expected samples × components"
+                f"values have shape {values.shape} and type {values.dtype}; expected samples × components"
             )
     found = sparse.csr_matrix(values, copy=True)
     if found.dtype not in (np.float32, np.float64):

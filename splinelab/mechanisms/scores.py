@@ -56,12 +56,12 @@ def owners(responses, *, ties=None, threshold: float = 0.1) -> np.ndarray:
     threshold = check_number("threshold", threshold)
     found = np.asarray(as_array(responses, "responses"), np.float64)
     if found.ndim != 2 or len(found) == 0:
-        raise InputError(f"responses have shape {found.shape}: expected features × components")
+        raise InputError(f"responses have shape {found.shape}; expected features × components")
     if not np.isfinite(found).all():
-        raise InputError("responses hold NaN or infinity: expected finite importances")
+        raise InputError("responses hold NaN or infinity; expected finite importances")
     second = np.zeros_like(found) if ties is None else np.asarray(ties, np.float64)
     if second.shape != found.shape:
-        raise InputError(f"ties have shape {second.shape}: expected that of the responses, {found.shape}")
+        raise InputError(f"ties have shape {second.shape}; expected that of the responses, {found.shape}")
     largest = found.max(axis=0)
     best = np.where(found == largest, second, -np.inf).argmax(axis=0)
     return np.where(largest > threshold, best, -1)

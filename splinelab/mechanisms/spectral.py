@@ -51,9 +51,9 @@ def eigengap(eigenvalues, cap: int | None) -> Gap:
     """
     values = np.asarray(eigenvalues, np.float64)
     if values.ndim != 1 or len(values) == 0:
-        raise InputError(f"eigenvalues have shape {values.shape}: expected at least one, ascending")
+        raise InputError(f"eigenvalues have shape {values.shape}; expected at least one, ascending")
     if not np.isfinite(values).all():
-        raise InputError("eigenvalues hold NaN or infinity: expected finite numbers, ascending")
+        raise InputError("eigenvalues hold NaN or infinity; expected finite numbers, ascending")
     gaps = np.diff(values)[: None if cap is None else max(cap, 0)]
     if len(gaps) == 0:
         return Gap(1, float("nan"), cap)
@@ -119,7 +119,7 @@ def assign_rest(labels, correlations) -> np.ndarray:
     (labels,) = aligned(labels)
     correlations = as_rows(correlations)
     if correlations.n != len(labels):
-        raise InputError(f"there are {len(labels)} labels and {correlations.n} nodes: expected as many")
+        raise InputError(f"there are {len(labels)} labels and {correlations.n} nodes; expected as many")
     labels = labels.copy()
     rest = labels < 0
     if not rest.any() or rest.all():

@@ -93,7 +93,7 @@ def choose_threshold(
     """
     draws, splits, seed = check_whole("draws", draws), check_whole("splits", splits), check_seed(seed)
     if profiles.samples < 4:
-        raise InputError(f"{profiles.samples} samples: expected at least 4")
+        raise InputError(f"{profiles.samples} samples; expected at least 4")
     maxima = permutation_null(profiles, draws=draws, seed=seed)
     null = float(np.quantile(maxima, QUANTILE))
     grid = GRID[null < GRID]
@@ -114,7 +114,7 @@ def choose_threshold(
 def _varying(profiles: Profiles) -> sparse.csr_matrix:
     if len(profiles.varying) < 2:
         raise InputError(
-            f"{len(profiles.varying)} components are alive and vary: expected at least 2 to be correlated"
+            f"{len(profiles.varying)} components are alive and vary; expected at least 2 to be correlated"
         )
     return profiles.values[:, profiles.varying]
 

@@ -17,9 +17,9 @@ def drawn(
     dtype: torch.dtype = torch.float32,
     **options,
 ) -> nn.Module:
-    """A linear or convolutional layer, uniform in ±1/√fan-in times ``scale``, as torch draws them.
+    """A linear or convolutional layer, uniform in ±1/√fan-in times `scale`, as torch draws them.
 
-    Numbers are drawn in float64 and rounded to ``dtype``. A layer without biases takes as many from the
+    Numbers are drawn in float64 and rounded to `dtype`. A layer without biases takes as many from the
     generator as one with them, so that both have the same weights.
     """
     # The layer's own initialisation would draw from the global generator.

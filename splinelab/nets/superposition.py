@@ -12,11 +12,11 @@ __all__ = ["ResidualMLP", "Superposition"]
 class Superposition(nn.Module):
     """The toy model of superposition: x → ReLU(Wᵀ W x + b), with fewer hidden units than features.
 
-    ``linear1`` (features → hidden, no bias) is the encoder W, ``linear2`` (hidden → features) the decoder,
-    and ``hidden`` holds ``identities`` frozen identity matrices between them. The decoder starts as the
-    encoder's transpose; ``tied`` runs the model with W alone, for training, and ``tie`` copies it into the
-    decoder, so that a decomposition meets plain ``nn.Linear`` modules (Elhage et al., 2022; Bushnaq, Braun
-    and Sharkey, 2025, section 3.1). The draw depends on ``seed`` alone.
+    `linear1` (features → hidden, no bias) is the encoder W, `linear2` (hidden → features) the decoder,
+    and `hidden` holds `identities` frozen identity matrices between them. The decoder starts as the
+    encoder's transpose; `tied` runs the model with W alone, for training, and `tie` copies it into the
+    decoder, so that a decomposition meets plain `nn.Linear` modules (Elhage et al., 2022; Bushnaq, Braun
+    and Sharkey, 2025, section 3.1). The draw depends on `seed` alone.
 
     >>> net = Superposition(5, 2, identities=1, seed=0)
     >>> [name for name, module in net.named_modules() if isinstance(module, nn.Linear)]
@@ -64,8 +64,8 @@ class Superposition(nn.Module):
 class ResidualMLP(nn.Module):
     """A residual stream with MLP blocks, without biases: r = x W_E; r += W_out ReLU(W_in r); y = r W_Eᵀ.
 
-    ``embedding`` (features × width) holds fixed random rows of unit norm; each of ``blocks`` has ``mlp_in``
-    (width → neurons) and ``mlp_out`` (neurons → width). The draw depends on ``seed`` alone (Braun et al.,
+    `embedding` (features × width) holds fixed random rows of unit norm; each of `blocks` has `mlp_in`
+    (width → neurons) and `mlp_out` (neurons → width). The draw depends on `seed` alone (Braun et al.,
     2025; Bushnaq, Braun and Sharkey, 2025, section 3.3).
 
     >>> net = ResidualMLP(100, 1000, 25, 2, seed=0)

@@ -20,7 +20,7 @@ Mask = torch.Tensor | float
 class Matrix(nn.Module):
     """The components of one linear layer: W ≈ Σ_c U_c V_cᵀ, and a gate.
 
-    U: components × outputs. V: components × inputs. group: which of the recipe's ``matrices`` it belongs to,
+    U: components × outputs. V: components × inputs. group: which of the recipe's `matrices` it belongs to,
     penalty and local: their coefficients. even: whether the gate sees an input and its negative as one.
     The rows of V start as random unit vectors and U_c = W V_c · inputs / components, so that
     the sum is W on average over the draw. Float64 for a float64 weight, else float32.
@@ -85,13 +85,13 @@ class Decomposition(nn.Module):
     """A frozen net and the components of its decomposed layers.
 
     net: the target, its parameters frozen.
-    layers: module path → ``Matrix``.
+    layers: module path → `Matrix`.
 
     Inputs are samples × …; importances and masks have one more axis of components at the end of what the
-    layer sees. Every method leaves the net and ``x`` as it found them: the net runs on a copy, cast to the
+    layer sees. Every method leaves the net and `x` as it found them: the net runs on a copy, cast to the
     type that its parameters share; where they differ, the samples stay as they are. Of a tuple or dict that
-    the net returns, its output is what ``splinelab.record`` takes. The first pass tries that the layers are
-    what their components stand for (``splinelab.spd.checks``) and raises ``InputError`` where they are not.
+    the net returns, its output is what `splinelab.record` takes. The first pass tries that the layers are
+    what their components stand for (`splinelab.spd.checks`) and raises `InputError` where they are not.
     """
 
     def __init__(self, net: nn.Module, layers: Mapping[str, Matrix]) -> None:
@@ -132,7 +132,7 @@ class Decomposition(nn.Module):
         return output, inputs
 
     def raw_importances(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Gate values before the sigmoids, from what ``target`` gives."""
+        """Gate values before the sigmoids, from what `target` gives."""
         return {name: matrix.raw_importance(inputs[name]) for name, matrix in self.layers.items()}
 
     @torch.no_grad()
@@ -144,11 +144,11 @@ class Decomposition(nn.Module):
     def masked(
         self, x: torch.Tensor, masks: Mapping[str, Mask], delta: Mask | Mapping[str, Mask] = 0.0
     ) -> torch.Tensor:
-        """The net's output with each layer in ``masks`` run as Σ_c m_c U_c V_cᵀ + δ Δ, plus its bias.
+        """The net's output with each layer in `masks` run as Σ_c m_c U_c V_cᵀ + δ Δ, plus its bias.
 
-        A mask has the shape samples × components, components, or is one number; ``delta`` is the mask of
+        A mask has the shape samples × components, components, or is one number; `delta` is the mask of
         what the components leave over: a number, samples × 1, or one of these per layer. Layers that are not
-        in ``masks`` run as they are.
+        in `masks` run as they are.
         """
         unknown = sorted(set(masks) - set(self._names))
         if unknown:
@@ -165,7 +165,7 @@ class Decomposition(nn.Module):
             return self._pass(x, hooks)
 
     def check_gradients(self, x: torch.Tensor) -> None:
-        """Raise ``InputError`` where no gradient comes from the output to the components of some layer."""
+        """Raise `InputError` where no gradient comes from the output to the components of some layer."""
         reached = self._try_gradients(x, self._names)
         if isinstance(reached, RuntimeError):
             raise InputError(
@@ -197,7 +197,7 @@ class Decomposition(nn.Module):
             matrix.even = even
 
     def take(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Take over a ``state_dict``, whose matrices may hold other numbers of components."""
+        """Take over a `state_dict`, whose matrices may hold other numbers of components."""
         for name, parameter in list(self._matrices.named_parameters(prefix="_matrices")):
             owner, _, leaf = name.rpartition(".")
             if parameter.shape != state[name].shape:
@@ -220,7 +220,7 @@ class Decomposition(nn.Module):
             self._checked |= frozenset(new)
 
     def _try_gradients(self, x: torch.Tensor, names: Iterable[str]) -> set[str] | RuntimeError:
-        """The layers that a gradient reaches from the output, or why there is none; sets ``_overwrites``."""
+        """The layers that a gradient reaches from the output, or why there is none; sets `_overwrites`."""
         masks = {
             name: torch.ones_like(self.layers[name].U[:, 0]).mul_(0.5).requires_grad_() for name in names
         }
@@ -245,7 +245,7 @@ class Decomposition(nn.Module):
 def matching(net: nn.Module, patterns: tuple[str, ...]) -> dict[str, int]:
     """Names of the net's linear layers, each with the index of the first pattern (as in a shell) it matches.
 
-    Raises ``InputError`` where a pattern matches none, and says which layers there are.
+    Raises `InputError` where a pattern matches none, and says which layers there are.
     """
     linears = [name for name, module in net.named_modules() if isinstance(module, nn.Linear)]
     found: dict[str, int] = {}

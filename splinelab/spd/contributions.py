@@ -13,7 +13,7 @@ __all__ = ["block_contributions", "neuron_contributions"]
 
 @torch.no_grad()
 def block_contributions(net: ResidualMLP, value: float = 0.75) -> pd.DataFrame:
-    """What each block adds to a feature's own output while that feature alone is on, divided by ``value``.
+    """What each block adds to a feature's own output while that feature alone is on, divided by `value`.
 
     Columns `block` (from 1), `feature`, `contribution`. A model that computes x + ReLU(x) exactly has
     contributions that sum to 1 over its blocks for a positive value, and to 0 for a negative one.

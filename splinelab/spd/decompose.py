@@ -33,11 +33,11 @@ class SPDFit:
     """A finished decomposition.
 
     decomposition: in eval mode, on the CPU; it holds a frozen copy of the net.
-    history: of all stages, undone ones too; columns of equal length, ready for ``pandas.DataFrame``: ``step,
-        stage, loss``, one column per loss term, and ``alive:LAYER`` for each layer.
+    history: of all stages, undone ones too; columns of equal length, ready for `pandas.DataFrame`: `step,
+        stage, loss`, one column per loss term, and `alive:LAYER` for each layer.
     losses: the loss at the end of each start, on the same samples; the lowest is this decomposition's.
-    reassigned: for each stage that reassigned, how many components were ``new``, and the loss ``before`` and
-        ``after`` the stage; it stands if ``after`` is lower.
+    reassigned: for each stage that reassigned, how many components were `new`, and the loss `before` and
+        `after` the stage; it stands if `after` is lower.
     seconds: time spent, over all starts and interrupted parts.
     """
 
@@ -50,10 +50,10 @@ class SPDFit:
 
 @torch.inference_mode(False)  # its tensors are to be trained
 def attach(net: nn.Module, recipe: SPDRecipe, seed: int) -> Decomposition:
-    """A decomposition before its first step, on a copy of the net (``splinelab.spd.preparation``).
+    """A decomposition before its first step, on a copy of the net (`splinelab.spd.preparation`).
 
-    Raises ``InputError`` where a pattern matches no linear layer, layers share a weight, or a lazy layer has
-    no shape yet, and for what is no seed; ``UnsupportedOperationError`` for a compiled or scripted net.
+    Raises `InputError` where a pattern matches no linear layer, layers share a weight, or a lazy layer has
+    no shape yet, and for what is no seed; `UnsupportedOperationError` for a compiled or scripted net.
     """
     seed = check_seed(seed)
     net = prepared(net)
@@ -90,14 +90,14 @@ def decompose(
 ) -> SPDFit:
     """Decompose a net, which is left as it was. The same net, recipe, seed and machine give the same bits.
 
-    With ``checkpoint`` the state is saved every ``checkpoint_every`` steps, and an existing file is resumed:
-    a run killed at any moment and started again ends with the bits of an uninterrupted one. ``watch`` is
+    With `checkpoint` the state is saved every `checkpoint_every` steps, and an existing file is resumed:
+    a run killed at any moment and started again ends with the bits of an uninterrupted one. `watch` is
     called with the step and the decomposition at every row of the history, for pictures while it forms.
-    Where the recipe has several ``starts``, each has a checkpoint of its own, ``checkpoint`` with a number.
+    Where the recipe has several `starts`, each has a checkpoint of its own, `checkpoint` with a number.
 
-    Ctrl-C ends a run with a ``checkpoint`` at a step that is saved.
+    Ctrl-C ends a run with a `checkpoint` at a step that is saved.
 
-    Raises ``InputError`` for a pattern that matches nothing and for an absent device, ``TrainingError`` for a
+    Raises `InputError` for a pattern that matches nothing and for an absent device, `TrainingError` for a
     loss or a weight that is not finite, the last step included, for a matrix in which nothing is alive when a
     stage prunes, and for a checkpoint that is unfit or cannot be written.
     """

@@ -83,9 +83,9 @@ class VectorGate(nn.Module):
 
     @torch.no_grad()
     def add(self, inputs: torch.Tensor, wanted: torch.Tensor, *, instead_of: torch.Tensor) -> None:
-        """New components, as near to ``wanted`` (samples × new) on ``inputs`` as the hidden units allow.
+        """New components, as near to `wanted` (samples × new) on `inputs` as the hidden units allow.
 
-        Found by least squares with a slight ridge. The old components lose ``instead_of`` (new × old) times
+        Found by least squares with a slight ridge. The old components lose `instead_of` (new × old) times
         the new ones' values.
         """
         units = self._hidden(inputs).double()

@@ -47,7 +47,7 @@ class SparseFeatures(Values):
         return self.sample(count, generator_for("cpu", seed, _FRESH, 1))
 
     def sample(self, count: int, generator: torch.Generator) -> torch.Tensor:
-        """``count`` samples × features on the generator's device."""
+        """`count` samples × features on the generator's device."""
         shape = (count, self.features)
         options = {"generator": generator, "device": generator.device}
         there = torch.rand(shape, **options) < self.probability

@@ -62,7 +62,7 @@ def local(missing: torch.Tensor, U: torch.Tensor, left: torch.Tensor, on: torch.
 
 
 def to_the_power(importance: torch.Tensor, p: float) -> torch.Tensor:
-    """Mean over samples of |g|^p for each component: ``samples × components`` to ``components``."""
+    """Mean over samples of |g|^p for each component: `samples × components` to `components`."""
     if p == 1:
         return importance.abs().mean(0)
     if p == 2:
@@ -88,7 +88,7 @@ def frequency(rates: torch.Tensor) -> torch.Tensor:
 
 
 def annealed(ends: tuple[float, float], progress: float, *, geometric: bool) -> float:
-    """From ``ends[0]`` at progress 0 to ``ends[1]`` at 1, by equal steps or equal ratios.
+    """From `ends[0]` at progress 0 to `ends[1]` at 1, by equal steps or equal ratios.
 
     >>> annealed((1.0, 0.01), 0.5, geometric=True)
     0.1

@@ -18,9 +18,9 @@ def loss_terms(
     x: torch.Tensor,
     generator: torch.Generator,
 ) -> dict[str, torch.Tensor]:
-    """The weighted terms of the loss on samples ``x``; their sum is what a step lowers.
+    """The weighted terms of the loss on samples `x`; their sum is what a step lowers.
 
-    ``progress`` in [0, 1] through the stage decides the annealed sharpness; ``generator`` draws the noise.
+    `progress` in [0, 1] through the stage decides the annealed sharpness; `generator` draws the noise.
     """
     terms = {}
     if stage.faithfulness:

@@ -17,9 +17,9 @@ Hook = Callable[[nn.Linear, torch.Tensor, torch.Tensor], torch.Tensor | None]
 
 
 def hooked_pass(net: nn.Module, x: torch.Tensor, hooks: Mapping[str, Hook]) -> torch.Tensor:
-    """The net's output on samples ``x``, with a hook on each named layer. No hook is left behind.
+    """The net's output on samples `x`, with a hook on each named layer. No hook is left behind.
 
-    Raises ``InputError`` for a layer that runs twice or not at all, and for what are no samples.
+    Raises `InputError` for a layer that runs twice or not at all, and for what are no samples.
     """
     run: set[str] = set()
 
@@ -58,7 +58,7 @@ def hooked_pass(net: nn.Module, x: torch.Tensor, hooks: Mapping[str, Hook]) -> t
 
 
 def saving(*, copies: bool) -> AbstractContextManager:
-    """With ``copies``, what autograd keeps for the backward pass is copied: the net may write over it."""
+    """With `copies`, what autograd keeps for the backward pass is copied: the net may write over it."""
     if not copies:
         return nullcontext()
     return torch.autograd.graph.saved_tensors_hooks(torch.clone, lambda kept: kept)

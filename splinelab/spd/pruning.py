@@ -17,11 +17,11 @@ _RANK_ONE = 0.3  # second over first singular value up to which two components t
 def survivors(
     decomposition: Decomposition, x: torch.Tensor, share: float | tuple[float, ...]
 ) -> dict[str, torch.Tensor]:
-    """For each layer, which components are alive on samples ``x`` (importance above .1 on some), and on
-    average at least ``share`` times as important as the median over those (a tuple: one share for each of
-    the recipe's ``matrices``).
+    """For each layer, which components are alive on samples `x` (importance above .1 on some), and on
+    average at least `share` times as important as the median over those (a tuple: one share for each of
+    the recipe's `matrices`).
 
-    Raises ``TrainingError`` for a layer in which nothing is alive.
+    Raises `TrainingError` for a layer in which nothing is alive.
     """
     kept = {}
     for name, values in decomposition.importances(x).items():
@@ -41,7 +41,7 @@ def survivors(
 def join(decomposition: Decomposition, x: torch.Tensor, correlation: float) -> None:
     """Let one component stand for two that are one in two halves, in place.
 
-    Two components of a matrix are joined where their importances on samples ``x`` have at least that Pearson
+    Two components of a matrix are joined where their importances on samples `x` have at least that Pearson
     correlation and U_a V_aᵀ + U_b V_bᵀ is nearly of rank one (second singular value at most .3 times the
     first). The longer one takes the best rank-one approximation of the sum and keeps its gate; the other
     goes. Pairs are taken by falling correlation, each component once.

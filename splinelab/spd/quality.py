@@ -16,7 +16,7 @@ __all__ = ["importance_table", "quality"]
 def quality(decomposition: Decomposition, recipe: TargetRecipe, *, samples: int = 20_000) -> pd.DataFrame:
     """One row per matrix, against the mechanisms that the model is known to have.
 
-    `layer`; `alive`: components with importance above .1 on some of ``samples`` fresh samples (others than
+    `layer`; `alive`: components with importance above .1 on some of `samples` fresh samples (others than
     those by which the zoo keeps components), and
     `expected`, how many there should be; `mmcs` and `ml2r` of the alive ones (`column_scores`), nan for
     matrices that serve all features at once; `missing` and `surplus`: importance errors on one-hot inputs of
@@ -46,11 +46,11 @@ def quality(decomposition: Decomposition, recipe: TargetRecipe, *, samples: int 
 def importance_table(
     decomposition: Decomposition, features: int, value: float = 0.75, *, least: float = 0.0
 ) -> pd.DataFrame:
-    """Importances where one feature alone is on, at ``value``.
+    """Importances where one feature alone is on, at `value`.
 
     Columns `matrix`, `feature`, `component`, `importance`.
-    Components are numbered in the order of the features that they answer to most at +.75, whatever ``value``
-    is, so that tables of two signs can be compared. Importances below ``least`` are left out.
+    Components are numbered in the order of the features that they answer to most at +.75, whatever `value`
+    is, so that tables of two signs can be compared. Importances below `least` are left out.
     """
     order = {
         name: importances.argmax(0).argsort(stable=True)

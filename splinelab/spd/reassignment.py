@@ -27,7 +27,7 @@ def reassign(decomposition: Decomposition, inputs: SparseFeatures, x: torch.Tens
     neurons more. It claims the component with the largest importance × |cosine| of V_c and the layer's input
     a, if that importance is at least .3; where several claim one, the largest product has it. Components that
     none claims go. A feature without one gets one with V_c along a, and U_c = W V_c; its gate is fitted to
-    samples ``x`` by least squares, and what answered in its place is turned down by as much.
+    samples `x` by least squares, and what answered in its place is turned down by as much.
     """
     one = one_hot(inputs.features, inputs.high * 0.75).to(x)
     alone = [decomposition.target(one)[1]]
@@ -53,7 +53,7 @@ def reassign(decomposition: Decomposition, inputs: SparseFeatures, x: torch.Tens
 
 
 def _claims(matrix: Matrix, a: torch.Tensor) -> dict[int, int]:
-    """Component → the feature that claims it, from the layer's inputs ``a`` for each feature alone."""
+    """Component → the feature that claims it, from the layer's inputs `a` for each feature alone."""
     importances = matrix.raw_importance(a).clamp(0, 1)
     nearness = (F.normalize(a, dim=1) @ F.normalize(matrix.V, dim=1).T).abs()
     best, component = (importances * nearness).max(1)
@@ -68,7 +68,7 @@ def _claims(matrix: Matrix, a: torch.Tensor) -> dict[int, int]:
 def _add(
     matrix: Matrix, a: torch.Tensor, weight: torch.Tensor, seen: torch.Tensor, there: torch.Tensor
 ) -> None:
-    """Components for features with layer inputs ``a`` alone, ``there`` in the layer inputs ``seen``."""
+    """Components for features with layer inputs `a` alone, `there` in the layer inputs `seen`."""
     V = F.normalize(a, dim=1)
     answers = matrix.raw_importance(a).clamp(0, 1)
     answers = answers * (answers > _THERE)

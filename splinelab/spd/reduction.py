@@ -11,7 +11,7 @@ __all__ = ["Reduction", "reduced"]
 
 class Reduction(NamedTuple):
     """net: the same function of x in the small basis. basis: old width × new width, orthonormal columns;
-    a direction v of the small stream is ``basis @ v`` in the old one."""
+    a direction v of the small stream is `basis @ v` in the old one."""
 
     net: ResidualMLP
     basis: torch.Tensor

@@ -43,15 +43,15 @@ class ImportanceErrors(NamedTuple):
 def column_scores(U, V, weight, directions=None, *, alive=None) -> ColumnScores:
     """How well single components give the columns of the target's matrix.
 
-    ``U``: components × outputs, ``V``: components × inputs, ``weight``: outputs × inputs. ``directions``
+    `U`: components × outputs, `V`: components × inputs, `weight`: outputs × inputs. `directions`
     (features × inputs, default: the inputs' own axes) are the input directions of the features: the column of
-    feature f is ``weight @ f``, and component c gives U_c (V_c · f). For each column the component with the
+    feature f is `weight @ f`, and component c gives U_c (V_c · f). For each column the component with the
     highest cosine similarity is taken; MMCS is the mean of these cosines, ML2R the mean ratio of that
     component's column norm to the target's (Bushnaq, Braun and Sharkey, 2025, table 1). For a decoder, whose
-    *outputs* are the features, give ``V, U, weight.T``. ``alive``: boolean per component; others are left
+    *outputs* are the features, give `V, U, weight.T`. `alive`: boolean per component; others are left
     out.
 
-    Raises ``InputError`` for shapes that do not fit and where no component is alive.
+    Raises `InputError` for shapes that do not fit and where no component is alive.
     """
     U, V, weight = (_array(values, name) for values, name in ((U, "U"), (V, "V"), (weight, "weight")))
     if len(U) != len(V) or weight.shape != (U.shape[1], V.shape[1]):
@@ -79,7 +79,7 @@ def column_scores(U, V, weight, directions=None, *, alive=None) -> ColumnScores:
 
 
 def identity_errors(importance) -> ImportanceErrors:
-    """Errors of ``features × components`` (importances on one-hot inputs) against one component per feature.
+    """Errors of `features × components` (importances on one-hot inputs) against one component per feature.
 
     Components are matched to features by the Hungarian method so that the matched importances sum to the
     most. A feature without a component is missing one (fewer components than features).
@@ -92,7 +92,7 @@ def identity_errors(importance) -> ImportanceErrors:
 
 
 def dense_errors(importance, count: int) -> ImportanceErrors:
-    """The same against ``count`` components that are important on every sample, and no others.
+    """The same against `count` components that are important on every sample, and no others.
 
     These are taken to be the ones of highest mean importance.
     """

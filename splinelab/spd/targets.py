@@ -30,11 +30,11 @@ __all__ = ["TARGETS", "Target", "TargetRecipe", "target_recipe", "train_target",
 
 @schema("recipe", RecipeError)
 class TargetRecipe(Values):
-    """How a toy model is built and trained with AdamW. Wrong values raise ``RecipeError``.
+    """How a toy model is built and trained with AdamW. Wrong values raise `RecipeError`.
 
-    kind: ``"superposition"`` (output x, one hidden layer of ``width``, ``depth`` frozen identities) or
-        ``"residual-mlp"`` (output x + ReLU(x), a stream of ``width``, ``depth`` blocks of ``neurons``).
-    features, probability, low, high: of the inputs (``SparseFeatures``).
+    kind: `"superposition"` (output x, one hidden layer of `width`, `depth` frozen identities) or
+        `"residual-mlp"` (output x + ReLU(x), a stream of `width`, `depth` blocks of `neurons`).
+    features, probability, low, high: of the inputs (`SparseFeatures`).
     cosine: whether the learning rate falls to 0 along half a cosine; else it is constant.
     """
 
@@ -100,7 +100,7 @@ class Target(NamedTuple):
 
 
 def target_recipe(name: str) -> TargetRecipe:
-    """The recipe of one of ``TARGETS``; an unknown name raises ``InputError`` and names the closest."""
+    """The recipe of one of `TARGETS`; an unknown name raises `InputError` and names the closest."""
     if name not in TARGETS:
         hint = closest(name, TARGETS)
         raise InputError(f"there is no toy model {name!r}; {hint}There are {', '.join(TARGETS)}")
@@ -113,9 +113,9 @@ def truth(recipe: TargetRecipe, x: torch.Tensor) -> torch.Tensor:
 
 
 def train_target(recipe: TargetRecipe | str, seed: int) -> Target:
-    """Train a toy model from ``seed`` alone; a name stands for its recipe.
+    """Train a toy model from `seed` alone; a name stands for its recipe.
 
-    Raises ``TrainingError`` for a loss or a weight that is not finite.
+    Raises `TrainingError` for a loss or a weight that is not finite.
     """
     recipe = target_recipe(recipe) if isinstance(recipe, str) else recipe
     run = _Run(recipe, check_seed(seed))

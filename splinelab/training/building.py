@@ -11,7 +11,7 @@ __all__ = ["build"]
 
 
 def build(recipe: Recipe, seed: int) -> nn.Sequential:
-    """The net of a recipe before its first step, in training mode; ``seed`` alone decides its weights.
+    """The net of a recipe before its first step, in training mode; `seed` alone decides its weights.
 
     >>> from splinelab.training import Recipe
     >>> build(Recipe(net="residual-cnn", sizes=(784, 10)), seed=0).output

@@ -23,10 +23,10 @@ _OLD = b"splinelab checkpoint 1\n"
 
 
 def save_checkpoint(path: str | os.PathLike, state: Mapping[str, Any]) -> None:
-    """Write ``state`` (tensors, numbers, text, None, lists, tuples and dicts of these) atomically.
+    """Write `state` (tensors, numbers, text, None, lists, tuples and dicts of these) atomically.
 
     The file is a safetensors file whose metadata holds all that is no tensor, as JSON, and a SHA-256 of both.
-    A failure (a full disk, no permission, an object of another kind) raises ``TrainingError`` and leaves the
+    A failure (a full disk, no permission, an object of another kind) raises `TrainingError` and leaves the
     previous checkpoint as is.
     """
     tensors: dict[str, torch.Tensor] = {}
@@ -48,9 +48,9 @@ def save_checkpoint(path: str | os.PathLike, state: Mapping[str, Any]) -> None:
 
 
 def load_checkpoint(path: str | os.PathLike, identity: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The state saved at ``path``, or None if there is no file.
+    """The state saved at `path`, or None if there is no file.
 
-    Raises ``TrainingError`` for a file that is not a whole checkpoint, and for one whose ``"identity"``
+    Raises `TrainingError` for a file that is not a whole checkpoint, and for one whose `"identity"`
     (recipe, seed, data) is not the given one.
     """
     path = Path(path)
@@ -124,7 +124,7 @@ def _sha(tree: str, tensors: Mapping[str, torch.Tensor]) -> str:
 
 
 def _tree(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
-    """``value`` as JSON that says what each part is; its tensors go into ``tensors``, by number."""
+    """`value` as JSON that says what each part is; its tensors go into `tensors`, by number."""
     if isinstance(value, torch.Tensor):
         name = str(len(tensors))
         tensors[name] = value.detach().cpu().contiguous().clone()  # safetensors wants no shared memory
@@ -139,11 +139,11 @@ def _tree(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
         return {"float": str(value)}
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise TypeError(f"a {type(value).__name__}: expected tensors, numbers, text, lists, tuples and dicts")
+    raise TypeError(f"a {type(value).__name__}; expected tensors, numbers, text, lists, tuples and dicts")
 
 
 def _state(tree: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
-    """What ``_tree`` took apart."""
+    """What `_tree` took apart."""
     if isinstance(tree, list):
         return [_state(item, tensors) for item in tree]
     if not isinstance(tree, dict):

@@ -22,8 +22,8 @@ class TrainingData(NamedTuple):
 def training_data(recipe: Recipe) -> TrainingData:
     """The images a recipe trains on and the images held out from it.
 
-    Both are subsets by ``stratified_split`` with a fixed seed, so that 1,000 training images of MNIST-5k are
-    those of ``protocol_split`` in every arm. Nets of ``mnist-train`` and ``fashion-train`` are judged by the
+    Both are subsets by `stratified_split` with a fixed seed, so that 1,000 training images of MNIST-5k are
+    those of `protocol_split` in every arm. Nets of `mnist-train` and `fashion-train` are judged by the
     whole test set.
     """
     full = datasets.load(recipe.dataset)
@@ -38,7 +38,7 @@ def training_data(recipe: Recipe) -> TrainingData:
 
 
 def check_data(data: object) -> TrainingData:
-    """The two data sets that a caller gave; ``InputError`` for anything else."""
+    """The two data sets that a caller gave; `InputError` for anything else."""
     parts = tuple(data) if isinstance(data, list | tuple) else (data,)
     if len(parts) != 2 or not all(isinstance(part, Dataset) for part in parts):
         kinds = ", ".join(type(part).__name__ for part in parts)

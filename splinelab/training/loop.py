@@ -32,9 +32,9 @@ class Fit:
     """A finished run.
 
     net: the trained net in eval mode, on the CPU, in the recipe's dtype.
-    history: columns of equal length, ready for ``pandas.DataFrame``: ``step, train_loss, train_accuracy,
-        heldout_accuracy, weight_norm, weight_decay`` and one per probe.
-    snapshots: name → state dict; ``"memorised"`` for recipes with ``decay_from_accuracy``.
+    history: columns of equal length, ready for `pandas.DataFrame`: `step, train_loss, train_accuracy,
+        heldout_accuracy, weight_norm, weight_decay` and one per probe.
+    snapshots: name → state dict; `"memorised"` for recipes with `decay_from_accuracy`.
     switch_step: the step from which weight decay acted in such a recipe, else None.
     seconds: time spent in training, evaluations and probes included, over all interrupted parts.
     """
@@ -47,7 +47,7 @@ class Fit:
 
 
 def evaluation_steps(steps: int, evaluations: int) -> list[int]:
-    """Step 0 and about ``evaluations`` log-spaced steps, the last one included.
+    """Step 0 and about `evaluations` log-spaced steps, the last one included.
 
     >>> evaluation_steps(1000, 4)
     [0, 1, 10, 100, 1000]
@@ -69,14 +69,14 @@ def fit(
 ) -> Fit:
     """Train a net. The same recipe, seed, data and machine give the same bits.
 
-    ``data`` replaces the recipe's own images. With ``checkpoint`` the state is saved every
-    ``checkpoint_every`` steps, and an existing file is resumed: a run killed at any moment and started again
+    `data` replaces the recipe's own images. With `checkpoint` the state is saved every
+    `checkpoint_every` steps, and an existing file is resumed: a run killed at any moment and started again
     ends with the bits of an uninterrupted one. Batches depend on seed and epoch alone, never on a global
-    generator. ``probes`` are called at every evaluation; one that returns a mapping adds a column per key.
-    Ctrl-C ends a run with a ``checkpoint`` at a step that is saved.
+    generator. `probes` are called at every evaluation; one that returns a mapping adds a column per key.
+    Ctrl-C ends a run with a `checkpoint` at a step that is saved.
 
-    Raises ``InputError`` for an absent device, a seed or a probe that cannot be, ``RecipeError`` where net
-    and images do not fit, and ``TrainingError`` for a loss or a weight that is not finite, the last step
+    Raises `InputError` for an absent device, a seed or a probe that cannot be, `RecipeError` where net
+    and images do not fit, and `TrainingError` for a loss or a weight that is not finite, the last step
     included, and for a checkpoint that is unfit or cannot be written.
     """
     seed, device = check_seed(seed), check_device(device)

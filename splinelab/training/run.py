@@ -150,7 +150,7 @@ class Run(ABC):
         self.optimiser.load_state_dict(state["optimiser"])
 
     def check_losses(self) -> None:
-        """Raise ``TrainingError`` at the first non-finite loss since the last look."""
+        """Raise `TrainingError` at the first non-finite loss since the last look."""
         if not self._losses:
             return
         finite = torch.stack(self._losses).isfinite().cpu()
@@ -161,7 +161,7 @@ class Run(ABC):
             raise TrainingError(f"the loss is not finite at step {at} of {self.steps} {self.advice()}")
 
     def check_end(self) -> None:
-        """Raise ``TrainingError`` where a row of the history has no finite loss, or a weight is not finite.
+        """Raise `TrainingError` where a row of the history has no finite loss, or a weight is not finite.
 
         The loss of a step is that of the weights before it, so what the last step did shows here alone.
         """

@@ -122,7 +122,7 @@ def _check_history(history: Mapping[str, tuple]) -> None:
 def verified(
     path: Path, kind: type[NetCard | DecompositionCard], name: str, seed: int, remedy: str
 ) -> dict[str, Any]:
-    """The content of a card, checked; ``ZooError`` with ``remedy`` for one that is damaged, changed, or of
+    """The content of a card, checked; `ZooError` with `remedy` for one that is damaged, changed, or of
     another net."""
     try:
         content = read_json(path)

@@ -38,7 +38,7 @@ _EMBEDDING = "net.embedding"
 def toy_model(name: str, seed: int = 0) -> Superposition | ResidualMLP:
     """A toy model as decompositions take it: the zoo's where it has one of this seed, else trained now.
 
-    Residual MLPs are written in the smaller basis (``spd.reduced``), which leaves their outputs as they are.
+    Residual MLPs are written in the smaller basis (`spd.reduced`), which leaves their outputs as they are.
     """
     if (WEIGHTS / f"{name}-{seed}.safetensors").is_file():
         return decomposition(name, seed).net
@@ -60,8 +60,8 @@ def decompose(
 ) -> Path:
     """Train a toy model, decompose it by our recipe and write both with a card; returns the weights' path.
 
-    An interrupted run leaves a resume point in ``folder/.checkpoints`` and goes on from there. Raises
-    ``ZooError``, before any training, for a folder that cannot be written to.
+    An interrupted run leaves a resume point in `folder/.checkpoints` and goes on from there. Raises
+    `ZooError`, before any training, for a folder that cannot be written to.
     """
     recipe, target, seed = _recipe(name), _target(name), check_seed(seed)
     check_device(device)
@@ -105,9 +105,9 @@ def decompose(
 
 
 def decomposition(name: str, seed: int = 0, *, folder: str | os.PathLike | None = None) -> Decomposition:
-    """A toy model's decomposition with its alive components, on the CPU, in eval mode; ``.net`` is the model.
+    """A toy model's decomposition with its alive components, on the CPU, in eval mode; `.net` is the model.
 
-    Raises ``ZooError`` for an unknown name, a seed that is not there, and files that do not match.
+    Raises `ZooError` for an unknown name, a seed that is not there, and files that do not match.
 
     >>> decomposition("TMS-40-10", seed=0)
     Decomposition(Superposition; components linear1: 40, linear2: 40)
@@ -126,7 +126,7 @@ def decomposition(name: str, seed: int = 0, *, folder: str | os.PathLike | None 
 def decomposition_card(
     name: str, seed: int = 0, *, folder: str | os.PathLike | None = None
 ) -> dict[str, Any]:
-    """The provenance card of a decomposition: ``name, seed, target, recipe, metrics, seconds, history``…"""
+    """The provenance card of a decomposition: `name, seed, target, recipe, metrics, seconds, history`…"""
     _recipe(name)
     return read_card(DecompositionCard, name, seed, folder, _again(name, seed))
 

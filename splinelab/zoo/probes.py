@@ -14,9 +14,9 @@ __all__ = ["pair_auc"]
 def pair_auc(heldout: Dataset, *, images: int = 500) -> Callable[[nn.Module], dict[str, float]]:
     """A probe: the ROC-AUC of different-class against same-class pairs, in four distances.
 
-    The pairs are all pairs of ``images`` fixed, stratified images of ``heldout``. Columns:
-    ``auc_jaccard`` and ``auc_hamming`` on spline codes, ``auc_cosine_linear`` on all linear outputs side by
-    side (before the ReLUs, with the logits), ``auc_cosine_relu`` on all ReLU outputs side by side.
+    The pairs are all pairs of `images` fixed, stratified images of `heldout`. Columns:
+    `auc_jaccard` and `auc_hamming` on spline codes, `auc_cosine_linear` on all linear outputs side by
+    side (before the ReLUs, with the logits), `auc_cosine_relu` on all ReLU outputs side by side.
     """
     chosen = heldout.take(stratified_split(heldout, min(images, len(heldout)), seed=0).train)
 

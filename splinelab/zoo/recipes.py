@@ -11,7 +11,7 @@ __all__ = ["Entry", "entries", "entry", "recipe", "seeds"]
 
 @dataclass(frozen=True)
 class Entry:
-    """One kind of net. ``seeds`` are those that ship; ``snapshot`` marks a moment of another entry's run."""
+    """One kind of net. `seeds` are those that ship; `snapshot` marks a moment of another entry's run."""
 
     name: str
     about: str
@@ -184,7 +184,7 @@ def entries() -> dict[str, Entry]:
 
 
 def entry(name: str) -> Entry:
-    """The entry called ``name``; an unknown name raises ``ZooError`` and names the closest."""
+    """The entry called `name`; an unknown name raises `ZooError` and names the closest."""
     known = entries()
     if name not in known:
         hint = closest(name, known)
@@ -204,7 +204,7 @@ def seeds(name: str) -> tuple[int, ...]:
 def recipe(name: str, *, dataset: str | None = None, steps: int | None = None) -> Recipe:
     """The recipe of an entry, or its cut-down version for live training on other data or a small budget.
 
-    Another ``dataset`` brings its own input size and number of protocol images.
+    Another `dataset` brings its own input size and number of protocol images.
 
     >>> recipe("GA-mse", dataset="digits", steps=500).sizes
     (64, 200, 200, 200, 10)

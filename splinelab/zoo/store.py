@@ -25,10 +25,10 @@ WEIGHTS = Path(__file__).parent / "weights"
 
 
 def card(name: str, seed: int = 0, *, folder: str | os.PathLike | None = None) -> dict[str, Any]:
-    """The provenance card of a net: ``name, seed, recipe, data, metrics, history, switch_step, seconds,
-    parameters, versions, sha256``.
+    """The provenance card of a net: `name, seed, recipe, data, metrics, history, switch_step, seconds,
+    parameters, versions, sha256`.
 
-    ``history`` holds columns of equal length, ready for ``pandas.DataFrame``. Raises ``ZooError`` for an
+    `history` holds columns of equal length, ready for `pandas.DataFrame`. Raises `ZooError` for an
     unknown name, a seed that is not there, and a card that cannot be read, was changed, or is another net's.
     """
     entry(name)
@@ -36,9 +36,9 @@ def card(name: str, seed: int = 0, *, folder: str | os.PathLike | None = None) -
 
 
 def load(name: str, seed: int = 0, *, folder: str | os.PathLike | None = None) -> nn.Sequential:
-    """A trained net, float32, on the CPU, in eval mode. ``folder`` is where you retrained it, if you did.
+    """A trained net, float32, on the CPU, in eval mode. `folder` is where you retrained it, if you did.
 
-    Raises ``ZooError`` for an unknown name, a seed that is not there, a card that was changed or is another
+    Raises `ZooError` for an unknown name, a seed that is not there, a card that was changed or is another
     net's, and weights that do not match the checksum on their card.
 
     >>> net = load("GA-mse", seed=0)
@@ -55,7 +55,7 @@ def load(name: str, seed: int = 0, *, folder: str | os.PathLike | None = None) -
 def read_card(
     kind: type, name: str, seed: int, folder: str | os.PathLike | None, remedy: str
 ) -> dict[str, Any]:
-    """The card of a net or a decomposition; ``remedy`` says in an error how to make it anew."""
+    """The card of a net or a decomposition; `remedy` says in an error how to make it anew."""
     seed = check_seed(seed)
     return verified(_paths(name, seed, folder, remedy)[1], kind, name, seed, remedy)
 
@@ -105,7 +105,7 @@ def save(
 
 
 def require_writable(folder: str | os.PathLike, name: str, seed: int) -> None:
-    """Raise ``ZooError`` where ``save`` could not write: before hours of training, not after them."""
+    """Raise `ZooError` where `save` could not write: before hours of training, not after them."""
     path = _target(folder, name, seed)
     try:
         check_writable(path)

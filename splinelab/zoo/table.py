@@ -15,7 +15,7 @@ __all__ = ["table"]
 def table(folder: str | os.PathLike | None = None) -> pd.DataFrame:
     """One row per entry: name, seeds, data, loss, mean training and held-out accuracy over seeds, size.
 
-    Entries without weights in ``folder`` (the shipped ones unless given) have no seeds and no accuracies.
+    Entries without weights in `folder` (the shipped ones unless given) have no seeds and no accuracies.
     """
     here = WEIGHTS if folder is None else Path(folder)
     rows = []

@@ -28,10 +28,10 @@ def train(
     folder: str | os.PathLike = "zoo",
     progress: bool = True,
 ) -> list[Path]:
-    """Train an entry by its recipe and write weights and card into ``folder``; returns the weights' paths.
+    """Train an entry by its recipe and write weights and card into `folder`; returns the weights' paths.
 
     G and G-memorised are moments of one run, so either name writes both. An interrupted run leaves a resume
-    point in ``folder/.checkpoints`` and goes on from there, to the same bits. Raises ``ZooError``, before any
+    point in `folder/.checkpoints` and goes on from there, to the same bits. Raises `ZooError`, before any
     training, for a folder that cannot be written to.
     """
     group = _group(name)
@@ -49,11 +49,11 @@ def train_seeds(
     folder: str | os.PathLike = "zoo",
     progress: bool = True,
 ) -> list[Path]:
-    """``train`` for every seed: here one after another, else in processes or on a cluster, as joblib is told.
+    """`train` for every seed: here one after another, else in processes or on a cluster, as joblib is told.
 
-    Files, bits and errors are those of ``train``. Each run takes as many threads as torch has here, since
-    their number moves the last bits: ``torch.set_num_threads(1)`` leaves one core to each. Workers on other
-    machines must see ``folder``. Raises ``InputError`` for a seed given twice, before any training.
+    Files, bits and errors are those of `train`. Each run takes as many threads as torch has here, since
+    their number moves the last bits: `torch.set_num_threads(1)` leaves one core to each. Workers on other
+    machines must see `folder`. Raises `InputError` for a seed given twice, before any training.
     """
     group = _group(name)
     seeds = [_checked(group, seed, device, folder) for seed in seeds]
@@ -80,7 +80,7 @@ def _checked(group: list[Entry], seed: int, device: str, folder: str | os.PathLi
 
 
 def _train_elsewhere(threads: int, *given) -> list[Path]:
-    """The job of ``train_seeds``."""
+    """The job of `train_seeds`."""
     own = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
