@@ -1,9 +1,10 @@
 """What the ledger is made of: claims with the rules of their cases, and measurements."""
 
-import dataclasses
 import datetime
 from collections.abc import Mapping
-from typing import Self
+from typing import Annotated, Self
+
+from pydantic import BeforeValidator
 
 from splinelab._schema import (
     Name,
@@ -14,7 +15,6 @@ from splinelab._schema import (
     check,
     expected,
     one_of,
-    part,
     schema,
     several,
 )
@@ -66,6 +66,23 @@ class Case:
         return f"{self.holds} {numbers}"
 
 
+def _cases(given: object) -> object:
+    """Cases from labels with a rule each."""
+    return tuple(map(_case, given, given.values())) if isinstance(given, Mapping) else given
+
+
+def _case(label: str, rule: object) -> Case:
+    given = {**rule} if isinstance(rule, Mapping) else {}
+    quantity = given.pop("quantity", "")
+    if len(given) != 1 or not set(given) <= set(RULES):
+        raise ClaimError(f"{label!r}: a rule is one of {list(RULES)} with a number, got {rule}")
+    ((holds, threshold),) = given.items()
+    try:
+        return Case(label, holds, threshold if isinstance(threshold, list) else [threshold], quantity)
+    except ClaimError as error:
+        raise ClaimError(f"{label!r}: {error}") from error
+
+
 @schema("claim", ClaimError)
 class Claim(Values):
     """An entry of `book/claims.yml`."""
@@ -76,7 +93,7 @@ class Claim(Values):
     chapter: Name
     statement: Name
     quantity: Name
-    cases: several(part(Case), "one or more cases")
+    cases: Annotated[several(Case, "one or more, labels with a rule each"), BeforeValidator(_cases)]
     committed: expected(Name, "a day and a time: 2026-11-20 15:58")
     measured: expected(Name | None, "a day and a time, or nothing") = None
     seeds: Whole = 5
@@ -101,38 +118,13 @@ class Claim(Values):
         )
 
     @classmethod
-    def from_dict(cls, entry: Mapping) -> "Claim":
-        """Read one entry; an unknown key, or a rule that is not one of the four, is refused."""
-        if not isinstance(entry, Mapping):
-            raise ClaimError(f"claims.yml: an entry is a mapping of names to values, got {entry!r}")
-        name = entry.get("id", "(without id)")
-        fields = {field.name: field for field in dataclasses.fields(cls)}
-        unknown = set(entry) - set(fields)
-        missing = {key for key, field in fields.items() if field.default is dataclasses.MISSING} - set(entry)
-        if unknown or missing:
-            unknown, missing = sorted(unknown, key=str), sorted(missing)
-            raise ClaimError(f"claims.yml, {name}: unknown keys {unknown}, missing keys {missing}")
-        if not isinstance(entry["cases"], Mapping):
-            raise ClaimError(f"claims.yml, {name}: cases are labels with a rule each, got {entry['cases']!r}")
+    def from_dict(cls, values: Mapping) -> Self:
+        """Read one entry of `claims.yml`, in which `cases` are labels with a rule each."""
+        name = values.get("id", "(without id)") if isinstance(values, Mapping) else "an entry"
         try:
-            cases = tuple(_case(label, rule) for label, rule in entry["cases"].items())
-            return cls(**{**entry, "cases": cases})
+            return super().from_dict(values)
         except ClaimError as error:
             raise ClaimError(f"claims.yml, {name}: {error}") from error
-
-
-def _case(label: str, rule: object) -> Case:
-    rest = (
-        {key: value for key, value in rule.items() if key != "quantity"} if isinstance(rule, Mapping) else {}
-    )
-    if len(rest) != 1 or not set(rest) <= set(RULES):
-        raise ClaimError(f"{label!r}: a rule is one of {list(RULES)} with a number, got {rule}")
-    ((holds, threshold),) = rest.items()
-    threshold = threshold if isinstance(threshold, list) else [threshold]
-    try:
-        return Case(label, holds, threshold, rule.get("quantity", ""))
-    except ClaimError as error:
-        raise ClaimError(f"{label!r}: {error}") from error
 
 
 @schema("measurement", ClaimError)
