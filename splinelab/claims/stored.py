@@ -8,8 +8,7 @@ own digest.
 import json
 from pathlib import Path
 
-from splinelab._documents import digest, read_json, read_yaml
-from splinelab._files import write_atomically
+from splinelab._files import digest, read_json, read_yaml, write_atomically
 from splinelab.claims.entries import Claim, Measurement
 from splinelab.errors import ClaimError
 

@@ -7,10 +7,8 @@ import torch
 from torch import nn
 
 from splinelab.errors import InputError
-from splinelab.spd.checks import check_layers
 from splinelab.spd.importance import ScalarGate, VectorGate, lower_leaky
-from splinelab.spd.passes import Hook, hooked_pass, saving
-from splinelab.spd.precision import wide, wide_dtype
+from splinelab.spd.net import Hook, check_layers, hooked_pass, saving, wide, wide_dtype
 
 __all__ = ["Decomposition", "Matrix", "matching"]
 
@@ -91,7 +89,7 @@ class Decomposition(nn.Module):
     layer sees. Every method leaves the net and `x` as it found them: the net runs on a copy, cast to the
     type that its parameters share; where they differ, the samples stay as they are. Of a tuple or dict that
     the net returns, its output is what `splinelab.record` takes. The first pass tries that the layers are
-    what their components stand for (`splinelab.spd.checks`) and raises `InputError` where they are not.
+    what their components stand for (`splinelab.spd.net`) and raises `InputError` where they are not.
     """
 
     def __init__(self, net: nn.Module, layers: Mapping[str, Matrix]) -> None:

@@ -12,12 +12,11 @@ from torch import nn
 
 from splinelab._arguments import check_device, check_seed, check_whole
 from splinelab.recording.copies import copied
+from splinelab.spd.between import join, reassign, survivors
 from splinelab.spd.components import Decomposition, Matrix, matching
 from splinelab.spd.inputs import generator_for
-from splinelab.spd.objective import loss_terms
-from splinelab.spd.preparation import check_layers_apart, prepared
-from splinelab.spd.pruning import join, survivors
-from splinelab.spd.reassignment import reassign
+from splinelab.spd.losses import loss_terms
+from splinelab.spd.net import check_layers_apart, prepared
 from splinelab.spd.recipe import TERMS, SPDRecipe, Stage
 from splinelab.training.run import Run
 
@@ -50,7 +49,7 @@ class SPDFit:
 
 @torch.inference_mode(False)  # its tensors are to be trained
 def attach(net: nn.Module, recipe: SPDRecipe, seed: int) -> Decomposition:
-    """A decomposition before its first step, on a copy of the net (`splinelab.spd.preparation`).
+    """A decomposition before its first step, on a copy of the net (`splinelab.spd.net`).
 
     Raises `InputError` where a pattern matches no linear layer, layers share a weight, or a lazy layer has
     no shape yet, and for what is no seed; `UnsupportedOperationError` for a compiled or scripted net.

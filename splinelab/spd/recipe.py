@@ -71,7 +71,7 @@ class Stage(Values):
         on some sample), or whose mean importance is below this share of the median over those that are (one
         share for all, or one for each of `matrices`); None keeps all.
     reassign: before the first step hand out components anew in the matrices with a local loss, one to each
-        input feature (`splinelab.spd.reassignment`); the stage is undone where it does not lower the loss.
+        input feature (`splinelab.spd.between`); the stage is undone where it does not lower the loss.
     join: then, also before the first step, join pairs of components of one matrix whose importances have at
         least this correlation and which together are nearly of rank one; None joins none.
     """

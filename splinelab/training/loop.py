@@ -12,10 +12,8 @@ from torch.nn import functional as F
 
 from splinelab._arguments import check_device, check_seed, check_whole
 from splinelab.errors import InputError
-from splinelab.training.building import build
-from splinelab.training.evaluation import judge
-from splinelab.training.images import TrainingData, check_data, check_fit, resident, training_data
-from splinelab.training.recipe import Recipe
+from splinelab.training.images import TrainingData, check_data, check_fit, judge, resident, training_data
+from splinelab.training.recipe import Recipe, build
 from splinelab.training.run import Run
 
 __all__ = ["Fit", "evaluation_steps", "fit"]

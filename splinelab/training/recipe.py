@@ -1,11 +1,14 @@
-"""Everything that decides how a net is trained, apart from the seed."""
+"""Everything that decides how a net is trained, apart from the seed; and the net that it describes."""
 
 import math
 from typing import Annotated
 
+import torch
 from pydantic import Field
+from torch import nn
 
-from splinelab import data
+from splinelab import data, nets
+from splinelab._arguments import check_seed
 from splinelab._schema import (
     NotNegative,
     Number,
@@ -20,7 +23,7 @@ from splinelab._schema import (
 )
 from splinelab.errors import RecipeError
 
-__all__ = ["TEST_SETS", "Recipe"]
+__all__ = ["TEST_SETS", "Recipe", "build"]
 
 _DATASETS = tuple(name for name in data.names() if not name.endswith("-test"))
 #: Data sets with a test set of their own, which their nets are judged by.
@@ -97,3 +100,18 @@ class Recipe(Values):
         if self.train_images is None:
             return None
         return self.steps / math.ceil(self.train_images / self.batch)
+
+
+def build(recipe: Recipe, seed: int) -> nn.Sequential:
+    """The net of a recipe before its first step, in training mode; `seed` alone decides its weights.
+
+    >>> from splinelab.training import Recipe
+    >>> build(Recipe(net="residual-cnn", sizes=(784, 10)), seed=0).output
+    Linear(in_features=32, out_features=10, bias=True)
+    """
+    options = {"seed": check_seed(seed), "dtype": getattr(torch, recipe.dtype)}
+    if recipe.net == "cnn":
+        return nets.cnn(recipe.sizes, **options)
+    if recipe.net == "residual-cnn":
+        return nets.residual_cnn(recipe.sizes, **options)
+    return nets.mlp(recipe.sizes, scale=recipe.scale, dropout=recipe.dropout, **options)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from splinelab._documents import digest, read_json
+from splinelab._files import digest, read_json
 from splinelab._schema import (
     Count,
     Name,

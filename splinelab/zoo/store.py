@@ -1,4 +1,4 @@
-"""Weights and their provenance cards on disk: written whole, and read only if they match."""
+"""Weights and their provenance cards on disk: written whole, and read only if they match; a table of all."""
 
 import hashlib
 import os
@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import torch
 from safetensors.torch import load as from_safetensors
 from safetensors.torch import save as to_safetensors
@@ -16,9 +18,9 @@ from splinelab._files import check_writable, write_atomically
 from splinelab.errors import ZooError
 from splinelab.training import Recipe, build
 from splinelab.zoo.cards import NetCard, readable, verified
-from splinelab.zoo.recipes import entry
+from splinelab.zoo.recipes import entries, entry
 
-__all__ = ["WEIGHTS", "card", "load", "read", "read_card", "require_writable", "save", "untrained"]
+__all__ = ["WEIGHTS", "card", "load", "read", "read_card", "require_writable", "save", "table", "untrained"]
 
 #: The folder that ships.
 WEIGHTS = Path(__file__).parent / "weights"
@@ -142,3 +144,38 @@ def _stored(value: torch.Tensor) -> torch.Tensor:
 
 def _retrain(name: str, seed: int) -> str:
     return f"train it: python -m splinelab train {name} --seed {seed} --out DIR, then load with folder=DIR"
+
+
+def table(folder: str | os.PathLike | None = None) -> pd.DataFrame:
+    """One row per entry: name, seeds, data, loss, mean training and held-out accuracy over seeds, size.
+
+    Entries without weights in `folder` (the shipped ones unless given) have no seeds and no accuracies.
+    """
+    here = WEIGHTS if folder is None else Path(folder)
+    rows = []
+    for name, item in entries().items():
+        files = {
+            int(seed): file
+            for file in here.glob(f"{name}-*.safetensors")
+            if (seed := file.stem.removeprefix(f"{name}-")).isdecimal()
+        }
+        seeds = sorted(files)
+        cards = [card(name, seed, folder=folder) for seed in seeds]
+        images = item.recipe.train_images
+        rows.append(
+            {
+                "name": name,
+                "seeds": ", ".join(map(str, seeds)) or "none ship",
+                "data": item.recipe.dataset + (f", {images:,} images" if images else ", all images"),
+                "loss": item.recipe.loss,
+                "train accuracy": _mean(cards, "train_accuracy"),
+                "held-out accuracy": _mean(cards, "heldout_accuracy"),
+                "MB": round(sum(file.stat().st_size for file in files.values()) / 1e6, 1),
+                "about": item.about,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _mean(cards: list[dict], metric: str) -> float:
+    return float(np.mean([one["metrics"][metric] for one in cards])) if cards else float("nan")
