@@ -8,8 +8,6 @@ import torch
 
 from splinelab.errors import InputError
 
-__all__ = ["check_device", "check_number", "check_seed", "check_whole"]
-
 
 def check_whole(name: str, value, low: int = 1, high: int | None = None, what: str = "") -> int:
     """`value` as an int from `low` to `high` (None: no end); `what` says in words what `high` is.

@@ -9,8 +9,6 @@ from typing import Any
 
 import yaml
 
-__all__ = ["check_writable", "digest", "read_json", "read_yaml", "remove_leftovers", "write_atomically"]
-
 try:
     import fcntl
 except ImportError:  # Windows: a file that a writer holds open cannot be deleted there, so no lock is needed

@@ -23,24 +23,6 @@ from pydantic_core import PydanticCustomError
 
 from splinelab.errors import SplinelabError, closest
 
-__all__ = [
-    "Count",
-    "Name",
-    "NotNegative",
-    "Number",
-    "Positive",
-    "Share",
-    "Text",
-    "Values",
-    "Whole",
-    "check",
-    "expected",
-    "one_of",
-    "part",
-    "schema",
-    "several",
-]
-
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 

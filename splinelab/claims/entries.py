@@ -21,8 +21,6 @@ from splinelab._schema import (
 from splinelab.errors import ClaimError
 from splinelab.intervals import LEVEL, Interval
 
-__all__ = ["Case", "Claim", "Measurement"]
-
 RULES = {"above": 1, "below": 1, "equals": 1, "within": 2}  # how many numbers each takes
 # Another processor may move the last digits: up to this share the stored entry stays as it is.
 SAME = 5e-4

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from splinelab.claims.entries import Case, Claim, Measurement
 from splinelab.intervals import Interval
 
-__all__ = ["OUTCOMES", "Finding", "named"]
-
 OUTCOMES = ("holds", "contradicted", "undecided")
 
 

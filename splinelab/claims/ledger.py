@@ -24,8 +24,6 @@ from splinelab.claims.stored import read_claims, read_results, write_lock
 from splinelab.errors import ClaimError
 from splinelab.intervals import LEVEL
 
-__all__ = ["VERDICTS", "Finding", "Ledger", "book_folder", "results_folder"]
-
 VERDICTS = (
     "reproduced",
     "extends",

@@ -12,8 +12,6 @@ from splinelab.claims.stored import write_json, write_results
 from splinelab.errors import ClaimError
 from splinelab.intervals import Interval
 
-__all__ = ["Notebook", "write_verdicts"]
-
 
 class Notebook:
     """What a chapter records. Nothing is written unless the run is at the committed scale.

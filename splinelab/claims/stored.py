@@ -12,8 +12,6 @@ from splinelab._files import digest, read_json, read_yaml, write_atomically
 from splinelab.claims.entries import Claim, Measurement
 from splinelab.errors import ClaimError
 
-__all__ = ["read_claims", "read_results", "write_json", "write_lock", "write_results"]
-
 CLAIMS, LOCK, DIGEST = "claims.yml", "results/claims.lock", "sha256"
 
 

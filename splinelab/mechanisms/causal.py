@@ -12,8 +12,6 @@ from splinelab.errors import InputError
 from splinelab.mechanisms.labels import aligned, whole_numbers
 from splinelab.mechanisms.matching import matched_sets
 
-__all__ = ["CausalCheck", "causal_check", "own_features"]
-
 Damage = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 

@@ -12,19 +12,6 @@ from splinelab._memory import require
 from splinelab.distances.operands import as_array
 from splinelab.errors import InputError
 
-__all__ = [
-    "INSTEAD",
-    "Correlations",
-    "affinity",
-    "as_rows",
-    "check_correlations",
-    "check_square",
-    "check_symmetric",
-    "correlation",
-    "pairs_above",
-    "row_slices",
-]
-
 # A variance below this share of the mean square is rounding of float32 values that are all equal.
 _CONSTANT = 1e-12
 _BLOCK = 512  # rows of the Gram matrix that are found at once

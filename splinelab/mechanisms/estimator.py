@@ -24,14 +24,6 @@ from splinelab.mechanisms.spectral import (
     spectral_whole,
 )
 
-__all__ = [
-    "AverageLinkage",
-    "HdbscanMechanisms",
-    "PaperSpectral",
-    "SpectralMechanisms",
-    "ThresholdComponents",
-]
-
 READINGS = ("algorithm", "largest", "parts")
 
 

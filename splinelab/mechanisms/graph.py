@@ -12,8 +12,6 @@ from splinelab.distances.operands import as_array
 from splinelab.errors import InputError
 from splinelab.mechanisms.correlation import Correlations, check_square, check_symmetric, row_slices
 
-__all__ = ["Graph", "correlation_graph", "neighbour_graph"]
-
 # Affinities closer than this are tied: rounding must not decide who is a neighbour.
 _TIE = 1e-9
 

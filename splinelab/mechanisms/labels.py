@@ -5,8 +5,6 @@ import numpy as np
 from splinelab.distances.operands import as_array
 from splinelab.errors import InputError
 
-__all__ = ["aligned", "whole_numbers"]
-
 
 def whole_numbers(labels, name: str = "labels") -> np.ndarray:
     """N whole numbers as int64; raises InputError for anything else."""

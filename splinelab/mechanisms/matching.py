@@ -2,8 +2,6 @@
 
 import numpy as np
 
-__all__ = ["matched_sets"]
-
 # A member's stand-in is one of so many that resemble it most, and of half of the candidates at most: among
 # few components "the nearest 20" would be all of them.
 POOL = 20

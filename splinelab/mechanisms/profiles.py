@@ -15,8 +15,6 @@ from splinelab.errors import InputError
 from splinelab.recording.outputs import first_output
 from splinelab.spd.net import shared_dtype, wide
 
-__all__ = ["Profiles", "damage_of", "profiles_of"]
-
 
 @dataclass(frozen=True, eq=False)
 class Profiles:

@@ -14,8 +14,6 @@ from splinelab.errors import InputError
 from splinelab.mechanisms.labels import aligned, whole_numbers
 from splinelab.spd import Decomposition, TargetRecipe, one_hot
 
-__all__ = ["Known", "Recovery", "exact_groups", "known_mechanisms", "layer_span", "mechanism_ari", "owners"]
-
 
 @dataclass(frozen=True, eq=False)
 class Recovery:

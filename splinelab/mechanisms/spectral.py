@@ -16,8 +16,6 @@ from splinelab.mechanisms.correlation import as_rows
 from splinelab.mechanisms.graph import Graph
 from splinelab.mechanisms.labels import aligned
 
-__all__ = ["Gap", "assign_rest", "eigengap", "laplacian_spectrum", "spectral_by_part", "spectral_whole"]
-
 _DENSE = 1500  # nodes up to which all eigenpairs come from LAPACK
 _LANCZOS = 128  # eigenpairs at the low end of larger parts
 _TIE = 1e-9

@@ -12,8 +12,6 @@ from splinelab.errors import InputError
 from splinelab.mechanisms.correlation import Correlations, pairs_above
 from splinelab.mechanisms.profiles import Profiles
 
-__all__ = ["ThresholdChoice", "choose_threshold", "permutation_null"]
-
 FALLBACK = 0.5  # the fixed threshold that the rule is compared with, and falls back on
 AGREEMENT = 0.95  # adjusted Rand index from which two groupings count as the same
 QUANTILE = 0.95  # of the null's largest correlations

@@ -8,8 +8,6 @@ from torch.nn import functional as F
 
 from splinelab.errors import InputError
 
-__all__ = ["resnet_cifar"]
-
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
 

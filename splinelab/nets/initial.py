@@ -5,8 +5,6 @@ import math
 import torch
 from torch import nn
 
-__all__ = ["drawn"]
-
 
 def drawn(
     kind: type[nn.Module],

@@ -11,8 +11,6 @@ from torch import nn
 from splinelab.errors import InputError
 from splinelab.nets.initial import drawn
 
-__all__ = ["cnn", "mlp", "residual_cnn"]
-
 
 def mlp(
     sizes: Sequence[int] = (784, 200, 200, 200, 10),

@@ -6,8 +6,6 @@ from torch import nn
 from splinelab.errors import InputError
 from splinelab.nets.initial import drawn
 
-__all__ = ["ResidualMLP", "Superposition"]
-
 
 class Superposition(nn.Module):
     """The toy model of superposition: x → ReLU(Wᵀ W x + b), with fewer hidden units than features.

@@ -14,8 +14,6 @@ from splinelab.errors import TrainingError
 from splinelab.spd.components import Decomposition, Matrix
 from splinelab.spd.inputs import SparseFeatures, one_hot
 
-__all__ = ["join", "reassign", "survivors"]
-
 _ALIVE = 0.1
 _RANK_ONE = 0.3  # second over first singular value up to which two components together count as one
 

@@ -10,8 +10,6 @@ from splinelab.errors import InputError
 from splinelab.spd.importance import ScalarGate, VectorGate, lower_leaky
 from splinelab.spd.net import Hook, check_layers, hooked_pass, saving, wide, wide_dtype
 
-__all__ = ["Decomposition", "Matrix", "matching"]
-
 Mask = torch.Tensor | float
 
 

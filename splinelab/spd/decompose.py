@@ -20,9 +20,6 @@ from splinelab.spd.net import check_layers_apart, prepared
 from splinelab.spd.recipe import TERMS, SPDRecipe, Stage
 from splinelab.training.run import Run
 
-__all__ = ["SPDFit", "attach", "decompose"]
-
-
 _JUDGED = 4096  # samples for counting what is alive
 _FINAL = 50  # batches for comparing starts
 

@@ -9,8 +9,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-__all__ = ["LEAK", "ScalarGate", "VectorGate", "lower_leaky", "upper_leaky"]
-
 LEAK = 0.01
 _RIDGE = 1e-6  # relative to the mean square of a hidden unit
 

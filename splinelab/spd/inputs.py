@@ -9,8 +9,6 @@ from splinelab._arguments import check_seed
 from splinelab._schema import Number, Share, Values, Whole, check, schema
 from splinelab.errors import InputError, RecipeError
 
-__all__ = ["SparseFeatures", "generator_for", "one_hot"]
-
 _FRESH = 9  # keeps fresh samples apart from those of training and of decompositions
 
 

@@ -9,18 +9,6 @@ from splinelab.spd.importance import lower_leaky, upper_leaky
 from splinelab.spd.net import wide
 from splinelab.spd.recipe import SPDRecipe, Stage
 
-__all__ = [
-    "annealed",
-    "faithfulness",
-    "frequency",
-    "local",
-    "loss_terms",
-    "reconstruction",
-    "sampled_mask",
-    "smooth_l0",
-    "to_the_power",
-]
-
 # The frequency term counts firings in this many samples, whatever the batch.
 _REFERENCE_BATCH = 1024
 

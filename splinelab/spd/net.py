@@ -17,18 +17,6 @@ from splinelab.errors import InputError, UnsupportedOperationError
 from splinelab.recording.copies import copied
 from splinelab.recording.outputs import first_output
 
-__all__ = [
-    "Hook",
-    "check_layers",
-    "check_layers_apart",
-    "hooked_pass",
-    "prepared",
-    "saving",
-    "shared_dtype",
-    "wide",
-    "wide_dtype",
-]
-
 
 def wide_dtype(dtype: torch.dtype) -> torch.dtype:
     """float64 for float64, float32 for all narrower ones.

@@ -22,8 +22,6 @@ from splinelab._schema import (
 from splinelab.errors import RecipeError
 from splinelab.spd.inputs import SparseFeatures
 
-__all__ = ["TERMS", "Matrices", "SPDRecipe", "Stage"]
-
 #: The terms of the loss, as the history names them.
 TERMS = ("importance", "faithfulness", "together", "layerwise", "subset", "local")
 

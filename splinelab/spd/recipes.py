@@ -3,8 +3,6 @@
 from splinelab.spd.inputs import SparseFeatures
 from splinelab.spd.recipe import Matrices, SPDRecipe, Stage
 
-__all__ = ["OURS", "PAPER"]
-
 
 def _published(features: int, components: int, importance: float, p: float, layers: tuple[str, ...]):
     return SPDRecipe(

@@ -10,8 +10,6 @@ from splinelab.spd.components import Decomposition
 from splinelab.spd.inputs import one_hot
 from splinelab.spd.net import wide
 
-__all__ = ["Reduction", "block_contributions", "neuron_contributions", "reduced"]
-
 
 class Reduction(NamedTuple):
     """net: the same function of x in the small basis. basis: old width × new width, orthonormal columns;

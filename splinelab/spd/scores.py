@@ -14,17 +14,6 @@ from splinelab.spd.inputs import one_hot
 from splinelab.spd.losses import reconstruction
 from splinelab.spd.targets import TargetRecipe
 
-__all__ = [
-    "ColumnScores",
-    "ImportanceErrors",
-    "column_scores",
-    "dense_errors",
-    "identity_errors",
-    "importance_table",
-    "quality",
-    "rounded_error",
-]
-
 ALIVE = 0.1  # importance above which a component takes part
 SURE = 0.9  # importance that a component must reach on its own feature
 

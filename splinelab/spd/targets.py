@@ -25,8 +25,6 @@ from splinelab.nets import ResidualMLP, Superposition
 from splinelab.spd.inputs import SparseFeatures, generator_for
 from splinelab.training.run import Run
 
-__all__ = ["TARGETS", "Target", "TargetRecipe", "target_recipe", "train_target", "truth"]
-
 
 @schema("recipe", RecipeError)
 class TargetRecipe(Values):

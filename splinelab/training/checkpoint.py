@@ -16,8 +16,6 @@ from safetensors.torch import save as to_safetensors
 from splinelab._files import write_atomically
 from splinelab.errors import TrainingError
 
-__all__ = ["load_checkpoint", "save_checkpoint"]
-
 FORMAT = "splinelab checkpoint 2"
 _OLD = b"splinelab checkpoint 1\n"
 

@@ -11,8 +11,6 @@ from splinelab.data import Dataset
 from splinelab.errors import InputError, RecipeError
 from splinelab.training.recipe import TEST_SETS, Recipe
 
-__all__ = ["TrainingData", "check_data", "check_fit", "evaluate", "judge", "resident", "training_data"]
-
 
 class TrainingData(NamedTuple):
     """What a net is trained on, and what it is judged by; no image is in both."""

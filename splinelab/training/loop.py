@@ -16,8 +16,6 @@ from splinelab.training.images import TrainingData, check_data, check_fit, judge
 from splinelab.training.recipe import Recipe, build
 from splinelab.training.run import Run
 
-__all__ = ["Fit", "evaluation_steps", "fit"]
-
 #: The columns that every history has.
 COLUMNS = ("step", "train_loss", "train_accuracy", "heldout_accuracy", "weight_norm", "weight_decay")
 

@@ -23,8 +23,6 @@ from splinelab._schema import (
 )
 from splinelab.errors import RecipeError
 
-__all__ = ["TEST_SETS", "Recipe", "build"]
-
 _DATASETS = tuple(name for name in data.names() if not name.endswith("-test"))
 #: Data sets with a test set of their own, which their nets are judged by.
 TEST_SETS = {name: name.removesuffix("train") + "test" for name in _DATASETS if name.endswith("-train")}

@@ -19,8 +19,6 @@ from splinelab._files import check_writable
 from splinelab.errors import TrainingError
 from splinelab.training.checkpoint import load_checkpoint, save_checkpoint
 
-__all__ = ["Run"]
-
 _LOSS_BLOCK = 25  # steps between looks at the losses: on a GPU each look waits for the queue
 _KEPT = ("step", "seconds", "history")  # of every run
 

@@ -35,8 +35,6 @@ from splinelab.errors import SplinelabError, ZooError
 from splinelab.spd import SPDRecipe, TargetRecipe
 from splinelab.training import Recipe
 
-__all__ = ["DecompositionCard", "NetCard", "readable", "verified"]
-
 _Digest = expected(Annotated[str, Field(pattern="^[0-9a-f]{64}$")], "a SHA-256: 64 hexadecimal digits")
 _Cell = expected(int | Number | None, "a number, or null")
 _Metrics = dict[Name, _Cell]

@@ -26,9 +26,6 @@ from splinelab.spd import decompose as decompose_net
 from splinelab.zoo.cards import DecompositionCard
 from splinelab.zoo.store import WEIGHTS, read, read_card, require_writable, save
 
-__all__ = ["decompose", "decomposed", "decomposition", "decomposition_card", "toy_model"]
-
-
 #: Whose recipes the zoo's decompositions follow: ours, and the published one as a baseline.
 RECIPES: dict[str, SPDRecipe] = {**OURS, "TMS-5-2-published": PAPER["TMS-5-2"]}
 CHECKPOINT_EVERY = 500  # steps

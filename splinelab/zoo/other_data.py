@@ -10,8 +10,6 @@ from splinelab.training import Recipe, build, fit
 from splinelab.zoo.recipes import entries, entry, recipe
 from splinelab.zoo.store import load
 
-__all__ = ["load_on", "name_on", "recipe_on"]
-
 CHECKPOINT_EVERY = 2000  # steps
 
 

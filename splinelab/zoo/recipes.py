@@ -6,8 +6,6 @@ from splinelab import data
 from splinelab.errors import ZooError, closest
 from splinelab.training import Recipe
 
-__all__ = ["Entry", "entries", "entry", "recipe", "seeds"]
-
 
 @dataclass(frozen=True)
 class Entry:

@@ -20,8 +20,6 @@ from splinelab.training import Recipe, build
 from splinelab.zoo.cards import NetCard, readable, verified
 from splinelab.zoo.recipes import entries, entry
 
-__all__ = ["WEIGHTS", "card", "load", "read", "read_card", "require_writable", "save", "table", "untrained"]
-
 #: The folder that ships.
 WEIGHTS = Path(__file__).parent / "weights"
 

@@ -10,8 +10,6 @@ from splinelab.data.published import Published, at_hand, data_folder, read, veri
 from splinelab.errors import ZooError, closest
 from splinelab.nets import resnet_cifar
 
-__all__ = ["pretrained", "pretrained_at_hand"]
-
 _ORIGIN = (
     "https://raw.githubusercontent.com/akamaster/pytorch_resnet_cifar10/"
     "d5489e8995e81e91ce6b1d69dcc98ad579b0b153/pretrained_models/"

@@ -17,8 +17,6 @@ from splinelab.training import Fit, TrainingData, evaluate, fit, training_data
 from splinelab.zoo.recipes import Entry, entries, entry
 from splinelab.zoo.store import require_writable, save
 
-__all__ = ["heldout", "pair_auc", "train", "train_seeds", "training_images"]
-
 
 def pair_auc(heldout: Dataset, *, images: int = 500) -> Callable[[nn.Module], dict[str, float]]:
     """A probe: the ROC-AUC of different-class against same-class pairs, in four distances.
