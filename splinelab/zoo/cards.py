@@ -51,16 +51,12 @@ class Images(Values):
 
 
 @schema("card", ZooError)
-class NetCard(Values):
-    """The card of a net."""
+class _Card(Values):
+    """What stands on every card."""
 
     name: Name
     seed: Count
     about: Text
-    recipe: part(Recipe)
-    data: dict[Name, part(Images)]
-    metrics: _Metrics
-    switch_step: expected(Whole | None, "a positive whole number, or null")
     seconds: NotNegative
     device: Name
     history: _History
@@ -70,8 +66,24 @@ class NetCard(Values):
     digest: _Digest
 
     def __post_init__(self) -> None:
+        _check_columns("history", self.history)
+        steps = self.history.get("step", (None,))
+        rising = None not in steps and all(a < b for a, b in itertools.pairwise(steps))
+        check(rising, "history.step", steps, "steps that rise")
+
+
+@schema("card", ZooError)
+class NetCard(_Card):
+    """The card of a net."""
+
+    recipe: part(Recipe)
+    data: dict[Name, part(Images)]
+    metrics: _Metrics
+    switch_step: expected(Whole | None, "a positive whole number, or null")
+
+    def __post_init__(self) -> None:
         check(set(self.data) == {"train", "heldout"}, "data", list(self.data), "train and heldout")
-        _check_history(self.history)
+        super().__post_init__()
 
 
 @schema("card", ZooError)
@@ -86,35 +98,21 @@ class Scores(Values):
 
 
 @schema("card", ZooError)
-class DecompositionCard(Values):
+class DecompositionCard(_Card):
     """The card of a decomposition."""
 
-    name: Name
-    seed: Count
-    about: Text
     target: part(TargetRecipe)
     recipe: part(SPDRecipe)
     metrics: part(Scores)
-    seconds: NotNegative
-    device: Name
-    history: _History
-    parameters: Whole
-    versions: dict[Name, Name]
-    sha256: _Digest
-    digest: _Digest
 
     def __post_init__(self) -> None:
-        lengths = {key: len(column) for key, column in self.metrics.layers.items()}
-        check(len(set(lengths.values())) == 1, "metrics.layers", lengths, "columns of equal length")
-        _check_history(self.history)
+        _check_columns("metrics.layers", self.metrics.layers)
+        super().__post_init__()
 
 
-def _check_history(history: Mapping[str, tuple]) -> None:
-    lengths = {key: len(column) for key, column in history.items()}
-    check(len(set(lengths.values())) == 1, "history", lengths, "columns of equal length")
-    steps = history.get("step", (None,))
-    rising = None not in steps and all(a < b for a, b in itertools.pairwise(steps))
-    check(rising, "history.step", steps, "steps that rise")
+def _check_columns(key: str, columns: Mapping[str, tuple]) -> None:
+    lengths = {name: len(column) for name, column in columns.items()}
+    check(len(set(lengths.values())) == 1, key, lengths, "columns of equal length")
 
 
 def verified(
@@ -137,7 +135,7 @@ def verified(
             f"the card {path} is that of {found.name}, seed {found.seed}; expected {name}, seed {seed}: "
             f"give the files their own names back, or {remedy}"
         )
-    if digest(_rest(content)) != found.digest:
+    if digest({key: value for key, value in content.items() if key != "digest"}) != found.digest:
         raise ZooError(
             f"the card {path} was changed after it was written: its content has another digest; "
             f"reinstall splinelab, or {remedy}"
@@ -151,10 +149,6 @@ def readable(name: str, seed: int, about: Mapping[str, Any], sha256: str) -> str
     whole = {"name": name, "seed": seed, **about, "versions": versions, "sha256": sha256}
     written = json.loads(_text(whole, ""))  # numbers as they are rounded there
     return _text({**whole, "digest": digest(written)}, "") + "\n"
-
-
-def _rest(content: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in content.items() if key != "digest"}
 
 
 def _text(value: Any, indent: str) -> str:
