@@ -389,7 +389,7 @@ def test_results_cut_short_or_elsewhere(saved):
         ("claims: 5", "no ledger"),
         ("- 3", "no ledger"),
         ("", "no ledger"),
-        ("claims: [3]", "an entry is a mapping"),
+        ("claims: [3]", "a claim is a mapping"),
     ],
 )
 def test_a_ledger_that_cannot_be_read(own_book, text, message):

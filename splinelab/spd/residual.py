@@ -78,7 +78,7 @@ def neuron_contributions(decomposition: Decomposition) -> pd.DataFrame:
     net = decomposition.net
     features = len(net.embedding)
     importances = decomposition.importances(one_hot(features))
-    names = {decomposition.linear(name): name for name in decomposition.layers}
+    names = {module: name for name, module in net.named_modules()}
     parts = []
     for number, block in enumerate(net.blocks, 1):
         name = names[block.mlp_in]
