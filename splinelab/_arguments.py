@@ -2,6 +2,7 @@
 
 import math
 import operator
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,7 +10,7 @@ import torch
 from splinelab.errors import InputError
 
 
-def check_whole(name: str, value, low: int = 1, high: int | None = None, what: str = "") -> int:
+def check_whole(name: str, value: Any, low: int = 1, high: int | None = None, what: str = "") -> int:
     """`value` as an int from `low` to `high` (None: no end); `what` says in words what `high` is.
 
     Numpy's integers are whole numbers, booleans and floats are not. Raises InputError.
@@ -29,12 +30,12 @@ def check_whole(name: str, value, low: int = 1, high: int | None = None, what: s
     return number
 
 
-def check_seed(seed, name: str = "seed") -> int:
+def check_seed(seed: Any, name: str = "seed") -> int:
     """`seed` as an int that numpy, torch and scikit-learn all take: 0 to 2³² − 1. Raises InputError."""
     return check_whole(name, seed, 0, 2**32 - 1)
 
 
-def check_number(name: str, value, low: float = -math.inf, high: float = math.inf) -> float:
+def check_number(name: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:
     """`value` as a finite float from `low` to `high`. Raises InputError, for NaN and booleans too."""
     real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
     if not (real and math.isfinite(value) and low <= value <= high):
@@ -43,7 +44,7 @@ def check_number(name: str, value, low: float = -math.inf, high: float = math.in
     return float(value)
 
 
-def check_device(device) -> torch.device:
+def check_device(device: Any) -> torch.device:
     """`device` as a torch device that this machine has. Raises InputError for any other."""
     try:
         found = torch.device(device)
@@ -59,7 +60,7 @@ def check_device(device) -> torch.device:
     return found
 
 
-def _index(value) -> int | None:
+def _index(value: Any) -> int | None:
     try:
         return operator.index(value)
     except TypeError:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splinelab.spd import Matrices, SparseFeatures, SPDRecipe, Stage, attach, loss_terms, losses
-from splinelab.spd.importance import ScalarGate, VectorGate, lower_leaky, upper_leaky
+from splinelab.spd.matrix import ScalarGate, VectorGate, lower_leaky, upper_leaky
 
 DERANDOMISED = settings(derandomize=True, deadline=None, max_examples=60)
 

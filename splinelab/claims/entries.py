@@ -33,7 +33,9 @@ _Reason = expected(Name | None, "text that is not empty, or nothing")
 class Case:
     """One number that a claim needs: `holds` is one of above, below (a test), within, equals.
 
-    quantity: what is measured, where that differs from case to case; "" where the claim says it.
+    Parameters
+    ----------
+    quantity : what is measured, where that differs from case to case; "" where the claim says it.
     """
 
     label: Name

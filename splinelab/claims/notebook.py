@@ -1,7 +1,9 @@
 """How a chapter enters its measurements."""
 
 import datetime
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from IPython.display import HTML, Markdown
 
@@ -26,7 +28,16 @@ class Notebook:
         self.chapter, self.committed = chapter, committed
         self.ledger = Ledger.load()
 
-    def record(self, claim_id: str, case: str, interval: Interval, *, data, n=None, seeds=None) -> None:
+    def record(
+        self,
+        claim_id: str,
+        case: str,
+        interval: Interval,
+        *,
+        data: Any,
+        n: int | None = None,
+        seeds: Iterable[int] | None = None,
+    ) -> None:
         """Enter an interval; the file is written by `save`.
 
         `data` is the `Dataset` or the `SparseFeatures` that it was measured on; a recipe stands for its

@@ -1,12 +1,13 @@
 """Labels of components, checked before anything is counted."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from splinelab.distances.operands import as_array
 from splinelab.errors import InputError
 
 
-def whole_numbers(labels, name: str = "labels") -> np.ndarray:
+def whole_numbers(labels: ArrayLike, name: str = "labels") -> np.ndarray:
     """N whole numbers as int64; raises InputError for anything else."""
     labels = as_array(labels, name)
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
@@ -16,7 +17,7 @@ def whole_numbers(labels, name: str = "labels") -> np.ndarray:
     return labels.astype(np.int64)
 
 
-def aligned(labels, **others) -> list[np.ndarray]:
+def aligned(labels: ArrayLike, **others: ArrayLike) -> list[np.ndarray]:
     """Labels as whole numbers, and the others as arrays of one entry for each label."""
     labels = whole_numbers(labels)
     found = [labels]
@@ -28,3 +29,14 @@ def aligned(labels, **others) -> list[np.ndarray]:
             )
         found.append(other)
     return found
+
+
+def numbered(labels: np.ndarray) -> np.ndarray:
+    """The same clusters, numbered from 0 by their first component; −1 stays."""
+    numbered = np.full(len(labels), -1, np.int64)
+    alive = np.flatnonzero(labels >= 0)
+    _, first, codes = np.unique(labels[alive], return_index=True, return_inverse=True)
+    rank = np.empty(len(first), np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    numbered[alive] = rank[codes.reshape(-1)]
+    return numbered

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from scipy import sparse
 
 from splinelab._arguments import check_number, check_seed
@@ -20,12 +21,16 @@ from splinelab.spd.net import shared_dtype, wide
 class Profiles:
     """Causal importances of N components on many samples (Seshadri et al., section 4).
 
-    values: samples × N, scipy sparse or an array, each at least 0; kept as CSR in float32 or float64.
-    layers: the matrix that each component belongs to, N names; by default all of one matrix.
-    threshold: a component is *alive* if its importance exceeds this on some sample.
-
     Raises InputError for values that are negative or not finite, and for layers of another length.
 
+    Parameters
+    ----------
+    values : samples × N, scipy sparse or an array, each at least 0; kept as CSR in float32 or float64.
+    layers : the matrix that each component belongs to, N names; by default all of one matrix.
+    threshold : a component is *alive* if its importance exceeds this on some sample.
+
+    Examples
+    --------
     >>> found = Profiles([[0.9, 0.0, 0.5], [0.0, 0.05, 0.6]], ["enc", "enc", "dec"])
     >>> found
     Profiles(2 samples × 3 components in 2 layers; 2 alive, 1 of them always on)
@@ -147,7 +152,7 @@ class Profiles:
         )
 
 
-def _csr(values) -> sparse.csr_matrix:
+def _csr(values: ArrayLike | sparse.spmatrix) -> sparse.csr_matrix:
     """A CSR matrix of its own, with sorted indices and no stored zeros."""
     if not sparse.issparse(values):
         values = as_array(values, "values")
@@ -166,7 +171,9 @@ def _csr(values) -> sparse.csr_matrix:
 def profiles_of(decomposition: Any, batches: Iterable[torch.Tensor], *, threshold: float = 0.1) -> Profiles:
     """Importance profiles on a stream of input batches; of a batch that is a tuple or list, its first item.
 
-    decomposition: anything with `importances(x)` → layer → samples × components.
+    Parameters
+    ----------
+    decomposition : anything with `importances(x)` → layer → samples × components.
     """
     with torch.no_grad():
         return Profiles.from_batches(
@@ -186,10 +193,13 @@ def damage_of(
 ) -> Callable[[np.ndarray, torch.Tensor], np.ndarray]:
     """The `damage` callable of `causal_check`: kept components at mask 1, all others at 0.
 
-    decomposition: anything with `masked(x, masks, delta=...)`, masks being layer → components and delta 1 or
-        0. reference: what the outputs are compared with: the target model, or the true function. It gets a
-        copy of the inputs, cast as `record` casts them if it is a module.
-    rest: whether what the components leave of the weights (Δ) stays in. With it the intact model is the
+    Parameters
+    ----------
+    decomposition : anything with `masked(x, masks, delta=...)`, masks being layer → components and delta 1 or
+        0.
+    reference : what the outputs are compared with: the target model, or the true function. It gets a copy of
+        the inputs, cast as `record` casts them if it is a module.
+    rest : whether what the components leave of the weights (Δ) stays in. With it the intact model is the
         target; without it, what "only the cluster is kept" shows is the cluster alone.
     """
     where = {
@@ -213,7 +223,7 @@ def damage_of(
     return damage
 
 
-def _samples(batch) -> torch.Tensor:
+def _samples(batch: Any) -> torch.Tensor:
     batch = batch[0] if isinstance(batch, tuple | list) and len(batch) else batch
     return torch.tensor(batch) if isinstance(batch, np.ndarray) else batch
 

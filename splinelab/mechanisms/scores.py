@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from splinelab._arguments import check_number
 from splinelab.clustering import ari
@@ -19,9 +20,12 @@ from splinelab.spd import Decomposition, TargetRecipe, one_hot
 class Recovery:
     """Which known mechanisms are clusters, exactly.
 
-    exact: how many are. of: how many there are.
-    surplus: alive components beyond the expected number of their mechanism and layer, or of no mechanism.
-    table: one row per mechanism: `mechanism`, `exact`, `alive` (its alive components), `missing` (layers in
+    Attributes
+    ----------
+    exact : how many are.
+    of : how many there are.
+    surplus : alive components beyond the expected number of their mechanism and layer, or of no mechanism.
+    table : one row per mechanism: `mechanism`, `exact`, `alive` (its alive components), `missing` (layers in
         which it should have one and has none), `clusters` (over how many it is spread), `foreign` (other
         components in those clusters).
     """
@@ -35,13 +39,19 @@ class Recovery:
         return f"Recovery({self.exact} of {self.of} exact, {self.surplus} surplus components)"
 
 
-def owners(responses, *, ties=None, threshold: float = 0.1) -> np.ndarray:
+def owners(responses: ArrayLike, *, ties: ArrayLike | None = None, threshold: float = 0.1) -> np.ndarray:
     """The feature that each component responds to most, N whole numbers; −1 if none exceeds `threshold`.
 
-    `responses`: features × N, the importance of each component where only that feature is on. Importances
-    end at 1, so that features may tie: then the one with the larger value in `ties` (features × N), and
-    without it, or where those are equal too, the first.
+    Importances end at 1, so that features may tie: then the one with the larger value in `ties`, and without
+    it, or where those are equal too, the first.
 
+    Parameters
+    ----------
+    responses : features × N, the importance of each component where only that feature is on.
+    ties : features × N.
+
+    Examples
+    --------
     >>> owners([[0.9, 0.0, 0.05], [0.2, 0.8, 0.0]])
     array([ 0,  1, -1])
     >>> owners([[1.0], [1.0]], ties=[[0.5], [0.6]])
@@ -61,16 +71,24 @@ def owners(responses, *, ties=None, threshold: float = 0.1) -> np.ndarray:
     return np.where(largest > threshold, best, -1)
 
 
-def exact_groups(labels, truth, layers, expected: Mapping[int, Mapping[str, int]]) -> Recovery:
+def exact_groups(
+    labels: ArrayLike, truth: ArrayLike, layers: ArrayLike, expected: Mapping[int, Mapping[str, int]]
+) -> Recovery:
     """Count the mechanisms that one cluster holds exactly.
 
     A mechanism is recovered if every layer of `expected` has an alive component of it, all its alive
     components are in one cluster, and no other component is.
 
-    labels: N, −1 for dead components. truth: N, the mechanism that each belongs to, −1 for none. layers: N
-    names. expected: mechanism → layer → number of components that it should have there; the number decides
-    only what counts as surplus.
+    Parameters
+    ----------
+    labels : N, −1 for dead components.
+    truth : N, the mechanism that each belongs to, −1 for none.
+    layers : N names.
+    expected : mechanism → layer → number of components that it should have there; the number decides only
+        what counts as surplus.
 
+    Examples
+    --------
     >>> pairs = {0: {"enc": 1, "dec": 1}, 1: {"enc": 1, "dec": 1}}
     >>> exact_groups([0, 1, 0, 1], [0, 1, 0, 1], ["enc", "enc", "dec", "dec"], pairs)
     Recovery(2 of 2 exact, 0 surplus components)
@@ -95,7 +113,7 @@ def exact_groups(labels, truth, layers, expected: Mapping[int, Mapping[str, int]
     return Recovery(int(table["exact"].sum()), len(table), int(alive.sum()) - wanted, table)
 
 
-def mechanism_ari(labels, truth) -> float:
+def mechanism_ari(labels: ArrayLike, truth: ArrayLike) -> float:
     """Adjusted Rand index of clusters and mechanisms over the alive components (label at least 0).
 
     A component of no mechanism (truth −1) is one of its own there, so that grouping it with anything costs.
@@ -111,7 +129,7 @@ def mechanism_ari(labels, truth) -> float:
     return ari(labels[alive], known)
 
 
-def layer_span(labels, layers) -> dict[int, int]:
+def layer_span(labels: ArrayLike, layers: ArrayLike) -> dict[int, int]:
     """How many clusters of two or more components span 1, 2, … layers, by number of layers.
 
     >>> layer_span([0, 0, 1, 1, 2], ["a", "b", "a", "a", "b"])
@@ -129,10 +147,14 @@ def _groups_of_two(labels: np.ndarray) -> list[np.ndarray]:
 
 
 class Known(NamedTuple):
-    """truth: the mechanism of each of N components (layer after layer), −1 for none: a feature, or
-        `features`, the one that all features share.
-    expected: mechanism → layer → number of components, as `exact_groups` wants it.
-    responses: features × N, the largest importance of each component where that feature alone is on.
+    """The mechanisms that a toy model is known to have.
+
+    Attributes
+    ----------
+    truth : the mechanism of each of N components (layer after layer), −1 for none: a feature, or `features`,
+        the one that all features share.
+    expected : mechanism → layer → number of components, as `exact_groups` wants it.
+    responses : features × N, the largest importance of each component where that feature alone is on.
     """
 
     truth: np.ndarray

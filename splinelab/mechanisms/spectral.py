@@ -4,6 +4,7 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 from scipy.sparse.linalg import eigsh
 from sklearn.cluster import KMeans
@@ -12,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from splinelab._arguments import check_seed, check_whole
 from splinelab._memory import require
 from splinelab.errors import InputError
-from splinelab.mechanisms.correlation import as_rows
+from splinelab.mechanisms.correlation import Correlations, as_rows
 from splinelab.mechanisms.graph import Graph
 from splinelab.mechanisms.labels import aligned
 
@@ -23,8 +24,14 @@ _TIE = 1e-9
 
 @dataclass(frozen=True)
 class Gap:
-    """What the eigengap heuristic chose: `k` clusters, the size of the `gap` after the k-th eigenvalue, and
-    the `cap` on k (None: none)."""
+    """What the eigengap heuristic chose.
+
+    Attributes
+    ----------
+    k : the number of clusters.
+    gap : the size of the gap after the k-th eigenvalue.
+    cap : the largest k that was allowed; None for any.
+    """
 
     k: int
     gap: float
@@ -41,7 +48,7 @@ def laplacian_spectrum(graph: Graph) -> np.ndarray:
     return np.sort(np.concatenate([_eigenpairs(graph, nodes)[0] for nodes in graph.members()]))
 
 
-def eigengap(eigenvalues, cap: int | None) -> Gap:
+def eigengap(eigenvalues: ArrayLike, cap: int | None) -> Gap:
     """K = argmax of λ_{k+1} − λ_k over 1 ≤ k ≤ `cap`; the smallest of equals (to within 1e-9).
 
     >>> eigengap([0.0, 0.0, 0.9, 1.1, 2.0, 2.0], cap=3)
@@ -108,7 +115,7 @@ def spectral_whole(graph: Graph, *, cap: int | None = None, seed: int = 0) -> tu
     return _kmeans(embedding, gap.k, seed), gap
 
 
-def assign_rest(labels, correlations) -> np.ndarray:
+def assign_rest(labels: ArrayLike, correlations: Correlations | ArrayLike) -> np.ndarray:
     """Give each node of label −1 the cluster with which its mean correlation is largest.
 
     "Nearest cluster in the correlation space post-hoc" (Seshadri et al., section 4); the mean over members

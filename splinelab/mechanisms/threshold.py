@@ -22,13 +22,15 @@ GRID = np.linspace(0.025, 0.975, 39)
 class ThresholdChoice:
     """The threshold chosen, and what it was chosen from.
 
-    threshold: the middle of `plateau`, or `fixed` where there is none.
-    null_maxima: the largest correlation in each draw of the permutation null.
-    null: their 95 % quantile; no threshold below it is considered.
-    grid: the thresholds tried, ascending, all above `null`.
-    stability: for each, the adjusted Rand index of the groups of one half of the samples with those of the
+    Attributes
+    ----------
+    threshold : the middle of `plateau`, or `fixed` where there is none.
+    null_maxima : the largest correlation in each draw of the permutation null.
+    null : their 95 % quantile; no threshold below it is considered.
+    grid : the thresholds tried, ascending, all above `null`.
+    stability : for each, the adjusted Rand index of the groups of one half of the samples with those of the
         other, averaged over the splits; 0 where a half has no group of two, or one group only.
-    plateau: the widest range of thresholds over which held-out groups stay the same, or None.
+    plateau : the widest range of thresholds over which held-out groups stay the same, or None.
     """
 
     threshold: float

@@ -1,10 +1,10 @@
 """Stochastic parameter decomposition: weights as sums of rank-one components, each used on few inputs."""
 
-from splinelab.spd.components import Decomposition, Matrix
+from splinelab.spd.components import Decomposition
 from splinelab.spd.decompose import SPDFit, attach, decompose
-from splinelab.spd.importance import lower_leaky, upper_leaky
 from splinelab.spd.inputs import SparseFeatures, one_hot
 from splinelab.spd.losses import loss_terms
+from splinelab.spd.matrix import Matrix, lower_leaky, upper_leaky
 from splinelab.spd.recipe import Matrices, SPDRecipe, Stage
 from splinelab.spd.recipes import OURS, PAPER
 from splinelab.spd.residual import Reduction, block_contributions, neuron_contributions, reduced

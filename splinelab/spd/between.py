@@ -11,8 +11,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from splinelab.errors import TrainingError
-from splinelab.spd.components import Decomposition, Matrix
+from splinelab.spd.components import Decomposition
 from splinelab.spd.inputs import SparseFeatures, one_hot
+from splinelab.spd.matrix import Matrix
 
 _ALIVE = 0.1
 _RANK_ONE = 0.3  # second over first singular value up to which two components together count as one

@@ -13,9 +13,10 @@ from torch import nn
 from splinelab._arguments import check_device, check_seed, check_whole
 from splinelab.recording.copies import copied
 from splinelab.spd.between import join, reassign, survivors
-from splinelab.spd.components import Decomposition, Matrix, matching
+from splinelab.spd.components import Decomposition, matching
 from splinelab.spd.inputs import generator_for
 from splinelab.spd.losses import loss_terms
+from splinelab.spd.matrix import Matrix
 from splinelab.spd.net import check_layers_apart, prepared
 from splinelab.spd.recipe import TERMS, SPDRecipe, Stage
 from splinelab.training.run import Run
@@ -28,13 +29,15 @@ _FINAL = 50  # batches for comparing starts
 class SPDFit:
     """A finished decomposition.
 
-    decomposition: in eval mode, on the CPU; it holds a frozen copy of the net.
-    history: of all stages, undone ones too; columns of equal length, ready for `pandas.DataFrame`: `step,
+    Attributes
+    ----------
+    decomposition : in eval mode, on the CPU; it holds a frozen copy of the net.
+    history : of all stages, undone ones too; columns of equal length, ready for `pandas.DataFrame`: `step,
         stage, loss`, one column per loss term, and `alive:LAYER` for each layer.
-    losses: the loss at the end of each start, on the same samples; the lowest is this decomposition's.
-    reassigned: for each stage that reassigned, how many components were `new`, and the loss `before` and
+    losses : the loss at the end of each start, on the same samples; the lowest is this decomposition's.
+    reassigned : for each stage that reassigned, how many components were `new`, and the loss `before` and
         `after` the stage; it stands if `after` is lower.
-    seconds: time spent, over all starts and interrupted parts.
+    seconds : time spent, over all starts and interrupted parts.
     """
 
     decomposition: Decomposition

@@ -16,8 +16,11 @@ _FRESH = 9  # keeps fresh samples apart from those of training and of decomposit
 class SparseFeatures(Values):
     """Samples whose features are each there with a probability, and uniform in [low, high] if so.
 
-    zero_rows: the share of samples that are all zero on purpose. nonzero: whether every other sample has at
-        least one feature: where chance gives none, one is put in, each feature alike.
+    Parameters
+    ----------
+    zero_rows : the share of samples that are all zero on purpose.
+    nonzero : whether every other sample has at least one feature: where chance gives none, one is put in,
+        each feature alike.
     """
 
     features: Whole

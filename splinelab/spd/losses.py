@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 
 from splinelab.spd.components import Decomposition
-from splinelab.spd.importance import lower_leaky, upper_leaky
+from splinelab.spd.matrix import lower_leaky, upper_leaky
 from splinelab.spd.net import wide
 from splinelab.spd.recipe import SPDRecipe, Stage
 
@@ -38,12 +38,19 @@ def sampled_mask(importance: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
 
 
 def local(missing: torch.Tensor, U: torch.Tensor, left: torch.Tensor, on: torch.Tensor) -> torch.Tensor:
-    """The squared error of a layer's outputs, averaged in closed form over masks, summed over neurons.
+    """The squared error of a layer's outputs, averaged over samples and, in closed form, over masks.
 
     With masks g + (1 − g) r and r uniform, a component falls short by (1 − g) h (1 − r), and 1 − r has mean ½
-    and variance 1/12; so has what Δ falls short by. missing: (1 − g) h, samples × components. left: Δ a,
-    samples × neurons. on: the neurons that count. The mean over samples. Not in the paper.
+    and variance 1/12; so has what Δ falls short by. Errors are summed over neurons. Not in the paper.
 
+    Parameters
+    ----------
+    missing : (1 − g) h, samples × components.
+    left : Δ a, samples × neurons.
+    on : the neurons that count.
+
+    Examples
+    --------
     >>> one = torch.ones(1, 1)
     >>> local(one, one, 0 * one, one > 0)  # ∫ (1 − r)² dr
     tensor(0.3333)

@@ -167,11 +167,13 @@ Run = Callable[[Mapping[str, Hook]], torch.Tensor]
 def check_layers(net: nn.Module, names: list[str], run: Run) -> None:
     """Try on one batch that the named layers are what their components will stand for.
 
-    run: hooks, (layer, its input, its output) → another output or None, by layer name → the net's output.
-
     The output must be made of numbers that have a slope; each layer must compute x Wᵀ + b; the net must give
     the same twice; and it must use the weights in these layers alone, which shows when they are NaN for one
     pass and the layers' outputs come from what they were. Raises InputError that says what is otherwise.
+
+    Parameters
+    ----------
+    run : hooks, (layer, its input, its output) → another output or None, by layer name → the net's output.
     """
     check_layers_apart(net, names)
     with torch.random.fork_rng([]):

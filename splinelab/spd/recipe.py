@@ -35,10 +35,13 @@ _Correlation = expected(Annotated[Number, Field(gt=0, le=1)] | None, "None or a 
 class Matrices(Values):
     """Which linear layers get components, and how many.
 
-    pattern: of module paths, as in a shell: `"blocks.*.mlp_in"`. A layer belongs to the first that matches.
-    components: C of each matrix. gate_units: hidden units of its gate (of each component's, if scalar).
-    importance: coefficient of the importance penalty of these matrices. local: what a squared error of one
-        neuron of theirs costs in the local loss.
+    Parameters
+    ----------
+    pattern : of module paths, as in a shell: `"blocks.*.mlp_in"`. A layer belongs to the first that matches.
+    components : C of each matrix.
+    gate_units : hidden units of its gate (of each component's, if scalar).
+    importance : coefficient of the importance penalty of these matrices.
+    local : what a squared error of one neuron of theirs costs in the local loss.
     """
 
     pattern: Name
@@ -52,25 +55,28 @@ class Matrices(Values):
 class Stage(Values):
     """A stretch of training with an optimiser (AdamW) of its own.
 
-    steps, lr, schedule: `"constant"`, or `"cosine"` from lr to `lr_end` times lr. weight_decay.
-    penalty: `"power"`, Σ mean |g|^p, or `"smooth-l0"`, Σ mean g² / (g² + γ²). sharpness: p or γ at the
-        start and at the end; p changes by equal steps, γ by equal ratios.
-    importance: factor on the coefficients, one for all or one for each of the recipe's `matrices`.
-    frequency: weight of the term f log₂(1 + 1024 f) of each
-        component's mean penalty f, relative to the penalty's own.
-    faithfulness, together, layerwise, subset: weights of the losses: the components' sum against the weights;
-        the output with all matrices masked; with one at a time, averaged; with a random non-empty subset.
-    local: weight of the local loss, which looks at the neurons that a matrix feeds instead of the output:
+    Parameters
+    ----------
+    steps, lr, schedule : `"constant"`, or `"cosine"` from lr to `lr_end` times lr. weight_decay.
+    penalty : `"power"`, Σ mean |g|^p, or `"smooth-l0"`, Σ mean g² / (g² + γ²).
+    sharpness : p or γ at the start and at the end; p changes by equal steps, γ by equal ratios.
+    importance : factor on the coefficients, one for all or one for each of the recipe's `matrices`.
+    frequency : weight of the term f log₂(1 + 1024 f) of each component's mean penalty f, relative to the
+        penalty's own.
+    faithfulness, together, layerwise, subset : weights of the losses: the components' sum against the
+        weights; the output with all matrices masked; with one at a time, averaged; with a random non-empty
+        subset.
+    local : weight of the local loss, which looks at the neurons that a matrix feeds instead of the output:
         their squared error, averaged in closed form over the masks, where the target has them above 0.
-    even: whether gates look at each input and at its negative and take the larger value, for nets whose
+    even : whether gates look at each input and at its negative and take the larger value, for nets whose
         features come with both signs.
-    still_rows: the share of samples whose masks have no noise, r = 0.
-    prune: drop before the first step, in each matrix, every component that is not alive (importance above .1
+    still_rows : the share of samples whose masks have no noise, r = 0.
+    prune : drop before the first step, in each matrix, every component that is not alive (importance above .1
         on some sample), or whose mean importance is below this share of the median over those that are (one
         share for all, or one for each of `matrices`); None keeps all.
-    reassign: before the first step hand out components anew in the matrices with a local loss, one to each
+    reassign : before the first step hand out components anew in the matrices with a local loss, one to each
         input feature (`splinelab.spd.between`); the stage is undone where it does not lower the loss.
-    join: then, also before the first step, join pairs of components of one matrix whose importances have at
+    join : then, also before the first step, join pairs of components of one matrix whose importances have at
         least this correlation and which together are nearly of rank one; None joins none.
     """
 
@@ -99,17 +105,24 @@ class Stage(Values):
 class SPDRecipe(Values):
     """How to decompose a net. Values are checked when the recipe is made; wrong ones raise `RecipeError`.
 
-    inputs: what the net is run on. matrices: which layers get how many components.
-    gate: `"scalar"`, an MLP per component on its inner activation, as in the paper, or `"vector"`, one
-        MLP per matrix on the layer's whole input.
-    start: where the V_c begin: `"random"` directions, or `"inputs"`, the layer's own inputs on random
+    Parameters
+    ----------
+    inputs : what the net is run on.
+    matrices : which layers get how many components.
+    gate : `"scalar"`, an MLP per component on its inner activation, as in the paper, or `"vector"`, one MLP
+        per matrix on the layer's whole input.
+    start : where the V_c begin: `"random"` directions, or `"inputs"`, the layer's own inputs on random
         samples, which hold few features each (not in the paper).
-    delta: whether Δ = W − Σ U_c V_cᵀ takes part as one more component that is never important: its mask is
+    delta : whether Δ = W − Σ U_c V_cᵀ takes part as one more component that is never important: its mask is
         uniform in [0, 1) for each sample. Without it the components alone carry the masked net.
-    starts: how often all of it is done, each time from another draw; the decomposition with the lowest loss
+    starts : how often all of it is done, each time from another draw; the decomposition with the lowest loss
         stays, as with k-means.
-    batch: samples per step. stages: one after the other. evaluations: rows in the history, evenly spaced.
+    batch : samples per step.
+    stages : one after the other.
+    evaluations : rows in the history, evenly spaced.
 
+    Examples
+    --------
     >>> layers = Matrices("linear*", components=20, gate_units=16, importance=3e-3)
     >>> SPDRecipe(SparseFeatures(5, 0.05), (layers,), (Stage(4000), Stage(500, prune=0.3))).steps
     4500

@@ -74,8 +74,10 @@ def _mlp(
 ) -> SPDRecipe:
     """For residual MLPs, after a pilot's recipe: p falls from 2, then an even gate, p near 1 and a prune.
 
-    `first` and `last`: what the stages that find and that refine have of their own. `reassigned`: how
-    often components are handed out anew after that.
+    Parameters
+    ----------
+    first, last : what the stages that find and that refine have of their own.
+    reassigned : how often components are handed out anew after that.
     """
     inputs = len(matrices) - 1
     common = {"faithfulness": 0.0, "still_rows": 0.25}

@@ -12,8 +12,14 @@ from splinelab.spd.net import wide
 
 
 class Reduction(NamedTuple):
-    """net: the same function of x in the small basis. basis: old width × new width, orthonormal columns;
-    a direction v of the small stream is `basis @ v` in the old one."""
+    """A residual MLP in a smaller basis.
+
+    Attributes
+    ----------
+    net : the same function of x in the small basis.
+    basis : old width × new width, orthonormal columns; a direction v of the small stream is `basis @ v` in
+        the old one.
+    """
 
     net: ResidualMLP
     basis: torch.Tensor

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 
 from splinelab.errors import InputError
@@ -19,7 +20,13 @@ SURE = 0.9  # importance that a component must reach on its own feature
 
 
 class ColumnScores(NamedTuple):
-    """Over the target's columns: mean max cosine similarity (1 is ideal), mean L2 ratio (1 is ideal)."""
+    """Over the target's columns; both are 1 in the ideal case.
+
+    Attributes
+    ----------
+    mmcs : mean max cosine similarity.
+    ml2r : mean L2 ratio.
+    """
 
     mmcs: float
     ml2r: float
@@ -28,25 +35,40 @@ class ColumnScores(NamedTuple):
 class ImportanceErrors(NamedTuple):
     """Entries of an importance matrix that miss the ideal pattern; both 0 for a perfect decomposition.
 
-    missing: entries that should be 1 and are below .9. surplus: entries that should be 0 and are above .1.
+    Attributes
+    ----------
+    missing : entries that should be 1 and are below .9.
+    surplus : entries that should be 0 and are above .1.
     """
 
     missing: int
     surplus: int
 
 
-def column_scores(U, V, weight, directions=None, *, alive=None) -> ColumnScores:
+def column_scores(
+    U: ArrayLike,
+    V: ArrayLike,
+    weight: ArrayLike,
+    directions: ArrayLike | None = None,
+    *,
+    alive: ArrayLike | None = None,
+) -> ColumnScores:
     """How well single components give the columns of the target's matrix.
 
-    `U`: components × outputs, `V`: components × inputs, `weight`: outputs × inputs. `directions`
-    (features × inputs, default: the inputs' own axes) are the input directions of the features: the column of
-    feature f is `weight @ f`, and component c gives U_c (V_c · f). For each column the component with the
-    highest cosine similarity is taken; MMCS is the mean of these cosines, ML2R the mean ratio of that
-    component's column norm to the target's (Bushnaq, Braun and Sharkey, 2025, table 1). For a decoder, whose
-    *outputs* are the features, give `V, U, weight.T`. `alive`: boolean per component; others are left
-    out.
+    The column of feature f is `weight @ f`, and component c gives U_c (V_c · f). For each column the
+    component with the highest cosine similarity is taken; MMCS is the mean of these cosines, ML2R the mean
+    ratio of that component's column norm to the target's (Bushnaq, Braun and Sharkey, 2025, table 1). For a
+    decoder, whose *outputs* are the features, give `V, U, weight.T`.
 
     Raises `InputError` for shapes that do not fit and where no component is alive.
+
+    Parameters
+    ----------
+    U : components × outputs.
+    V : components × inputs.
+    weight : outputs × inputs.
+    directions : features × inputs, the input directions of the features; by default the inputs' own axes.
+    alive : boolean per component; others are left out.
     """
     U, V, weight = (_array(values, name) for values, name in ((U, "U"), (V, "V"), (weight, "weight")))
     if len(U) != len(V) or weight.shape != (U.shape[1], V.shape[1]):
@@ -73,7 +95,7 @@ def column_scores(U, V, weight, directions=None, *, alive=None) -> ColumnScores:
     return ColumnScores(float(cosines[rows, best].mean()), float(ratios.mean()))
 
 
-def identity_errors(importance) -> ImportanceErrors:
+def identity_errors(importance: ArrayLike) -> ImportanceErrors:
     """Errors of `features × components` (importances on one-hot inputs) against one component per feature.
 
     Components are matched to features by the Hungarian method so that the matched importances sum to the
@@ -86,7 +108,7 @@ def identity_errors(importance) -> ImportanceErrors:
     return _errors(importance, ideal, absent=len(importance) - len(rows))
 
 
-def dense_errors(importance, count: int) -> ImportanceErrors:
+def dense_errors(importance: ArrayLike, count: int) -> ImportanceErrors:
     """The same against `count` components that are important on every sample, and no others.
 
     These are taken to be the ones of highest mean importance.
@@ -112,14 +134,14 @@ def _errors(importance: np.ndarray, ideal: np.ndarray, absent: int) -> Importanc
     return ImportanceErrors(missing, int((importance[~ideal] > ALIVE).sum()))
 
 
-def _array(values, name: str) -> np.ndarray:
+def _array(values: ArrayLike, name: str) -> np.ndarray:
     values = values.detach().cpu().double().numpy() if torch.is_tensor(values) else np.asarray(values)
     if values.ndim != 2:
         raise InputError(f"{name} has the shape {values.shape}; expected two axes")
     return values.astype(np.float64)
 
 
-def _importances(values) -> np.ndarray:
+def _importances(values: ArrayLike) -> np.ndarray:
     values = _array(values, "importance")
     if not values.size:
         raise InputError(f"importance has the shape {values.shape}; expected features and components")

@@ -30,10 +30,12 @@ from splinelab.training.run import Run
 class TargetRecipe(Values):
     """How a toy model is built and trained with AdamW. Wrong values raise `RecipeError`.
 
-    kind: `"superposition"` (output x, one hidden layer of `width`, `depth` frozen identities) or
+    Parameters
+    ----------
+    kind : `"superposition"` (output x, one hidden layer of `width`, `depth` frozen identities) or
         `"residual-mlp"` (output x + ReLU(x), a stream of `width`, `depth` blocks of `neurons`).
-    features, probability, low, high: of the inputs (`SparseFeatures`).
-    cosine: whether the learning rate falls to 0 along half a cosine; else it is constant.
+    features, probability, low, high : of the inputs (`SparseFeatures`).
+    cosine : whether the learning rate falls to 0 along half a cosine; else it is constant.
     """
 
     kind: one_of("superposition", "residual-mlp")

@@ -27,12 +27,14 @@ Probe = Callable[[nn.Module], float | Mapping[str, float]]
 class Fit:
     """A finished run.
 
-    net: the trained net in eval mode, on the CPU, in the recipe's dtype.
-    history: columns of equal length, ready for `pandas.DataFrame`: `step, train_loss, train_accuracy,
+    Attributes
+    ----------
+    net : the trained net in eval mode, on the CPU, in the recipe's dtype.
+    history : columns of equal length, ready for `pandas.DataFrame`: `step, train_loss, train_accuracy,
         heldout_accuracy, weight_norm, weight_decay` and one per probe.
-    snapshots: name → state dict; `"memorised"` for recipes with `decay_from_accuracy`.
-    switch_step: the step from which weight decay acted in such a recipe, else None.
-    seconds: time spent in training, evaluations and probes included, over all interrupted parts.
+    snapshots : name → state dict; `"memorised"` for recipes with `decay_from_accuracy`.
+    switch_step : the step from which weight decay acted in such a recipe, else None.
+    seconds : time spent in training, evaluations and probes included, over all interrupted parts.
     """
 
     net: nn.Sequential

@@ -38,23 +38,27 @@ _Threshold = expected(
 class Recipe(Values):
     """How to train a net. Values are checked when the recipe is made; wrong ones raise `RecipeError`.
 
-    dataset: `"mnist5k"`, `"digits"`, `"mnist-train"` or `"fashion-train"` (the held-out images of the
-        last two are their test sets).
-    train_images: how many stratified images to train on; None for all of a data set with a test set.
-    net: `"mlp"`, `"cnn"` or `"residual-cnn"`, as `splinelab.nets` builds them.
-    sizes: pixels of an image, units of the linear layers between, and classes. A residual CNN has no linear
+    Parameters
+    ----------
+    dataset : `"mnist5k"`, `"digits"`, `"mnist-train"` or `"fashion-train"` (the held-out images of the last
+        two are their test sets).
+    train_images : how many stratified images to train on; None for all of a data set with a test set.
+    net : `"mlp"`, `"cnn"` or `"residual-cnn"`, as `splinelab.nets` builds them.
+    sizes : pixels of an image, units of the linear layers between, and classes. A residual CNN has no linear
         layers between.
-    scale: factor on every initial weight and bias of an MLP; 1 for the others, where batch norm undoes it.
-    loss: `"mse"` on one-hot targets, averaged over images and classes, or `"cross-entropy"`.
-    dropout: share of an MLP's hidden units that each training step leaves out; 0 for the others.
-    lr, weight_decay: of AdamW.
-    decay_from_accuracy: if given, weight decay stays 0 until the training accuracy, measured after each
+    scale : factor on every initial weight and bias of an MLP; 1 for the others, where batch norm undoes it.
+    loss : `"mse"` on one-hot targets, averaged over images and classes, or `"cross-entropy"`.
+    dropout : share of an MLP's hidden units that each training step leaves out; 0 for the others.
+    lr, weight_decay : of AdamW.
+    decay_from_accuracy : if given, weight decay stays 0 until the training accuracy, measured after each
         epoch, first reaches this value; the net at that moment is kept as the snapshot `"memorised"`.
-    batch, steps: images per step and number of steps. Each epoch is a fresh permutation; its last batch may
+    batch, steps : images per step and number of steps. Each epoch is a fresh permutation; its last batch may
         be smaller.
-    dtype: `"float32"` or `"float64"`.
-    evaluations: about how many log-spaced steps get a row in the history.
+    dtype : `"float32"` or `"float64"`.
+    evaluations : about how many log-spaced steps get a row in the history.
 
+    Examples
+    --------
     >>> Recipe(steps=500, batch=50).epochs
     25.0
     >>> Recipe.from_dict({"weight_decy": 0.1})
