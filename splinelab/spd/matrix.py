@@ -157,6 +157,6 @@ class Matrix(nn.Module):
 
     def keep(self, kept: torch.Tensor) -> None:
         """Drop all components but those of a boolean mask or index."""
-        self.U = nn.Parameter(self.U.detach()[kept].clone())
-        self.V = nn.Parameter(self.V.detach()[kept].clone())
-        self.gate.keep(kept)
+        for owner, names in ((self, ("U", "V")), (self.gate, self.gate.each)):
+            for name in names:
+                setattr(owner, name, nn.Parameter(getattr(owner, name).detach()[kept].clone()))
