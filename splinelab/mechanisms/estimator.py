@@ -157,12 +157,7 @@ class PaperSpectral(_Mechanisms):
         if self.reading not in READINGS:
             raise InputError(f"reading is {self.reading!r}; expected one of {', '.join(READINGS)}")
         if self.cap is not None and not (isinstance(self.cap, str) and self.cap == "half"):
-            try:
-                check_whole("cap", self.cap)
-            except InputError as error:
-                raise InputError(
-                    f'cap is {self.cap!r}; expected a positive whole number, "half" or None'
-                ) from error
+            check_whole('cap, where not "half" or None,', self.cap)
         check_seed(self.seed)
         self.graph_ = graph = correlation_graph(correlations, self.k)
         self.eigenvalues_ = laplacian_spectrum(graph)

@@ -105,10 +105,7 @@ def correlation_graph(correlations: Correlations, k: int | str, *, threshold: fl
 
 def _checked(k: int | str, threshold: float) -> tuple[int | str, float]:
     if not (isinstance(k, str) and k == "adaptive"):
-        try:
-            k = check_whole("k", k)
-        except InputError as error:
-            raise InputError(f'k is {k!r}; expected a positive whole number or "adaptive"') from error
+        k = check_whole('k, where not "adaptive",', k)
     return k, check_number("threshold", threshold)
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from splinelab.errors import InputError
+from splinelab._arguments import check_whole
 from splinelab.nets.initial import drawn
 
 
@@ -25,7 +25,8 @@ class Superposition(nn.Module):
 
     def __init__(self, features: int, hidden: int, *, identities: int = 0, seed: int) -> None:
         super().__init__()
-        _check_sizes(features=features, hidden=hidden)
+        for name, size in (("features", features), ("hidden", hidden)):
+            check_whole(name, size)
         generator = torch.Generator().manual_seed(seed)
         # Columns of about unit norm, whatever the sizes: weights as small as 1/√features learn slowly.
         scale = (3 * features / hidden) ** 0.5
@@ -75,7 +76,9 @@ class ResidualMLP(nn.Module):
 
     def __init__(self, features: int, width: int, neurons: int, blocks: int, *, seed: int) -> None:
         super().__init__()
-        _check_sizes(features=features, width=width, neurons=neurons, blocks=blocks)
+        sizes = {"features": features, "width": width, "neurons": neurons, "blocks": blocks}
+        for name, size in sizes.items():
+            check_whole(name, size)
         generator = torch.Generator().manual_seed(seed)
         rows = torch.randn(features, width, generator=generator, dtype=torch.float64)
         self.register_buffer("embedding", (rows / rows.norm(dim=1, keepdim=True)).float())
@@ -112,9 +115,3 @@ class _Block(nn.Module):
 
     def forward(self, stream: torch.Tensor) -> torch.Tensor:
         return self.mlp_out(torch.relu(self.mlp_in(stream)))
-
-
-def _check_sizes(**sizes: int) -> None:
-    for name, size in sizes.items():
-        if not isinstance(size, int) or size < 1:
-            raise InputError(f"{name} is {size!r}; expected a positive whole number")

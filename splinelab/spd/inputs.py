@@ -5,9 +5,9 @@ import hashlib
 import numpy as np
 import torch
 
-from splinelab._arguments import check_seed
+from splinelab._arguments import check_seed, check_whole
 from splinelab._schema import Number, Share, Values, Whole, check, schema
-from splinelab.errors import InputError, RecipeError
+from splinelab.errors import RecipeError
 
 _FRESH = 9  # keeps fresh samples apart from those of training and of decompositions
 
@@ -64,9 +64,7 @@ class SparseFeatures(Values):
 
 def one_hot(features: int, value: float = 0.75) -> torch.Tensor:
     """Each feature alone at one value: features × features."""
-    if not isinstance(features, int) or features < 1:
-        raise InputError(f"features is {features!r}; expected a positive whole number")
-    return value * torch.eye(features)
+    return value * torch.eye(check_whole("features", features))
 
 
 def generator_for(device: torch.device | str, *seeds: int) -> torch.Generator:

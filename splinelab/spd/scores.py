@@ -9,6 +9,7 @@ import torch
 from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 
+from splinelab._arguments import check_whole
 from splinelab.errors import InputError
 from splinelab.spd.components import Decomposition
 from splinelab.spd.inputs import one_hot
@@ -114,8 +115,7 @@ def dense_errors(importance: ArrayLike, count: int) -> ImportanceErrors:
     These are taken to be the ones of highest mean importance.
     """
     importance = _importances(importance)
-    if not isinstance(count, int) or count < 1:
-        raise InputError(f"count is {count!r}; expected a positive whole number of components")
+    count = check_whole("count", count)
     order = np.argsort(-importance.mean(0), kind="stable")[:count]
     ideal = np.zeros(importance.shape, bool)
     ideal[:, order] = True

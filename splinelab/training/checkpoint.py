@@ -17,7 +17,6 @@ from splinelab._files import write_atomically
 from splinelab.errors import TrainingError
 
 FORMAT = "splinelab checkpoint 2"
-_OLD = b"splinelab checkpoint 1\n"
 
 
 def save_checkpoint(path: str | os.PathLike, state: Mapping[str, Any]) -> None:
@@ -72,11 +71,6 @@ def load_checkpoint(path: str | os.PathLike, identity: Mapping[str, Any]) -> dic
 
 
 def _parsed(path: Path, content: bytes) -> dict[str, Any]:
-    if content.startswith(_OLD):
-        raise TrainingError(
-            f"the checkpoint {path} was written by an older version of splinelab, in a format that is no "
-            "longer read; delete it to start again"
-        )
     try:
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
         stored = json.loads(header["splinelab"])
