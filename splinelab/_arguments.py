@@ -11,14 +11,14 @@ from splinelab.errors import InputError
 
 
 def check_whole(name: str, value: Any, low: int = 1, high: int | None = None, what: str = "") -> int:
-    """`value` as an int from `low` to `high` (None: no end); `what` says in words what `high` is.
+    """`value` as an int from `low` to `high` (None: no end); `what` says more of them in words.
 
     Numpy's integers are whole numbers, booleans and floats are not. Raises InputError.
 
     >>> check_whole("k", np.int64(3), 1, 5)
     3
     """
-    span = f"at least {low}" if high is None else f"{low} to {high}" + (f", {what}" if what else "")
+    span = (f"at least {low}" if high is None else f"{low} to {high}") + (f", {what}" if what else "")
     # A tensor or an array of one element would pass as an index too.
     number = None if isinstance(value, bool | np.bool_) or np.ndim(value) else _index(value)
     if number is None:

@@ -18,16 +18,13 @@ def planted(importances, U, V):
     table = torch.tensor(np.asarray(importances, float))  # inputs × components
 
     class Table(nn.Module):
-        reads = "inputs"
+        reads, each = "inputs", ("rows",)
 
         def forward(self, x):
-            return x @ self.rows
-
-        def keep(self, kept):
-            self.rows = self.rows[:, kept]
+            return x @ self.rows.T
 
     matrix.gate = Table()
-    matrix.gate.rows = table
+    matrix.gate.rows = nn.Parameter(table.T)
     return Decomposition(net, {"0": matrix})
 
 

@@ -157,7 +157,7 @@ class PaperSpectral(_Mechanisms):
         if self.reading not in READINGS:
             raise InputError(f"reading is {self.reading!r}; expected one of {', '.join(READINGS)}")
         if self.cap is not None and not (isinstance(self.cap, str) and self.cap == "half"):
-            check_whole('cap, where not "half" or None,', self.cap)
+            check_whole("cap", self.cap, what='"half" or None')
         check_seed(self.seed)
         self.graph_ = graph = correlation_graph(correlations, self.k)
         self.eigenvalues_ = laplacian_spectrum(graph)

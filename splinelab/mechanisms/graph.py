@@ -105,7 +105,7 @@ def correlation_graph(correlations: Correlations, k: int | str, *, threshold: fl
 
 def _checked(k: int | str, threshold: float) -> tuple[int | str, float]:
     if not (isinstance(k, str) and k == "adaptive"):
-        k = check_whole('k, where not "adaptive",', k)
+        k = check_whole("k", k, what='or "adaptive"')
     return k, check_number("threshold", threshold)
 
 
