@@ -18,13 +18,16 @@ def planted(importances, U, V):
     table = torch.tensor(np.asarray(importances, float))  # inputs × components
 
     class Table(nn.Module):
-        reads, each = "inputs", ("rows",)
+        reads = "inputs"
 
         def forward(self, x):
-            return x @ self.rows.T
+            return x @ self.rows
+
+        def keep(self, kept):
+            self.rows = self.rows[:, kept]
 
     matrix.gate = Table()
-    matrix.gate.rows = nn.Parameter(table.T)
+    matrix.gate.rows = table
     return Decomposition(net, {"0": matrix})
 
 

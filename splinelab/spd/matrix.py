@@ -40,7 +40,7 @@ class ScalarGate(nn.Module):
     Reads inner activations (… × components) and returns raw importances of that shape.
     """
 
-    reads, each = "inner activations", ("into", "into_bias", "out", "out_bias")
+    reads = "inner activations"
 
     def __init__(self, components: int, units: int, *, generator: torch.Generator) -> None:
         super().__init__()
@@ -53,6 +53,10 @@ class ScalarGate(nn.Module):
         hidden = F.gelu(inner.unsqueeze(-1) * self.into + self.into_bias)
         return (hidden * self.out).sum(-1) + self.out_bias
 
+    def keep(self, kept: torch.Tensor) -> None:
+        """Drop all components but those of a boolean mask or index."""
+        _keep(self, ("into", "into_bias", "out", "out_bias"), kept)
+
 
 class VectorGate(nn.Module):
     """One MLP for all components of a matrix: the layer's whole input vector → GELU units → components.
@@ -60,7 +64,7 @@ class VectorGate(nn.Module):
     Biases start at 0, so that importances start near 0.
     """
 
-    reads, each = "inputs", ("out", "out_bias")
+    reads = "inputs"
 
     def __init__(self, inputs: int, components: int, units: int, *, generator: torch.Generator) -> None:
         super().__init__()
@@ -90,6 +94,10 @@ class VectorGate(nn.Module):
         old = torch.cat([self.out, self.out_bias[:, None]], 1) - instead_of.T @ weights
         both = torch.cat([old, weights])
         self.out, self.out_bias = nn.Parameter(both[:, :-1].clone()), nn.Parameter(both[:, -1].clone())
+
+    def keep(self, kept: torch.Tensor) -> None:
+        """Drop all components but those of a boolean mask or index."""
+        _keep(self, ("out", "out_bias"), kept)
 
 
 class Matrix(nn.Module):
@@ -157,6 +165,10 @@ class Matrix(nn.Module):
 
     def keep(self, kept: torch.Tensor) -> None:
         """Drop all components but those of a boolean mask or index."""
-        for owner, names in ((self, ("U", "V")), (self.gate, self.gate.each)):
-            for name in names:
-                setattr(owner, name, nn.Parameter(getattr(owner, name).detach()[kept].clone()))
+        _keep(self, ("U", "V"), kept)
+        self.gate.keep(kept)
+
+
+def _keep(owner: nn.Module, names: tuple[str, ...], kept: torch.Tensor) -> None:
+    for name in names:
+        setattr(owner, name, nn.Parameter(getattr(owner, name).detach()[kept].clone()))
