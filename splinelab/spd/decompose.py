@@ -89,16 +89,21 @@ def decompose(
 ) -> SPDFit:
     """Decompose a net, which is left as it was. The same net, recipe, seed and machine give the same bits.
 
-    With `checkpoint` the state is saved every `checkpoint_every` steps, and an existing file is resumed:
-    a run killed at any moment and started again ends with the bits of an uninterrupted one. `watch` is
-    called with the step and the decomposition at every row of the history, for pictures while it forms.
-    Where the recipe has several `starts`, each has a checkpoint of its own, `checkpoint` with a number.
-
-    Ctrl-C ends a run with a `checkpoint` at a step that is saved.
+    A run with a `checkpoint` that is killed at any moment, or ended by Ctrl-C, goes on from there when it is
+    started again, to the bits of an uninterrupted one.
 
     Raises `InputError` for a pattern that matches nothing and for an absent device, `TrainingError` for a
     loss or a weight that is not finite, the last step included, for a matrix in which nothing is alive when a
     stage prunes, and for a checkpoint that is unfit or cannot be written.
+
+    Parameters
+    ----------
+    checkpoint : where the state is saved; each of several `starts` has a file of its own, with a number.
+    checkpoint_every : steps.
+    progress : whether to show a bar.
+    watch : called with the step and the decomposition at every row of the history, for pictures while it
+        forms.
+    device : where the steps are computed; the result is on the CPU.
     """
     seed, device = check_seed(seed), check_device(device)
     checkpoint_every = check_whole("checkpoint_every", checkpoint_every)

@@ -67,15 +67,22 @@ def fit(
 ) -> Fit:
     """Train a net. The same recipe, seed, data and machine give the same bits.
 
-    `data` replaces the recipe's own images. With `checkpoint` the state is saved every
-    `checkpoint_every` steps, and an existing file is resumed: a run killed at any moment and started again
-    ends with the bits of an uninterrupted one. Batches depend on seed and epoch alone, never on a global
-    generator. `probes` are called at every evaluation; one that returns a mapping adds a column per key.
-    Ctrl-C ends a run with a `checkpoint` at a step that is saved.
+    Batches depend on seed and epoch alone, never on a global generator. A run with a `checkpoint` that is
+    killed at any moment, or ended by Ctrl-C, goes on from there when it is started again, to the bits of an
+    uninterrupted one.
 
     Raises `InputError` for an absent device, a seed or a probe that cannot be, `RecipeError` where net
     and images do not fit, and `TrainingError` for a loss or a weight that is not finite, the last step
     included, and for a checkpoint that is unfit or cannot be written.
+
+    Parameters
+    ----------
+    data : in place of the recipe's own images.
+    device : where the steps are computed; the result is on the CPU.
+    probes : called with the net at every evaluation; one that returns a mapping adds a column per key.
+    checkpoint : where the state is saved.
+    checkpoint_every : steps.
+    progress : whether to show a bar.
     """
     seed, device = check_seed(seed), check_device(device)
     checkpoint_every = check_whole("checkpoint_every", checkpoint_every)

@@ -24,7 +24,7 @@ from splinelab.spd import (
 )
 from splinelab.spd import decompose as decompose_net
 from splinelab.zoo.cards import DecompositionCard
-from splinelab.zoo.store import WEIGHTS, read, read_card, require_writable, save
+from splinelab.zoo.store import WEIGHTS, at_hand, read, read_card, require_writable, save, tidy
 
 #: Whose recipes the zoo's decompositions follow: ours, and the published one as a baseline.
 RECIPES: dict[str, SPDRecipe] = {**OURS, "TMS-5-2-published": PAPER["TMS-5-2"]}
@@ -96,8 +96,7 @@ def decompose(
     path = save(folder, name, seed, _packed(kept.state_dict()), about)
     for left in resume.parent.glob(f"{resume.name}*"):
         left.unlink()
-    if resume.parent.is_dir() and not any(resume.parent.iterdir()):
-        resume.parent.rmdir()
+    tidy(folder)
     return path
 
 
@@ -134,7 +133,7 @@ def decomposed() -> dict[str, list[int]]:
     >>> decomposed()["TMS-40-10"]
     [0, 1, 2, 3, 4]
     """
-    return {name: sorted(int(path.stem.rpartition("-")[2]) for path in _cards(name)) for name in RECIPES}
+    return {name: list(at_hand(name)) for name in RECIPES}
 
 
 def _packed(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -151,10 +150,6 @@ def _unpacked(state: dict[str, torch.Tensor], features: int) -> dict[str, torch.
     whole = torch.zeros(features, state["net.blocks.0.mlp_in.weight"].shape[1])
     whole[tuple(torch.tril_indices(*whole.shape))] = state[_EMBEDDING]
     return {**state, _EMBEDDING: whole}
-
-
-def _cards(name: str) -> list[Path]:
-    return [path for path in WEIGHTS.glob(f"{name}-*.json") if path.stem.rpartition("-")[0] == name]
 
 
 def _recipe(name: str) -> SPDRecipe:

@@ -114,6 +114,19 @@ def require_writable(folder: str | os.PathLike, name: str, seed: int) -> None:
         raise _unwritable(path, error) from error
 
 
+def at_hand(name: str, folder: Path = WEIGHTS) -> dict[int, Path]:
+    """The weights of a name that are in a folder, by seed."""
+    seeds = {file.stem.removeprefix(f"{name}-"): file for file in folder.glob(f"{name}-*.safetensors")}
+    return dict(sorted((int(seed), file) for seed, file in seeds.items() if seed.isdecimal()))
+
+
+def tidy(folder: str | os.PathLike) -> None:
+    """Remove the folder of resume points if it is empty: once no run of ours can want it any more."""
+    checkpoints = Path(folder) / ".checkpoints"
+    if checkpoints.is_dir() and not any(checkpoints.iterdir()):
+        checkpoints.rmdir()
+
+
 def _target(folder: str | os.PathLike, name: str, seed: int) -> Path:
     return Path(folder) / f"{name}-{seed}.safetensors"
 
@@ -130,8 +143,8 @@ def _paths(name: str, seed: int, folder: str | os.PathLike | None, remedy: str) 
     paths = here / f"{name}-{seed}.safetensors", here / f"{name}-{seed}.json"
     for path in paths:
         if not path.is_file():
-            seeds = sorted(file.stem[len(name) + 1 :] for file in here.glob(f"{name}-[0-9]*.safetensors"))
-            there = f"seeds {', '.join(seeds)} are there" if seeds else "none of its weights are there"
+            seeds = ", ".join(map(str, at_hand(name, here)))
+            there = f"seeds {seeds} are there" if seeds else "none of its weights are there"
             raise ZooError(f"there is no {path} ({name}: {there}); {remedy}")
     return paths
 
@@ -152,18 +165,13 @@ def table(folder: str | os.PathLike | None = None) -> pd.DataFrame:
     here = WEIGHTS if folder is None else Path(folder)
     rows = []
     for name, item in entries().items():
-        files = {
-            int(seed): file
-            for file in here.glob(f"{name}-*.safetensors")
-            if (seed := file.stem.removeprefix(f"{name}-")).isdecimal()
-        }
-        seeds = sorted(files)
-        cards = [card(name, seed, folder=folder) for seed in seeds]
+        files = at_hand(name, here)
+        cards = [card(name, seed, folder=folder) for seed in files]
         images = item.recipe.train_images
         rows.append(
             {
                 "name": name,
-                "seeds": ", ".join(map(str, seeds)) or "none ship",
+                "seeds": ", ".join(map(str, files)) or "none ship",
                 "data": item.recipe.dataset + (f", {images:,} images" if images else ", all images"),
                 "loss": item.recipe.loss,
                 "train accuracy": _mean(cards, "train_accuracy"),

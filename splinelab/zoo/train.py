@@ -15,7 +15,7 @@ from splinelab.errors import InputError
 from splinelab.recording import record
 from splinelab.training import Fit, TrainingData, evaluate, fit, training_data
 from splinelab.zoo.recipes import Entry, entries, entry
-from splinelab.zoo.store import require_writable, save
+from splinelab.zoo.store import require_writable, save, tidy
 
 
 def pair_auc(heldout: Dataset, *, images: int = 500) -> Callable[[nn.Module], dict[str, float]]:
@@ -63,7 +63,7 @@ def train(
     group = _group(name)
     seed = _checked(group, seed, device, folder)
     paths = _train(group, device, folder, progress, seed)
-    _tidy(folder)
+    tidy(folder)
     return paths
 
 
@@ -87,7 +87,7 @@ def train_seeds(
         raise InputError(f"seeds is {seeds}; expected each seed once")
     shared = torch.get_num_threads(), group, device, Path(folder).absolute(), progress
     runs = list(spread(_train_elsewhere, [(seed,) for seed in seeds], *shared))
-    _tidy(folder)
+    tidy(folder)
     return [path for paths in runs for path in paths]
 
 
@@ -139,13 +139,6 @@ def _train(
     ]
     resume.unlink(missing_ok=True)
     return paths
-
-
-def _tidy(folder: str | os.PathLike) -> None:
-    """Once no run of ours can want it any more."""
-    checkpoints = Path(folder) / ".checkpoints"
-    if checkpoints.is_dir() and not any(checkpoints.iterdir()):
-        checkpoints.rmdir()
 
 
 def training_images(name: str) -> Dataset:
