@@ -14,7 +14,8 @@ from splinelab._arguments import check_number, check_seed
 from splinelab.distances.operands import as_array
 from splinelab.errors import InputError
 from splinelab.recording.outputs import first_output
-from splinelab.spd.net import shared_dtype, wide
+from splinelab.recording.place import floating_type
+from splinelab.spd.net import wide
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,4 +232,4 @@ def _samples(batch: Any) -> torch.Tensor:
 def _cast(x: torch.Tensor, reference: Callable) -> torch.Tensor:
     """A copy of the samples in the type of the reference's parameters, if it has one."""
     module = isinstance(reference, torch.nn.Module) and x.is_floating_point()
-    return x.to(dtype=shared_dtype(reference) if module else None, copy=True)
+    return x.to(dtype=floating_type(reference) if module else None, copy=True)

@@ -16,6 +16,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 from splinelab.errors import InputError, UnsupportedOperationError
 from splinelab.recording.copies import copied
 from splinelab.recording.outputs import first_output
+from splinelab.recording.place import floating_type
 
 
 def wide_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -29,12 +30,6 @@ def wide_dtype(dtype: torch.dtype) -> torch.dtype:
 def wide(values: torch.Tensor) -> torch.Tensor:
     """The values in at least float32; the tensor itself where it is that already."""
     return values.to(wide_dtype(values.dtype))
-
-
-def shared_dtype(net: nn.Module) -> torch.dtype | None:
-    """The type of all the net's floating-point parameters, None where they differ or there are none."""
-    dtypes = {weight.dtype for weight in net.parameters() if weight.is_floating_point()}
-    return dtypes.pop() if len(dtypes) == 1 else None
 
 
 def prepared(net: nn.Module) -> nn.Module:
@@ -157,7 +152,7 @@ def _own(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
         raise InputError(f"the samples are {given}; expected a tensor with one sample or more first")
     weight = next(net.parameters(), None)
     device = x.device if weight is None else weight.device
-    return x.to(device=device, dtype=shared_dtype(net) if x.is_floating_point() else None, copy=True)
+    return x.to(device=device, dtype=floating_type(net) if x.is_floating_point() else None, copy=True)
 
 
 Run = Callable[[Mapping[str, Hook]], torch.Tensor]
