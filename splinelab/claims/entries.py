@@ -6,18 +6,8 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator
 
-from splinelab._schema import (
-    Name,
-    Number,
-    Text,
-    Values,
-    Whole,
-    check,
-    expected,
-    one_of,
-    schema,
-    several,
-)
+from splinelab import _schema as kinds
+from splinelab._schema import Values, check, expected, one_of, schema, several
 from splinelab.errors import ClaimError
 from splinelab.intervals import LEVEL, Interval
 
@@ -26,7 +16,7 @@ RULES = {"above": 1, "below": 1, "equals": 1, "within": 2}  # how many numbers e
 SAME = 5e-4
 MOMENT = "%Y-%m-%d %H:%M"
 
-_Reason = expected(Name | None, "text that is not empty, or nothing")
+_Reason = expected(kinds.Name | None, "text that is not empty, or nothing")
 
 
 @schema("case", ClaimError)
@@ -38,10 +28,10 @@ class Case:
     quantity : what is measured, where that differs from case to case; "" where the claim says it.
     """
 
-    label: Name
+    label: kinds.Name
     holds: one_of(*RULES)
-    threshold: several(Number, "one or two numbers", most=2)
-    quantity: Text = ""
+    threshold: several(kinds.Number, "one or two numbers", most=2)
+    quantity: kinds.Text = ""
 
     def __post_init__(self) -> None:
         words = f"{RULES[self.holds]} number(s): {self.holds} takes {RULES[self.holds]}"
@@ -85,22 +75,28 @@ def _case(label: str, rule: object) -> Case:
 
 @schema("claim", ClaimError)
 class Claim(Values):
-    """An entry of `book/claims.yml`."""
+    """An entry of `book/claims.yml`.
 
-    id: Name
-    source: Name
-    place: Name
-    chapter: Name
-    statement: Name
-    quantity: Name
+    Parameters
+    ----------
+    revised : dated reasons for changes after the measurement.
+    elsewhere : the claim that says the same of a second data set.
+    """
+
+    id: kinds.Name
+    source: kinds.Name
+    place: kinds.Name
+    chapter: kinds.Name
+    statement: kinds.Name
+    quantity: kinds.Name
     cases: Annotated[several(Case, "one or more, labels with a rule each"), BeforeValidator(_cases)]
-    committed: expected(Name, "a day and a time: 2026-11-20 15:58")
-    measured: expected(Name | None, "a day and a time, or nothing") = None
-    seeds: Whole = 5
-    theirs: expected(Number | None, "a number, or nothing") = None
+    committed: expected(kinds.Name, "a day and a time: 2026-11-20 15:58")
+    measured: expected(kinds.Name | None, "a day and a time, or nothing") = None
+    seeds: kinds.Whole = 5
+    theirs: expected(kinds.Number | None, "a number, or nothing") = None
     not_tested: _Reason = None
-    revised: several(Name, "one or more dated reasons", least=0) = ()  # of changes after the measurement
-    elsewhere: expected(Name | None, "the id of a claim, or nothing") = None  # the same on a second data set
+    revised: several(kinds.Name, "one or more dated reasons", least=0) = ()
+    elsewhere: expected(kinds.Name | None, "the id of a claim, or nothing") = None
 
     def __post_init__(self) -> None:
         labels = [case.label for case in self.cases]
@@ -134,9 +130,9 @@ class Measurement(Interval):
     `measured` is the day, such as 2026-11-20, or empty.
     """
 
-    data: expected(Name, "the name of a data set") = ""
-    checksum: expected(Name, "a checksum") = ""
-    measured: Text = ""
+    data: expected(kinds.Name, "the name of a data set") = ""
+    checksum: expected(kinds.Name, "a checksum") = ""
+    measured: kinds.Text = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -4,21 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from splinelab._schema import (
-    Name,
-    NotNegative,
-    Number,
-    Positive,
-    Share,
-    Values,
-    Whole,
-    check,
-    expected,
-    one_of,
-    part,
-    schema,
-    several,
-)
+from splinelab import _schema as kinds
+from splinelab._schema import Values, check, expected, one_of, part, schema, several
 from splinelab.errors import RecipeError
 from splinelab.spd.inputs import SparseFeatures
 
@@ -26,9 +13,9 @@ from splinelab.spd.inputs import SparseFeatures
 TERMS = ("importance", "faithfulness", "together", "layerwise", "subset", "local")
 
 _EACH = "a number from zero, or one for each of the matrices"
-_OneOrEach = NotNegative | several(NotNegative, _EACH)
-_Ends = several(Positive, "two positive numbers: at the start and at the end", 2, 2)
-_Correlation = expected(Annotated[Number, Field(gt=0, le=1)] | None, "None or a number in (0, 1]")
+_OneOrEach = kinds.NotNegative | several(kinds.NotNegative, _EACH)
+_Ends = several(kinds.Positive, "two positive numbers: at the start and at the end", 2, 2)
+_Correlation = expected(Annotated[kinds.Number, Field(gt=0, le=1)] | None, "None or a number in (0, 1]")
 
 
 @schema("recipe", RecipeError)
@@ -44,11 +31,11 @@ class Matrices(Values):
     local : what a squared error of one neuron of theirs costs in the local loss.
     """
 
-    pattern: Name
-    components: Whole
-    gate_units: Whole
-    importance: NotNegative
-    local: NotNegative = 0.0
+    pattern: kinds.Name
+    components: kinds.Whole
+    gate_units: kinds.Whole
+    importance: kinds.NotNegative
+    local: kinds.NotNegative = 0.0
 
 
 @schema("recipe", RecipeError)
@@ -80,22 +67,22 @@ class Stage(Values):
         least this correlation and which together are nearly of rank one; None joins none.
     """
 
-    steps: Whole
-    lr: Positive = 1e-3
+    steps: kinds.Whole
+    lr: kinds.Positive = 1e-3
     schedule: one_of("constant", "cosine") = "cosine"
-    lr_end: NotNegative = 0.0
-    weight_decay: NotNegative = 0.0
+    lr_end: kinds.NotNegative = 0.0
+    weight_decay: kinds.NotNegative = 0.0
     penalty: one_of("power", "smooth-l0") = "power"
     sharpness: _Ends = (1.0, 1.0)
     importance: expected(_OneOrEach, _EACH) = 1.0
-    frequency: NotNegative = 0.0
-    faithfulness: NotNegative = 1.0
-    together: NotNegative = 1.0
-    layerwise: NotNegative = 0.0
-    subset: NotNegative = 0.0
-    local: NotNegative = 0.0
+    frequency: kinds.NotNegative = 0.0
+    faithfulness: kinds.NotNegative = 1.0
+    together: kinds.NotNegative = 1.0
+    layerwise: kinds.NotNegative = 0.0
+    subset: kinds.NotNegative = 0.0
+    local: kinds.NotNegative = 0.0
     even: bool = False
-    still_rows: Share = 0.0
+    still_rows: kinds.Share = 0.0
     prune: expected(_OneOrEach | None, _EACH) = None
     join: _Correlation = None
     reassign: bool = False
@@ -134,9 +121,9 @@ class SPDRecipe(Values):
     gate: one_of("scalar", "vector") = "vector"
     start: one_of("random", "inputs") = "random"
     delta: bool = True
-    starts: Whole = 1
-    batch: Whole = 1024
-    evaluations: Whole = 40
+    starts: kinds.Whole = 1
+    batch: kinds.Whole = 1024
+    evaluations: kinds.Whole = 40
 
     def __post_init__(self) -> None:
         for key in ("importance", "prune"):

@@ -7,19 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from splinelab import _schema as kinds
 from splinelab._arguments import check_seed
-from splinelab._schema import (
-    Count,
-    NotNegative,
-    Number,
-    Positive,
-    Share,
-    Values,
-    Whole,
-    check,
-    one_of,
-    schema,
-)
+from splinelab._schema import Values, check, one_of, schema
 from splinelab.errors import InputError, RecipeError, closest
 from splinelab.nets import ResidualMLP, Superposition
 from splinelab.spd.inputs import SparseFeatures, generator_for
@@ -39,18 +29,18 @@ class TargetRecipe(Values):
     """
 
     kind: one_of("superposition", "residual-mlp")
-    features: Whole
-    width: Whole
-    depth: Count
-    neurons: Count = 0
-    probability: Share = 0.05
-    low: Number = 0.0
-    high: Number = 1.0
-    lr: Positive = 5e-3
+    features: kinds.Whole
+    width: kinds.Whole
+    depth: kinds.Count
+    neurons: kinds.Count = 0
+    probability: kinds.Share = 0.05
+    low: kinds.Number = 0.0
+    high: kinds.Number = 1.0
+    lr: kinds.Positive = 5e-3
     cosine: bool = True
-    weight_decay: NotNegative = 0.01
-    batch: Whole = 1024
-    steps: Whole = 10_000
+    weight_decay: kinds.NotNegative = 0.01
+    batch: kinds.Whole = 1024
+    steps: kinds.Whole = 10_000
 
     def __post_init__(self) -> None:
         least = int(self.kind == "residual-mlp")

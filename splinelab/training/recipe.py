@@ -7,29 +7,19 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from splinelab import _schema as kinds
 from splinelab import data, nets
 from splinelab._arguments import check_seed
-from splinelab._schema import (
-    NotNegative,
-    Number,
-    Positive,
-    Values,
-    Whole,
-    check,
-    expected,
-    one_of,
-    schema,
-    several,
-)
+from splinelab._schema import Values, check, expected, one_of, schema, several
 from splinelab.errors import RecipeError
 
 _DATASETS = tuple(name for name in data.names() if not name.endswith("-test"))
 #: Data sets with a test set of their own, which their nets are judged by.
 TEST_SETS = {name: name.removesuffix("train") + "test" for name in _DATASETS if name.endswith("-train")}
-_Images = expected(Whole | None, "a positive whole number, or None for all images")
-_Dropout = expected(Annotated[Number, Field(ge=0, lt=1)], "a share, 0 or more and below 1")
+_Images = expected(kinds.Whole | None, "a positive whole number, or None for all images")
+_Dropout = expected(Annotated[kinds.Number, Field(ge=0, lt=1)], "a share, 0 or more and below 1")
 _Threshold = expected(
-    Annotated[Number, Field(gt=0, le=1)] | None,
+    Annotated[kinds.Number, Field(gt=0, le=1)] | None,
     "a number in (0, 1], or None for weight decay from the start",
 )
 
@@ -69,17 +59,17 @@ class Recipe(Values):
     dataset: one_of(*_DATASETS) = "mnist5k"
     train_images: _Images = 1000
     net: one_of("mlp", "cnn", "residual-cnn") = "mlp"
-    sizes: several(Whole, "at least two positive whole numbers", least=2) = (784, 200, 200, 200, 10)
-    scale: Positive = 1.0
+    sizes: several(kinds.Whole, "at least two positive whole numbers", least=2) = (784, 200, 200, 200, 10)
+    scale: kinds.Positive = 1.0
     loss: one_of("mse", "cross-entropy") = "mse"
     dropout: _Dropout = 0.0
-    lr: Positive = 1e-3
-    weight_decay: NotNegative = 0.01
+    lr: kinds.Positive = 1e-3
+    weight_decay: kinds.NotNegative = 0.01
     decay_from_accuracy: _Threshold = None
-    batch: Whole = 50
-    steps: Whole = 10_000
+    batch: kinds.Whole = 50
+    steps: kinds.Whole = 10_000
     dtype: one_of("float32", "float64") = "float32"
-    evaluations: Whole = 40
+    evaluations: kinds.Whole = 40
 
     def __post_init__(self) -> None:
         if self.net != "mlp":

@@ -16,37 +16,25 @@ import numpy as np
 import torch
 from pydantic import Field
 
+from splinelab import _schema as kinds
 from splinelab._files import digest, read_json
-from splinelab._schema import (
-    Count,
-    Name,
-    NotNegative,
-    Number,
-    Text,
-    Values,
-    Whole,
-    check,
-    expected,
-    part,
-    schema,
-    several,
-)
+from splinelab._schema import Values, check, expected, part, schema, several
 from splinelab.errors import SplinelabError, ZooError
 from splinelab.spd import SPDRecipe, TargetRecipe
 from splinelab.training import Recipe
 
 _Digest = expected(Annotated[str, Field(pattern="^[0-9a-f]{64}$")], "a SHA-256: 64 hexadecimal digits")
-_Cell = expected(int | Number | None, "a number, or null")
-_Metrics = dict[Name, _Cell]
-_History = dict[Name, several(_Cell, "one or more numbers or nulls")]
+_Cell = expected(int | kinds.Number | None, "a number, or null")
+_Metrics = dict[kinds.Name, _Cell]
+_History = dict[kinds.Name, several(_Cell, "one or more numbers or nulls")]
 
 
 @schema("card", ZooError)
 class Images(Values):
     """The images that a net was trained on, or judged by."""
 
-    name: Name
-    images: Whole
+    name: kinds.Name
+    images: kinds.Whole
     checksum: _Digest
 
 
@@ -54,14 +42,14 @@ class Images(Values):
 class _Card(Values):
     """What stands on every card."""
 
-    name: Name
-    seed: Count
-    about: Text
-    seconds: NotNegative
-    device: Name
+    name: kinds.Name
+    seed: kinds.Count
+    about: kinds.Text
+    seconds: kinds.NotNegative
+    device: kinds.Name
     history: _History
-    parameters: Whole
-    versions: dict[Name, Name]
+    parameters: kinds.Whole
+    versions: dict[kinds.Name, kinds.Name]
     sha256: _Digest
     digest: _Digest
 
@@ -77,9 +65,9 @@ class NetCard(_Card):
     """The card of a net."""
 
     recipe: part(Recipe)
-    data: dict[Name, part(Images)]
+    data: dict[kinds.Name, part(Images)]
     metrics: _Metrics
-    switch_step: expected(Whole | None, "a positive whole number, or null")
+    switch_step: expected(kinds.Whole | None, "a positive whole number, or null")
 
     def __post_init__(self) -> None:
         check(set(self.data) == {"train", "heldout"}, "data", list(self.data), "train and heldout")
@@ -90,11 +78,11 @@ class NetCard(_Card):
 class Scores(Values):
     """What a decomposition reached."""
 
-    target_loss: NotNegative
-    losses: several(Number, "one or more numbers")
-    rounded_error: NotNegative
-    layers: dict[Name, several(Name | _Cell, "one value per layer")]
-    reassigned: several(dict[Name, _Cell], "one mapping per stage that reassigned", least=0) = ()
+    target_loss: kinds.NotNegative
+    losses: several(kinds.Number, "one or more numbers")
+    rounded_error: kinds.NotNegative
+    layers: dict[kinds.Name, several(kinds.Name | _Cell, "one value per layer")]
+    reassigned: several(dict[kinds.Name, _Cell], "one mapping per stage that reassigned", least=0) = ()
 
 
 @schema("card", ZooError)
