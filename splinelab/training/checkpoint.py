@@ -75,9 +75,7 @@ def _parsed(path: Path, content: bytes) -> dict[str, Any]:
         stored = json.loads(header["splinelab"])
         tensors = from_safetensors(content)
         intact = stored["sha256"] == _sha(stored["tree"], tensors)
-    except (
-        Exception
-    ) as error:  # whatever a parser makes of foreign bytes; nothing is used before the checksum
+    except Exception as error:  # whatever a parser makes of foreign bytes
         raise TrainingError(_corrupt(path, content)) from error
     if not intact:
         raise TrainingError(_corrupt(path, content))
