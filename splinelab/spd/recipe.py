@@ -40,11 +40,12 @@ class Matrices(Values):
 
 @schema("recipe", RecipeError)
 class Stage(Values):
-    """A stretch of training with an optimiser (AdamW) of its own.
+    """A stretch of training with an optimiser of its own.
 
     Parameters
     ----------
-    steps, lr, schedule : `"constant"`, or `"cosine"` from lr to `lr_end` times lr. weight_decay.
+    steps, lr, weight_decay : of AdamW.
+    schedule : `"constant"`, or `"cosine"` from lr to `lr_end` times lr.
     penalty : `"power"`, Σ mean |g|^p, or `"smooth-l0"`, Σ mean g² / (g² + γ²).
     sharpness : p or γ at the start and at the end; p changes by equal steps, γ by equal ratios.
     importance : factor on the coefficients, one for all or one for each of the recipe's `matrices`.
