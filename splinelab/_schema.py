@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, dataclass_transform
 
 import numpy as np
 from pydantic import (
@@ -87,6 +87,7 @@ def check(holds: bool, key: str, value: Any, words: str) -> None:
         raise PydanticCustomError("rule", "{words}", {"words": words, "key": key, "value": value})
 
 
+@dataclass_transform(frozen_default=True)
 def schema(what: str, error: type[SplinelabError]) -> Callable[[type], type]:
     """Make a class a frozen dataclass that checks its values; a wrong one raises `error` about `what`."""
 

@@ -9,12 +9,12 @@ from splinelab.errors import InputError
 
 def whole_numbers(labels: ArrayLike, name: str = "labels") -> np.ndarray:
     """N whole numbers as int64; raises InputError for anything else."""
-    labels = as_array(labels, name)
-    if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        raise InputError(f"{name} are {labels.dtype} of shape {labels.shape}; expected N whole numbers")
-    if labels.dtype.kind == "u" and len(labels) and labels.max() > np.iinfo(np.int64).max:
-        raise InputError(f"{name} hold {labels.max()}, beyond int64: was −1 stored without a sign?")
-    return labels.astype(np.int64)
+    found = as_array(labels, name)
+    if found.ndim != 1 or found.dtype.kind not in "iu":
+        raise InputError(f"{name} are {found.dtype} of shape {found.shape}; expected N whole numbers")
+    if found.dtype.kind == "u" and len(found) and found.max() > np.iinfo(np.int64).max:
+        raise InputError(f"{name} hold {found.max()}, beyond int64: was −1 stored without a sign?")
+    return found.astype(np.int64)
 
 
 def aligned(labels: ArrayLike, **others: ArrayLike) -> list[np.ndarray]:

@@ -115,8 +115,8 @@ def require_writable(folder: str | os.PathLike, name: str, seed: int) -> None:
 
 
 def at_hand(name: str, folder: Path = WEIGHTS) -> dict[int, Path]:
-    """The weights of a name that are in a folder, by seed."""
-    seeds = {file.stem.removeprefix(f"{name}-"): file for file in folder.glob(f"{name}-*.safetensors")}
+    """The cards of a name that are in a folder, by seed."""
+    seeds = {file.stem.removeprefix(f"{name}-"): file for file in folder.glob(f"{name}-*.json")}
     return dict(sorted((int(seed), file) for seed, file in seeds.items() if seed.isdecimal()))
 
 
@@ -167,6 +167,7 @@ def table(folder: str | os.PathLike | None = None) -> pd.DataFrame:
     for name, item in entries().items():
         files = at_hand(name, here)
         cards = [card(name, seed, folder=folder) for seed in files]
+        weights = [file.with_suffix(".safetensors") for file in files.values()]
         images = item.recipe.train_images
         rows.append(
             {
@@ -176,7 +177,7 @@ def table(folder: str | os.PathLike | None = None) -> pd.DataFrame:
                 "loss": item.recipe.loss,
                 "train accuracy": _mean(cards, "train_accuracy"),
                 "held-out accuracy": _mean(cards, "heldout_accuracy"),
-                "MB": round(sum(file.stat().st_size for file in files.values()) / 1e6, 1),
+                "MB": round(sum(file.stat().st_size for file in weights if file.is_file()) / 1e6, 1),
                 "about": item.about,
             }
         )
