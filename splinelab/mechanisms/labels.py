@@ -33,10 +33,10 @@ def aligned(labels: ArrayLike, **others: ArrayLike) -> list[np.ndarray]:
 
 def numbered(labels: np.ndarray) -> np.ndarray:
     """The same clusters, numbered from 0 by their first component; −1 stays."""
-    numbered = np.full(len(labels), -1, np.int64)
+    found = np.full(len(labels), -1, np.int64)
     alive = np.flatnonzero(labels >= 0)
     _, first, codes = np.unique(labels[alive], return_index=True, return_inverse=True)
     rank = np.empty(len(first), np.int64)
     rank[np.argsort(first)] = np.arange(len(first))
-    numbered[alive] = rank[codes.reshape(-1)]
-    return numbered
+    found[alive] = rank[codes.reshape(-1)]
+    return found
