@@ -13,7 +13,8 @@ from splinelab import data, nets, zoo
 from splinelab.errors import DataError, InputError, ZooError
 from splinelab.training import Recipe, evaluate, fit, loop
 from splinelab.training.recipe import TEST_SETS
-from splinelab.zoo import probes, recipes, store, third_party
+from splinelab.zoo import recipes, store, third_party
+from splinelab.zoo.train import pair_auc
 
 SHIPPED = [(name, seed) for name in zoo.entries() for seed in zoo.seeds(name)]
 
@@ -423,7 +424,7 @@ def test_counts_too_large_for_float32_survive(tmp_path):
 
 def test_pair_auc_against_brute_force():
     net, heldout = zoo.untrained("G", 0), zoo.heldout("G")
-    found = probes.pair_auc(heldout, images=60)(net)
+    found = pair_auc(heldout, images=60)(net)
     chosen = heldout.take(data.stratified_split(heldout, 60, seed=0).train)
     x, pre, post = torch.from_numpy(chosen.images), [], []
     with torch.no_grad():
