@@ -6,13 +6,15 @@ import re
 import resource
 import shutil
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from splinelab import claims
+from splinelab import claims, spd
 from splinelab.claims.entries import Claim, Measurement
 from splinelab.claims.ledger import VERDICTS, Ledger, book_folder
+from splinelab.claims.stored import read_results
 from splinelab.errors import ClaimError
 from splinelab.intervals import Interval, exactly, over_nets, range_over_nets
 
@@ -325,6 +327,18 @@ def test_a_chapter_records_and_saves(own_book):
     assert ledger.rows()[0]["ours"] == 1
     claims.write_verdicts()
     assert json.loads((own_book / "results" / "verdicts.json").read_text()) == {"toy-1": "reproduced"}
+
+
+def test_the_data_of_a_toy_model_are_its_inputs(own_book):
+    recipe = spd.TARGETS["TMS-5-2"]
+    notebook = claims.Notebook("chapter", committed=True)
+    notebook.record("toy-1", "first", interval(1), data=recipe)
+    notebook.record("toy-1", "second", interval(1), data=recipe.inputs)
+    first, second = notebook.ledger.measurements["toy-1"].values()
+    assert (first.data, first.checksum) == (second.data, second.checksum)
+    book = Path(__file__).resolve().parents[1] / "book"
+    stored = read_results(book / "results" / "07_parameter_decomposition.json")["spd-alive"]["TMS 5-2"]
+    assert (first.data, first.checksum) == (stored.data, stored.checksum)
 
 
 @pytest.fixture
