@@ -1,4 +1,4 @@
-"""The command line: ``python -m splinelab train | decompose | zoo | claims``."""
+"""The command line: `python -m splinelab train | decompose | zoo | claims`."""
 
 import argparse
 import io
@@ -30,23 +30,18 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m splinelab", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(title="commands", required=True)
 
-    train = commands.add_parser("train", help="train a net of the zoo by its recipe")
-    train.add_argument("name", help="an entry that `zoo` lists")
-    train.add_argument("--seed", type=int, default=0)
-    train.add_argument("--device", default="cpu", help="cpu (default) or cuda")
-    train.add_argument("--out", default="zoo", metavar="DIR", help="where weights and card go (default: zoo)")
-    train.set_defaults(run=_train)
-
-    decompose = commands.add_parser("decompose", help="train a toy model and decompose it by our recipe")
-    decompose.add_argument("name", help="a toy model, such as TMS-40-10 or MLP-2")
-    decompose.add_argument("--seed", type=int, default=0)
-    decompose.add_argument("--device", default="cpu", help="cpu (default) or cuda")
-    decompose.add_argument("--out", default="zoo", metavar="DIR", help="where it goes (default: zoo)")
-    decompose.set_defaults(run=_decompose)
-
+    for run, words, name in (
+        (_train, "train a net of the zoo by its recipe", "an entry that `zoo` lists"),
+        (_decompose, "train a toy model and decompose it by our recipe", "such as TMS-40-10 or MLP-2"),
+    ):
+        command = commands.add_parser(run.__name__[1:], help=words)
+        command.add_argument("name", help=name)
+        command.add_argument("--seed", type=int, default=0)
+        command.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+        command.add_argument("--out", default="zoo", metavar="DIR", help="where it goes (default: zoo)")
+        command.set_defaults(run=run)
     zoo = commands.add_parser("zoo", help="list the nets that ship with the book")
     zoo.set_defaults(run=_zoo)
-
     claims = commands.add_parser("claims", help="print the scoreboard of the claims ledger")
     claims.add_argument("--json", action="store_true", help="as a JSON list of objects")
     claims.set_defaults(run=_claims)

@@ -1,25 +1,29 @@
-"""Files that are either whole or not there, and that leave nothing beside them."""
+"""Files that are either whole or not there; JSON and YAML as they should be read, and their digest."""
 
+import hashlib
+import json
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 try:
     import fcntl
 except ImportError:  # Windows: a file that a writer holds open cannot be deleted there, so no lock is needed
     fcntl = None
 
-__all__ = ["check_writable", "remove_leftovers", "write_atomically"]
 
 _SUFFIX = ".part"
 
 
 def write_atomically(path: str | os.PathLike, content: bytes) -> None:
-    """Write ``content`` to ``path`` so that a reader sees the old file or the new one, never a part.
+    """Write `content` to `path` so that a reader sees the old file or the new one, never a part.
 
-    The bytes go to a temporary file beside ``path``, reach the disk, and then take its name. Any failure
-    (no space, no permission) leaves the old file as it was, removes the temporary one and raises ``OSError``.
-    What a killed writer of the same ``path`` left is removed first.
+    The bytes go to a temporary file beside `path`, reach the disk, and then take its name. Any failure
+    (no space, no permission) leaves the old file as it was, removes the temporary one and raises `OSError`.
+    What a killed writer of the same `path` left is removed first.
     """
     path = Path(path)
     remove_leftovers(path)
@@ -44,7 +48,7 @@ def write_atomically(path: str | os.PathLike, content: bytes) -> None:
 
 
 def remove_leftovers(path: str | os.PathLike) -> None:
-    """Remove what killed writers of ``path`` left beside it; what a living one is writing stays."""
+    """Remove what killed writers of `path` left beside it; what a living one is writing stays."""
     path = Path(path)
     for left in path.parent.glob(f".{_literal(path.name)}.*{_SUFFIX}"):
         try:
@@ -59,7 +63,7 @@ def remove_leftovers(path: str | os.PathLike) -> None:
 
 
 def check_writable(path: str | os.PathLike) -> None:
-    """Raise ``OSError`` where ``write_atomically`` could not write to ``path``; makes its folder."""
+    """Raise `OSError` where `write_atomically` could not write to `path`; makes its folder."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
@@ -71,7 +75,7 @@ def check_writable(path: str | os.PathLike) -> None:
 
 
 def _temporary(path: Path) -> tuple[int, str]:
-    """A new file beside ``path``, open and locked, and its name."""
+    """A new file beside `path`, open and locked, and its name."""
     while True:
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_SUFFIX, dir=path.parent)
         if fcntl is None:
@@ -87,3 +91,75 @@ def _temporary(path: Path) -> tuple[int, str]:
 
 def _literal(name: str) -> str:
     return "".join(f"[{letter}]" if letter in "[]*?" else letter for letter in name)
+
+
+def read_json(path: str | os.PathLike) -> Any:
+    """The content of a JSON file. `ValueError` says what is wrong with it: also for a repeated key, NaN,
+    bytes that are not UTF-8, and a file that cannot be read."""
+    text = _text(path)
+    try:
+        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is not JSON ({error})") from error
+    except RecursionError as error:
+        raise ValueError("is nested too deeply") from error
+
+
+def read_yaml(path: str | os.PathLike) -> Any:
+    """The content of a YAML file, with `ValueError` as for `read_json`."""
+    text = _text(path)
+    try:
+        return yaml.load(text, _Once)
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError, LookupError, AttributeError) as error:
+        # PyYAML lets errors of Python's own through for dates, numbers and tags that cannot be.
+        raise ValueError(f"is not YAML ({' '.join(str(error).split())})") from error
+
+
+def digest(content: Any) -> str:
+    """SHA-256 of JSON-ready content, whatever the order of its keys and the spaces between."""
+    plain = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(plain.encode()).hexdigest()
+
+
+def _text(path: str | os.PathLike) -> str:
+    try:
+        return Path(path).read_bytes().decode("utf-8")
+    except OSError as error:
+        raise ValueError(f"cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"is not UTF-8 (byte {error.start})") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"has the key {twice!r} twice in one place")
+    for key, value in pairs:
+        if isinstance(value, float) and value in (float("inf"), float("-inf")):
+            raise ValueError(f"has a number under {key!r} that is too large")
+    return found
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"has {name}, which is no number")
+
+
+class _Once(yaml.SafeLoader):
+    """Refuses a key that stands twice in one mapping, where PyYAML takes the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key_node.tag == "tag:yaml.org,2002:merge" or not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"expected a text as a key, got {key!r}", key_node.start_mark
+                )
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands twice in one place", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)

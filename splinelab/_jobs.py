@@ -14,8 +14,6 @@ from typing import Any
 
 from joblib import Parallel, delayed, parallel
 
-__all__ = ["groups", "in_two", "spread"]
-
 MOST = 256  # pieces at most: enough for 64 cores, few enough to be sent
 
 

@@ -4,8 +4,6 @@ from pathlib import Path
 
 from splinelab.errors import InputError
 
-__all__ = ["available", "require"]
-
 _ROOT = Path("/sys/fs/cgroup")
 _FILES = {  # limit, use and what of the use can be given back, in the two versions of Linux control groups
     "": ("memory.max", "memory.current", "inactive_file"),

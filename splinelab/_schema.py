@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, dataclass_transform
 
 import numpy as np
 from pydantic import (
@@ -23,29 +23,11 @@ from pydantic_core import PydanticCustomError
 
 from splinelab.errors import SplinelabError, closest
 
-__all__ = [
-    "Count",
-    "Name",
-    "NotNegative",
-    "Number",
-    "Positive",
-    "Share",
-    "Text",
-    "Values",
-    "Whole",
-    "check",
-    "expected",
-    "one_of",
-    "part",
-    "schema",
-    "several",
-]
-
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 
 def expected(annotation: Any, words: str) -> Any:
-    """The type ``annotation`` with an error of its own: ``… is VALUE; expected WORDS``."""
+    """The type `annotation` with an error of its own: `… is VALUE; expected WORDS`."""
 
     def validate(value: Any, handler: Callable[[Any], Any]) -> Any:
         try:
@@ -77,13 +59,13 @@ Name = expected(Annotated[str, Field(min_length=1)], "text that is not empty")
 
 
 def one_of(*names: str) -> Any:
-    """The type of a text that is one of ``names``."""
+    """The type of a text that is one of `names`."""
 
     return expected(Literal[names], f"one of {', '.join(names)}")
 
 
 def several(item: Any, words: str, least: int = 1, most: int | None = None) -> Any:
-    """The type of a tuple of ``item``, ``least`` to ``most`` of them; a list becomes one."""
+    """The type of a tuple of `item`, `least` to `most` of them; a list becomes one."""
     rows = Annotated[tuple[item, ...], Field(min_length=least, max_length=most)]
     return expected(Annotated[rows, BeforeValidator(as_tuple)], words)
 
@@ -100,13 +82,14 @@ def as_tuple(value: Any) -> Any:
 
 
 def check(holds: bool, key: str, value: Any, words: str) -> None:
-    """For what a class checks about several fields, in ``__post_init__``."""
+    """For what a class checks about several fields, in `__post_init__`."""
     if not holds:
         raise PydanticCustomError("rule", "{words}", {"words": words, "key": key, "value": value})
 
 
+@dataclass_transform(frozen_default=True)
 def schema(what: str, error: type[SplinelabError]) -> Callable[[type], type]:
-    """Make a class a frozen dataclass that checks its values; a wrong one raises ``error`` about ``what``."""
+    """Make a class a frozen dataclass that checks its values; a wrong one raises `error` about `what`."""
 
     def make(cls: type) -> type:
         made = dataclass(frozen=True, config=_STRICT)(cls)
@@ -138,7 +121,7 @@ class Values:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """What ``to_dict`` wrote; an unknown key is refused, and the closest named."""
+        """What `to_dict` wrote; an unknown key is refused, and the closest named."""
         if not isinstance(values, Mapping) or not all(isinstance(key, str) for key in values):
             raise cls._error(f"a {cls._what} is a mapping of names to values; got {_short(values)}")
         return cls(**values)

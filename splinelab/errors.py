@@ -57,7 +57,7 @@ class ClaimError(SplinelabError):
 
 
 def closest(name: object, known: Iterable[str]) -> str:
-    """The hint for an unknown name: ``"did you mean 'GA-mse'? "``, or nothing where none is near.
+    """The hint for an unknown name: `"did you mean 'GA-mse'? "`, or nothing where none is near.
 
     >>> closest("ga-mze", ["GA-mse", "GB-mse"]), closest("?", ["GA-mse"])
     ("did you mean 'GA-mse'? ", '')

@@ -6,13 +6,15 @@ import re
 import resource
 import shutil
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from splinelab import claims
+from splinelab import claims, spd
 from splinelab.claims.entries import Claim, Measurement
 from splinelab.claims.ledger import VERDICTS, Ledger, book_folder
+from splinelab.claims.stored import read_results
 from splinelab.errors import ClaimError
 from splinelab.intervals import Interval, exactly, over_nets, range_over_nets
 
@@ -225,7 +227,7 @@ def test_a_case_may_have_its_own_quantity_and_the_scope_is_named():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"colour": "red"}, "unknown keys \\['colour'\\]"),
+        ({"colour": "red"}, "has no key 'colour'"),
         ({"cases": {"first": {"over": 1}}}, "a rule is one of"),
         ({"cases": {"first": {"within": 1}}}, "within takes 2"),
     ],
@@ -261,7 +263,7 @@ def test_bad_entries_are_refused(changes, message):
         ({"theirs": "0.9"}, "theirs is '0.9'; expected a number, or nothing"),
         ({"statement": 5}, "statement is 5"),
         ({"place": ""}, "place is ''"),
-        ({3: 4}, "unknown keys"),
+        ({3: 4}, "a mapping of names to values"),
     ],
 )
 def test_entries_hold_what_they_should(changes, message):
@@ -327,6 +329,18 @@ def test_a_chapter_records_and_saves(own_book):
     assert json.loads((own_book / "results" / "verdicts.json").read_text()) == {"toy-1": "reproduced"}
 
 
+def test_the_data_of_a_toy_model_are_its_inputs(own_book):
+    recipe = spd.TARGETS["TMS-5-2"]
+    notebook = claims.Notebook("chapter", committed=True)
+    notebook.record("toy-1", "first", interval(1), data=recipe)
+    notebook.record("toy-1", "second", interval(1), data=recipe.inputs)
+    first, second = notebook.ledger.measurements["toy-1"].values()
+    assert (first.data, first.checksum) == (second.data, second.checksum)
+    book = Path(__file__).resolve().parents[1] / "book"
+    stored = read_results(book / "results" / "07_parameter_decomposition.json")["spd-alive"]["TMS 5-2"]
+    assert (first.data, first.checksum) == (stored.data, stored.checksum)
+
+
 @pytest.fixture
 def saved(own_book):
     """With one measurement and the verdicts."""
@@ -348,7 +362,7 @@ def saved(own_book):
         ('"value": 1.0', '"value": 1.0, "value": 1.0', "has the key 'value' twice"),
         ('"second"', '"first"', "has the key 'first' twice"),
         ('"toy-1"', '"toy-2"', "is not what was written"),
-        ("sha256", "sha257", "sha257: expected measurements by case"),
+        ("sha256", "sha257", "sha257; expected measurements by case"),
         ("}", "", "is not JSON"),
         ("{", "[", "is not JSON"),
     ],
@@ -389,7 +403,7 @@ def test_results_cut_short_or_elsewhere(saved):
         ("claims: 5", "no ledger"),
         ("- 3", "no ledger"),
         ("", "no ledger"),
-        ("claims: [3]", "an entry is a mapping"),
+        ("claims: [3]", "a claim is a mapping"),
     ],
 )
 def test_a_ledger_that_cannot_be_read(own_book, text, message):

@@ -6,12 +6,10 @@ from sklearn.metrics import adjusted_rand_score
 
 from splinelab.errors import InputError
 from splinelab.mechanisms import (
-    argmax_agreement,
     exact_groups,
     layer_span,
     mechanism_ari,
     owners,
-    type_purity,
 )
 
 LAYERS = np.array(["in1"] * 4 + ["in2"] * 4 + ["out"] * 3)
@@ -83,7 +81,7 @@ def test_components_of_no_mechanism_stand_alone_in_the_ari():
     assert mechanism_ari([0, 1, 2], [-1, -1, -1]) == 1
 
 
-def test_owners_and_argmax_agreement():
+def test_owners():
     responses = np.array([[0.9, 0.1, 0.0, 0.5, 0.05], [0.2, 0.8, 0.7, 0.5, 0.02]])
     assert owners(responses).tolist() == [0, 1, 1, 0, -1]
     assert owners(responses, threshold=0.75).tolist() == [0, 1, -1, -1, -1]
@@ -92,21 +90,11 @@ def test_owners_and_argmax_agreement():
     assert owners(responses, ties=ties).tolist() == [0, 1, 1, 1, -1]
     with pytest.raises(InputError, match=r"ties have shape \(5,\).*\(2, 5\)"):
         owners(responses, ties=np.zeros(5))
-    assert argmax_agreement([0, 1, 1, 0, -1], responses) == 1
-    assert argmax_agreement([0, 0, 1, 1, 2], responses) == 0
-    assert argmax_agreement([0, 1, 1, 2, 2], responses) == 1  # its largest is feature 0, however weak
-    assert argmax_agreement([0, 0, 1, 1, 1], responses) == 0
-    assert np.isnan(argmax_agreement([0, 1, 2, 3, -1], responses))
     with pytest.raises(InputError, match="features × components"):
         owners(np.zeros(3))
 
 
-def test_purity_and_span():
-    types = ["in", "in", "in", "out", "out", "in"]
-    assert type_purity([0, 0, 0, 1, 1, 2], types) == 1
-    assert type_purity([0, 0, 1, 1, 2, -1], types) == 0.75  # singletons and dead components do not count
-    assert type_purity([0, 0, 0, 0, 1, 1], types) == (0.75 + 0.5) / 2
-    assert np.isnan(type_purity([0, 1, 2, 3, -1, -1], types))
+def test_span():
     assert layer_span([0, 0, 1, 1, 1, 2], ["a", "b", "a", "a", "b", "c"]) == {2: 2}
     assert layer_span([0, 0, 0, 1, 1, -1], ["a", "b", "c", "a", "a", "a"]) == {1: 1, 3: 1}
     assert layer_span([0, 1, 2], ["a", "b", "c"]) == {}
@@ -118,9 +106,7 @@ def test_purity_and_span():
         lambda: mechanism_ari([0, 1], [0]),
         lambda: mechanism_ari([[0]], [[0]]),
         lambda: mechanism_ari([0.5], [0]),
-        lambda: type_purity([0, 0], ["a"]),
         lambda: layer_span([0, 0], ["a"]),
-        lambda: argmax_agreement([0, 0], np.ones((2, 3))),
         lambda: exact_groups([0, 0], [0, 0], ["a"], {0: {"a": 1}}),
     ],
 )

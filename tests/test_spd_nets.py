@@ -11,7 +11,7 @@ from torch.nn.utils import parametrizations, prune
 
 from splinelab.errors import InputError, UnsupportedOperationError
 from splinelab.mechanisms import Profiles
-from splinelab.mechanisms.adapter import damage_of, profiles_of
+from splinelab.mechanisms.profiles import damage_of, profiles_of
 from splinelab.recording.outputs import first_output
 from splinelab.spd import Matrices, SparseFeatures, SPDRecipe, Stage, attach, decompose
 

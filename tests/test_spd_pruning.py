@@ -7,7 +7,7 @@ from torch import nn
 
 from splinelab.errors import RecipeError, TrainingError
 from splinelab.spd import Decomposition, Matrix, Stage
-from splinelab.spd.pruning import join, survivors
+from splinelab.spd.between import join, survivors
 
 
 def planted(importances, U, V):

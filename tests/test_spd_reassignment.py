@@ -17,8 +17,8 @@ from splinelab.spd import (
     decompose,
     one_hot,
 )
+from splinelab.spd.between import reassign
 from splinelab.spd.inputs import generator_for
-from splinelab.spd.reassignment import reassign
 
 INPUTS = SparseFeatures(4, 0.2, low=-1.0, nonzero=True)
 

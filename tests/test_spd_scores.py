@@ -22,7 +22,6 @@ from splinelab.spd import (
     block_contributions,
     column_scores,
     dense_errors,
-    exact_features,
     identity_errors,
     importance_table,
     neuron_contributions,
@@ -149,22 +148,6 @@ def test_dense_pattern():
     assert dense_errors(values, 1) == (0, 7)
     with pytest.raises(InputError, match="count is 0"):
         dense_errors(values, 0)
-
-
-def test_exact_features():
-    perfect = {"a": np.eye(5), "b": np.pad(np.eye(5)[:, ::-1], ((0, 0), (2, 0)))}
-    assert exact_features(perfect).all()
-    # Feature 0's component answers to feature 1; feature 2 has a second one; feature 3's is weak.
-    broken = perfect["a"].copy()
-    broken[1, 0] = 0.2
-    broken = np.hstack([broken, 0.5 * np.eye(5)[:, [2]]])
-    broken[3, 3] = 0.5
-    assert exact_features({**perfect, "a": broken}).tolist() == [False, False, False, False, True]
-    assert not exact_features({"a": np.zeros((3, 2))}).any()
-    with pytest.raises(InputError, match="at least one layer"):
-        exact_features({})
-    with pytest.raises(InputError, match="importance has the shape"):
-        exact_features({"a": np.zeros((3, 0))})
 
 
 def test_rounded_error_by_hand():

@@ -13,7 +13,8 @@ from splinelab import data, nets, zoo
 from splinelab.errors import DataError, InputError, ZooError
 from splinelab.training import Recipe, evaluate, fit, loop
 from splinelab.training.recipe import TEST_SETS
-from splinelab.zoo import probes, recipes, store, third_party
+from splinelab.zoo import recipes, store, third_party
+from splinelab.zoo.train import pair_auc
 
 SHIPPED = [(name, seed) for name in zoo.entries() for seed in zoo.seeds(name)]
 
@@ -270,24 +271,10 @@ def test_folder_that_cannot_be_written(tmp_path):
 # --- held out is held out
 
 
-def test_mnist5k_is_never_held_out_for_nets_of_full_mnist():
-    for name in ("full-mse", "full-ce", "full-long", "omnigrok"):
-        with pytest.raises(InputError, match=r"mnist5k.* is no held-out set|no held-out set.*mnist5k"):
-            zoo.require_heldout(name, data.mnist5k())
-
-
-def test_require_heldout():
-    split = data.protocol_split(data.mnist5k())
-    zoo.require_heldout("GA-mse", data.mnist5k().take(split.heldout))
-    zoo.require_heldout("GA-mse", data.digits())
-    with pytest.raises(InputError, match="1,000 of the 5,000"):
-        zoo.require_heldout("GA-mse", data.mnist5k())
-    # 4,000 training images leave a smaller held-out set.
-    for name in ("N4k-mse", "CNN", "RES"):
-        with pytest.raises(InputError, match="3,000 of the 4,000"):
-            zoo.require_heldout(name, zoo.heldout("GA-mse"))
-        zoo.require_heldout("GA-mse", zoo.heldout(name))
-        zoo.require_heldout(name, zoo.heldout(name))
+@pytest.mark.parametrize("name", ["GA-mse", "N4k-mse", "CNN", "digits-U"])
+def test_no_image_is_trained_on_and_held_out(name):
+    seen = {image.tobytes() for image in zoo.training_images(name).images}
+    assert not any(image.tobytes() in seen for image in zoo.heldout(name).images)
 
 
 # --- untrained nets, other data
@@ -437,7 +424,7 @@ def test_counts_too_large_for_float32_survive(tmp_path):
 
 def test_pair_auc_against_brute_force():
     net, heldout = zoo.untrained("G", 0), zoo.heldout("G")
-    found = probes.pair_auc(heldout, images=60)(net)
+    found = pair_auc(heldout, images=60)(net)
     chosen = heldout.take(data.stratified_split(heldout, 60, seed=0).train)
     x, pre, post = torch.from_numpy(chosen.images), [], []
     with torch.no_grad():

@@ -1,47 +1,37 @@
 """What the ledger is made of: claims with the rules of their cases, and measurements."""
 
-import dataclasses
 import datetime
 from collections.abc import Mapping
-from typing import Self
+from typing import Annotated, Self
 
-from splinelab._schema import (
-    Name,
-    Number,
-    Text,
-    Values,
-    Whole,
-    check,
-    expected,
-    one_of,
-    part,
-    schema,
-    several,
-)
+from pydantic import BeforeValidator
+
+from splinelab import _schema as kinds
+from splinelab._schema import Values, check, expected, one_of, schema, several
 from splinelab.errors import ClaimError
 from splinelab.intervals import LEVEL, Interval
-
-__all__ = ["Case", "Claim", "Measurement"]
 
 RULES = {"above": 1, "below": 1, "equals": 1, "within": 2}  # how many numbers each takes
 # Another processor may move the last digits: up to this share the stored entry stays as it is.
 SAME = 5e-4
 MOMENT = "%Y-%m-%d %H:%M"
 
-_Reason = expected(Name | None, "text that is not empty, or nothing")
+_Reason = expected(kinds.Name | None, "text that is not empty, or nothing")
 
 
 @schema("case", ClaimError)
 class Case:
     """One number that a claim needs: `holds` is one of above, below (a test), within, equals.
 
-    quantity: what is measured, where that differs from case to case; "" where the claim says it.
+    Parameters
+    ----------
+    quantity : what is measured, where that differs from case to case; "" where the claim says it.
     """
 
-    label: Name
+    label: kinds.Name
     holds: one_of(*RULES)
-    threshold: several(Number, "one or two numbers", most=2)
-    quantity: Text = ""
+    threshold: several(kinds.Number, "one or two numbers", most=2)
+    quantity: kinds.Text = ""
 
     def __post_init__(self) -> None:
         words = f"{RULES[self.holds]} number(s): {self.holds} takes {RULES[self.holds]}"
@@ -66,24 +56,47 @@ class Case:
         return f"{self.holds} {numbers}"
 
 
+def _cases(given: object) -> object:
+    """Cases from labels with a rule each."""
+    return tuple(map(_case, given, given.values())) if isinstance(given, Mapping) else given
+
+
+def _case(label: str, rule: object) -> Case:
+    given = {**rule} if isinstance(rule, Mapping) else {}
+    quantity = given.pop("quantity", "")
+    if len(given) != 1 or not set(given) <= set(RULES):
+        raise ClaimError(f"{label!r}: a rule is one of {list(RULES)} with a number, got {rule}")
+    ((holds, threshold),) = given.items()
+    try:
+        return Case(label, holds, threshold if isinstance(threshold, list) else [threshold], quantity)
+    except ClaimError as error:
+        raise ClaimError(f"{label!r}: {error}") from error
+
+
 @schema("claim", ClaimError)
 class Claim(Values):
-    """An entry of `book/claims.yml`."""
+    """An entry of `book/claims.yml`.
 
-    id: Name
-    source: Name
-    place: Name
-    chapter: Name
-    statement: Name
-    quantity: Name
-    cases: several(part(Case), "one or more cases")
-    committed: expected(Name, "a day and a time: 2026-11-20 15:58")
-    measured: expected(Name | None, "a day and a time, or nothing") = None
-    seeds: Whole = 5
-    theirs: expected(Number | None, "a number, or nothing") = None
+    Parameters
+    ----------
+    revised : dated reasons for changes after the measurement.
+    elsewhere : the claim that says the same of a second data set.
+    """
+
+    id: kinds.Name
+    source: kinds.Name
+    place: kinds.Name
+    chapter: kinds.Name
+    statement: kinds.Name
+    quantity: kinds.Name
+    cases: Annotated[several(Case, "one or more, labels with a rule each"), BeforeValidator(_cases)]
+    committed: expected(kinds.Name, "a day and a time: 2026-11-20 15:58")
+    measured: expected(kinds.Name | None, "a day and a time, or nothing") = None
+    seeds: kinds.Whole = 5
+    theirs: expected(kinds.Number | None, "a number, or nothing") = None
     not_tested: _Reason = None
-    revised: several(Name, "one or more dated reasons", least=0) = ()  # of changes after the measurement
-    elsewhere: expected(Name | None, "the id of a claim, or nothing") = None  # the same on a second data set
+    revised: several(kinds.Name, "one or more dated reasons", least=0) = ()
+    elsewhere: expected(kinds.Name | None, "the id of a claim, or nothing") = None
 
     def __post_init__(self) -> None:
         labels = [case.label for case in self.cases]
@@ -101,38 +114,13 @@ class Claim(Values):
         )
 
     @classmethod
-    def from_dict(cls, entry: Mapping) -> "Claim":
-        """Read one entry; an unknown key, or a rule that is not one of the four, is refused."""
-        if not isinstance(entry, Mapping):
-            raise ClaimError(f"claims.yml: an entry is a mapping of names to values, got {entry!r}")
-        name = entry.get("id", "(without id)")
-        fields = {field.name: field for field in dataclasses.fields(cls)}
-        unknown = set(entry) - set(fields)
-        missing = {key for key, field in fields.items() if field.default is dataclasses.MISSING} - set(entry)
-        if unknown or missing:
-            unknown, missing = sorted(unknown, key=str), sorted(missing)
-            raise ClaimError(f"claims.yml, {name}: unknown keys {unknown}, missing keys {missing}")
-        if not isinstance(entry["cases"], Mapping):
-            raise ClaimError(f"claims.yml, {name}: cases are labels with a rule each, got {entry['cases']!r}")
+    def from_dict(cls, values: Mapping) -> Self:
+        """Read one entry of `claims.yml`, in which `cases` are labels with a rule each."""
+        name = values.get("id", "(without id)") if isinstance(values, Mapping) else "an entry"
         try:
-            cases = tuple(_case(label, rule) for label, rule in entry["cases"].items())
-            return cls(**{**entry, "cases": cases})
+            return super().from_dict(values)
         except ClaimError as error:
             raise ClaimError(f"claims.yml, {name}: {error}") from error
-
-
-def _case(label: str, rule: object) -> Case:
-    rest = (
-        {key: value for key, value in rule.items() if key != "quantity"} if isinstance(rule, Mapping) else {}
-    )
-    if len(rest) != 1 or not set(rest) <= set(RULES):
-        raise ClaimError(f"{label!r}: a rule is one of {list(RULES)} with a number, got {rule}")
-    ((holds, threshold),) = rest.items()
-    threshold = threshold if isinstance(threshold, list) else [threshold]
-    try:
-        return Case(label, holds, threshold, rule.get("quantity", ""))
-    except ClaimError as error:
-        raise ClaimError(f"{label!r}: {error}") from error
 
 
 @schema("measurement", ClaimError)
@@ -142,9 +130,9 @@ class Measurement(Interval):
     `measured` is the day, such as 2026-11-20, or empty.
     """
 
-    data: expected(Name, "the name of a data set") = ""
-    checksum: expected(Name, "a checksum") = ""
-    measured: Text = ""
+    data: expected(kinds.Name, "the name of a data set") = ""
+    checksum: expected(kinds.Name, "a checksum") = ""
+    measured: kinds.Text = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()

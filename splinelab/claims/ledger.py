@@ -18,14 +18,12 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from splinelab.claims.entries import Case, Claim, Measurement
+from splinelab.claims.entries import Claim, Measurement
+from splinelab.claims.findings import OUTCOMES, Finding, named
 from splinelab.claims.stored import read_claims, read_results, write_lock
 from splinelab.errors import ClaimError
-from splinelab.intervals import LEVEL, Interval
+from splinelab.intervals import LEVEL
 
-__all__ = ["VERDICTS", "Ledger", "book_folder", "results_folder"]
-
-OUTCOMES = ("holds", "contradicted", "undecided")
 VERDICTS = (
     "reproduced",
     "extends",
@@ -51,57 +49,6 @@ def results_folder() -> Path:
     return Path(os.environ.get("SPLINELAB_RESULTS") or book_folder() / "results")
 
 
-@dataclass(frozen=True)
-class Finding:
-    """A measured case: the measurement, its interval simultaneous with the claim's other cases."""
-
-    claim: Claim
-    case: Case
-    measurement: Measurement
-    interval: Interval
-
-    @property
-    def outcome(self) -> str:
-        """The word for it: holds, contradicted or undecided."""
-        return self.case.outcome(self.interval)
-
-    @property
-    def quantity(self) -> str:
-        """What is measured, in one line."""
-        return " ".join((self.case.quantity or self.claim.quantity).split())
-
-    @property
-    def needs(self) -> str:
-        """What would decide an undecided case."""
-        found, where = self.interval, self.case.label
-        distance = min(abs(found.value - bound) for bound in self.case.threshold)
-        if not found.confident:
-            return f"{where}: the nets disagree ({found.low:g} to {found.high:g})"
-        if not distance:
-            return f"{where}: the value is the threshold"
-        times = ((found.high - found.low) / 2 / distance) ** 2
-        if found.over == "images":
-            return f"{where}: about {_about(times * found.n)} images would decide"
-        return f"{where}: about {_about(times * len(found.seeds))} nets would decide"
-
-    def to_dict(self) -> dict:
-        """One entry of a row's `cases`."""
-        found = self.interval
-        return {
-            "case": self.case.label,
-            "quantity": self.quantity,
-            "value": found.value,
-            "low": found.low,
-            "high": found.high,
-            "interval": found.over,
-            "n": found.n,
-            "seeds": list(found.seeds),
-            "data": self.measurement.data,
-            "rule": str(self.case),
-            "outcome": self.outcome,
-        }
-
-
 @dataclass
 class Ledger:
     """Claims, and the measurements of their cases.
@@ -121,18 +68,19 @@ class Ledger:
         ledger = cls(read_claims(book_folder(), locked=locked))
         # Measurements of chapters that this run does not repeat come from the committed files.
         folders = [(book_folder() / "results").resolve(), Path(results or results_folder()).resolve()]
-        for folder in dict.fromkeys(folders):
-            for file in sorted(folder.glob("*.json")):
-                if file.name != "verdicts.json":
-                    for claim_id, cases in read_results(file).items():
-                        owner = ledger.claims.get(claim_id)
-                        if owner and owner.chapter != file.stem:
-                            raise ClaimError(f"{file}: {claim_id} belongs to {owner.chapter}")
-                        for label, measurement in cases.items():
-                            try:
-                                ledger.add(claim_id, label, measurement)
-                            except ClaimError as error:
-                                raise ClaimError(f"{file}: {error}") from error
+        files = [file for folder in dict.fromkeys(folders) for file in sorted(folder.glob("*.json"))]
+        for file in files:
+            if file.name == "verdicts.json":
+                continue
+            for claim_id, cases in read_results(file).items():
+                owner = ledger.claims.get(claim_id)
+                if owner and owner.chapter != file.stem:
+                    raise ClaimError(f"{file}: {claim_id} belongs to {owner.chapter}")
+                for label, measurement in cases.items():
+                    try:
+                        ledger.add(claim_id, label, measurement)
+                    except ClaimError as error:
+                        raise ClaimError(f"{file}: {error}") from error
         return ledger
 
     def lock(self) -> None:
@@ -183,21 +131,22 @@ class Ledger:
             return ("extends" if claim.source == "ours" else "reproduced"), "", found[0]
         if found[0].outcome == "contradicted" or (by["contradicted"] and not by["holds"]):
             rest = {**by, "contradicted": by["contradicted"] if by["holds"] or by["undecided"] else []}
-            return "contradicted", _named(rest), by["contradicted"][0]
+            return "contradicted", named(rest), by["contradicted"][0]
         if by["holds"]:
-            return "reproduced under a condition", _named(by), by["holds"][0]
+            return "reproduced under a condition", named(by), by["holds"][0]
         return "undecided", "; ".join(each.needs for each in by["undecided"][:1]), by["undecided"][0]
 
     def scope(self, claim_id: str) -> str:
         """The data sets of a claim's cases, and the verdict on a second one where that is its own claim."""
-        names = list(dict.fromkeys(each.measurement.data for each in self.found(claim_id)))
-        other = self.claims[claim_id].elsewhere
+        names, other = self._data(claim_id), self.claims[claim_id].elsewhere
         if other is None:
-            return ", ".join(names)
+            return names
         if not self.measurements.get(other):  # while the other chapter is written
-            return f"{', '.join(names)}; {other}: not measured"
-        second = ", ".join(dict.fromkeys(each.measurement.data for each in self.found(other)))
-        return f"{', '.join(names)}; {second}: {self.verdict(other)[0]}"
+            return f"{names}; {other}: not measured"
+        return f"{names}; {self._data(other)}: {self.verdict(other)[0]}"
+
+    def _data(self, claim_id: str) -> str:
+        return ", ".join(dict.fromkeys(each.measurement.data for each in self.found(claim_id)))
 
     def false_holds(self) -> float:
         """How many claims, at most, chance alone lets hold in some case, were the truth at every threshold:
@@ -211,12 +160,11 @@ class Ledger:
         With `chapter`, only its claims, and of these the measured ones: while a chapter is written, its
         ledger may have holes.
         """
-        wanted = [
-            claim
+        return [
+            self._row(claim)
             for claim in self.claims.values()
             if chapter is None or (claim.chapter == chapter and self.measurements.get(claim.id))
         ]
-        return [self._row(claim) for claim in wanted]
 
     def _row(self, claim: Claim) -> dict:
         verdict, condition, carrying = self.verdict(claim.id)
@@ -229,26 +177,10 @@ class Ledger:
             "statement": " ".join(claim.statement.split()),
             "theirs": claim.theirs,
             "ours": ours.get("value"),
-            "low": ours.get("low"),
-            "high": ours.get("high"),
-            "n": ours.get("n"),
+            **{key: ours.get(key) for key in ("low", "high", "n")},
             "seeds": ours.get("seeds", []),
             "data": ours.get("data"),
             "verdict": verdict,
             "condition": condition,
             "cases": cases,
         }
-
-
-def _about(count: float) -> str:
-    """A count to two digits."""
-    return f"{float(f'{count:.2g}'):,.0f}"
-
-
-def _named(by: dict[str, list[Finding]]) -> str:
-    words = {"holds": "holds for", "contradicted": "contradicted for", "undecided": "undecided for"}
-    return ". ".join(
-        f"{words[outcome]} {' · '.join(each.case.label for each in found)}"
-        for outcome, found in by.items()
-        if found
-    )

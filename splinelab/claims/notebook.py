@@ -1,7 +1,9 @@
 """How a chapter enters its measurements."""
 
 import datetime
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from IPython.display import HTML, Markdown
 
@@ -11,8 +13,6 @@ from splinelab.claims.scoreboard import cases_markdown, chapter_markdown, verdic
 from splinelab.claims.stored import write_json, write_results
 from splinelab.errors import ClaimError
 from splinelab.intervals import Interval
-
-__all__ = ["Notebook", "write_verdicts"]
 
 
 class Notebook:
@@ -28,16 +28,28 @@ class Notebook:
         self.chapter, self.committed = chapter, committed
         self.ledger = Ledger.load()
 
-    def record(self, claim_id: str, case: str, interval: Interval, *, data, n=None, seeds=None) -> None:
-        """Enter an interval, measured on the `Dataset` `data`; the file is written by `save`.
+    def record(
+        self,
+        claim_id: str,
+        case: str,
+        interval: Interval,
+        *,
+        data: Any,
+        n: int | None = None,
+        seeds: Iterable[int] | None = None,
+    ) -> None:
+        """Enter an interval; the file is written by `save`.
 
-        `n` and `seeds` replace the interval's own: what counts as one image, and which nets they were.
+        `data` is the `Dataset` or the `SparseFeatures` that it was measured on; a recipe stands for its
+        `inputs`. `n` and `seeds` replace the interval's own: what counts as one image, and which nets they
+        were.
         """
         if not isinstance(interval, Interval):
             raise ClaimError(
                 f"{claim_id}, {case!r}: the interval is {interval!r}; expected one of splinelab.intervals "
                 "(over_nets, range_over_nets, two_level, exactly)"
             )
+        data = getattr(data, "inputs", data)
         seeds = None if seeds is None else tuple(seeds)
         given = {key: value for key, value in (("n", n), ("seeds", seeds)) if value is not None}
         measurement = Measurement.of(

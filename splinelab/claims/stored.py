@@ -8,12 +8,9 @@ own digest.
 import json
 from pathlib import Path
 
-from splinelab._documents import digest, read_json, read_yaml
-from splinelab._files import write_atomically
+from splinelab._files import digest, read_json, read_yaml, write_atomically
 from splinelab.claims.entries import Claim, Measurement
 from splinelab.errors import ClaimError
-
-__all__ = ["read_claims", "read_results", "write_json", "write_lock", "write_results"]
 
 CLAIMS, LOCK, DIGEST = "claims.yml", "results/claims.lock", "sha256"
 
@@ -30,7 +27,7 @@ def read_claims(book: Path, *, locked: bool = True) -> dict[str, Claim]:
         or list(content) != ["claims"]
         or not isinstance(content["claims"], list)
     ):
-        raise ClaimError(f"{path} is no ledger: expected one key, claims, with a list of entries")
+        raise ClaimError(f"{path} is no ledger; expected one key, claims, with a list of entries")
     claims: dict[str, Claim] = {}
     for claim in map(Claim.from_dict, content["claims"]):
         if claim.id in claims:
@@ -71,7 +68,7 @@ def read_results(path: Path) -> dict[str, dict[str, Measurement]]:
     measurements: dict[str, dict[str, Measurement]] = {}
     for claim_id, cases in content.items():
         if not isinstance(cases, dict):
-            raise ClaimError(f"{path}, {claim_id}: expected measurements by case, got {cases!r}; {remedy}")
+            raise ClaimError(f"{path}, {claim_id}; expected measurements by case, got {cases!r}; {remedy}")
         measurements[claim_id] = {}
         for label, numbers in cases.items():
             try:

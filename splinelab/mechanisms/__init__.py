@@ -5,7 +5,6 @@ Components that matter on the same samples are taken to serve one mechanism (Ses
 clustering for stochastic parameter decomposition*). Everything here works on plain arrays.
 """
 
-from splinelab.mechanisms.adapter import damage_of, profiles_of
 from splinelab.mechanisms.causal import CausalCheck, causal_check, own_features
 from splinelab.mechanisms.correlation import affinity, correlation
 from splinelab.mechanisms.estimator import (
@@ -16,17 +15,16 @@ from splinelab.mechanisms.estimator import (
     ThresholdComponents,
 )
 from splinelab.mechanisms.graph import Graph, neighbour_graph
-from splinelab.mechanisms.known import Known, known_mechanisms
 from splinelab.mechanisms.matching import matched_sets
-from splinelab.mechanisms.profiles import Profiles
+from splinelab.mechanisms.profiles import Profiles, damage_of, profiles_of
 from splinelab.mechanisms.scores import (
+    Known,
     Recovery,
-    argmax_agreement,
     exact_groups,
+    known_mechanisms,
     layer_span,
     mechanism_ari,
     owners,
-    type_purity,
 )
 from splinelab.mechanisms.spectral import Gap, assign_rest, eigengap, laplacian_spectrum, spectral_by_part
 from splinelab.mechanisms.threshold import ThresholdChoice, choose_threshold, permutation_null
@@ -45,7 +43,6 @@ __all__ = [
     "ThresholdChoice",
     "ThresholdComponents",
     "affinity",
-    "argmax_agreement",
     "assign_rest",
     "causal_check",
     "choose_threshold",
@@ -64,5 +61,4 @@ __all__ = [
     "permutation_null",
     "profiles_of",
     "spectral_by_part",
-    "type_purity",
 ]

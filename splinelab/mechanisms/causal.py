@@ -5,14 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from splinelab._arguments import check_number, check_seed, check_whole
 from splinelab.distances.operands import as_array
 from splinelab.errors import InputError
 from splinelab.mechanisms.labels import aligned, whole_numbers
 from splinelab.mechanisms.matching import matched_sets
-
-__all__ = ["CausalCheck", "causal_check", "own_features"]
 
 Damage = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -21,24 +20,26 @@ Damage = Callable[[np.ndarray, np.ndarray], np.ndarray]
 class CausalCheck:
     """The harm that each cluster does when it is removed.
 
-    table: one row per cluster:
-        `cluster`, `size`, `features` (its own, a tuple of outputs);
-        `own`: harm to its own features when it is removed;
-        `everything`: harm to them when every component is removed, the most that any set can do;
-        `random`: mean harm to the same features when matched random sets are removed instead;
-        `floor`: the least that the denominator may be; `floored`: whether it was;
-        `ratio`: own / max(random, floor): where the floor decides it measures no random harm, and ends at
-        about 1 / `floor_share`;
-        `others`, `worst`: mean and largest harm to another feature when the cluster is removed, and
-        `worst_feature`, which one it is (nan, nan and −1 where it owns all);
-        `survival`: when only the cluster is kept, how much of the way from nothing kept (0) to everything
-        kept (1) its own features come;
-        `random_size`, `random_norm`, `random_frequency`: size, summed norm and mean frequency of the random
-        sets, divided by the cluster's: how well they match.
-    random: cluster → harm of each random set, the whole distribution.
-
     Harm to a feature is the increase of the mean squared error of its output, over the samples where it is
-    active.
+    active. The table has one row per cluster: `cluster`, `size`, `features` (its own, a tuple of outputs);
+
+    - `own`: harm to its own features when it is removed;
+    - `everything`: harm to them when every component is removed, the most that any set can do;
+    - `random`: mean harm to the same features when matched random sets are removed instead;
+    - `floor`: the least that the denominator may be; `floored`: whether it was;
+    - `ratio`: own / max(random, floor): where the floor decides it measures no random harm, and ends at about
+      1 / `floor_share`;
+    - `others`, `worst`: mean and largest harm to another feature when the cluster is removed, and
+      `worst_feature`, which one it is (nan, nan and −1 where it owns all);
+    - `survival`: when only the cluster is kept, how much of the way from nothing kept (0) to everything kept
+      (1) its own features come;
+    - `random_size`, `random_norm`, `random_frequency`: size, summed norm and mean frequency of the random
+      sets, divided by the cluster's: how well they match.
+
+    Attributes
+    ----------
+    table : one row per cluster.
+    random : cluster → harm of each random set, the whole distribution.
     """
 
     table: pd.DataFrame
@@ -57,12 +58,17 @@ class CausalCheck:
         return f"CausalCheck({found}, {len(self.failing())} below 10)"
 
 
-def own_features(labels, truth) -> dict[int, tuple[int, ...]]:
+def own_features(labels: ArrayLike, truth: ArrayLike) -> dict[int, tuple[int, ...]]:
     """For each cluster the feature that most of its components belong to, as `causal_check` wants it.
 
-    labels: N, −1 for dead. truth: N features (`scores.owners`), −1 for none. Of equal features the first;
-    a cluster of none is left out.
+    Parameters
+    ----------
+    labels : N, −1 for dead.
+    truth : N features (`scores.owners`), −1 for none. Of equal features the first; a cluster of none is left
+        out.
 
+    Examples
+    --------
     >>> own_features([0, 0, 1, -1], [3, 3, -1, 2])
     {0: (3,)}
     """
@@ -94,73 +100,89 @@ def causal_check(
 
     Seshadri et al. (section 8) leave ablations of clusters and of random subsets to future work.
 
-    damage: (kept, inputs) → squared error, samples × outputs, of the model that runs on the components in
+    Raises InputError for arrays that do not fit together, and for a feature that is never active.
+
+    Parameters
+    ----------
+    damage : (kept, inputs) → squared error, samples × outputs, of the model that runs on the components in
         `kept` (N bools) alone; output f is that of feature f.
-    inputs: samples × anything; `damage` gets some of its rows.
-    active: samples × outputs, bools: whether each feature is active on each sample.
-    labels: N clusters, −1 for dead components, which are never kept.
-    own: cluster → its own features (`own_features`); clusters that it leaves out are not tested. A mechanism
+    inputs : samples × anything; `damage` gets some of its rows.
+    active : samples × outputs, bools: whether each feature is active on each sample.
+    labels : N clusters, −1 for dead components, which are never kept.
+    own : cluster → its own features (`own_features`); clusters that it leaves out are not tested. A mechanism
         that serves all features, such as the output matrices, owns all of them.
-    norms: N, how large each component is, such as ‖U‖·‖V‖. frequency: N, how often each one fires
-        (`Profiles.frequency`).
-    shared: clusters that stay when "only the cluster" is kept, since no feature survives without them;
+    norms : N, how large each component is, such as ‖U‖·‖V‖.
+    frequency : N, how often each one fires (`Profiles.frequency`).
+    shared : clusters that stay when "only the cluster" is kept, since no feature survives without them;
         "nothing kept" is then these alone.
-    sets: random sets per cluster, drawn from `seed`: for every member another alive component of about its
+    sets : random sets per cluster, drawn from `seed`: for every member another alive component of about its
         norm and frequency (`matching.matched_sets`).
-    floor_share: the denominator is at least this share of the harm to the own features when every component
+    floor_share : the denominator is at least this share of the harm to the own features when every component
         is removed, and at least their error when none is. Without a floor, a random set that never fires on
         those samples would make any cluster look good. At 0.01, a ratio of 10 says that the cluster does at
         least a tenth of the harm that removing everything does.
-
-    Raises InputError for arrays that do not fit together, and for a feature that is never active.
     """
     labels = whole_numbers(labels)
     sets, seed = check_whole("sets", sets), check_seed(seed)
     active, norms, frequency = map(np.asarray, (active, norms, frequency))
     _check(inputs, active, labels, own, norms, frequency, floor_share)
     alive = labels >= 0
-    intact = _errors(damage, alive, inputs, active)
-    nothing = _errors(damage, np.zeros_like(alive), inputs, active)
-    stays = alive & np.isin(labels, list(shared))
+    model = _Model(damage, inputs, active, alive, alive & np.isin(labels, list(shared)), floor_share)
     rows, random = [], {}
     for cluster in sorted(own):
-        features, member = list(own[cluster]), labels == cluster
-        harm = _errors(damage, alive & ~member, inputs, active) - intact
-        mine, least = float(harm[features].mean()), float(intact[features].mean())
-
-        # The rest concerns the own features alone, so the samples where one of them is active will do.
-        touched = active[:, features].any(axis=1)
-        some, when = inputs[touched], active[touched]
-
-        def error(kept, some=some, when=when, features=features):
-            return float(_errors(damage, kept, some, when)[features].mean())
-
-        drawn = matched_sets(
-            np.flatnonzero(member), np.flatnonzero(alive), norms, frequency, sets=sets, seed=(seed, cluster)
-        )
-        random[cluster] = np.array([error(_without(alive, chosen)) - least for chosen in drawn])
-        chance = float(random[cluster].mean()) if len(drawn) else float("nan")
-        everything = float(nothing[features].mean()) - least
-        floor = max(floor_share * everything, least)
-
-        bare, alone = error(stays & ~member), error(stays | member)
-        rows.append(
-            {
-                "cluster": cluster,
-                "size": int(member.sum()),
-                "features": tuple(features),
-                "own": mine,
-                "everything": everything,
-                "random": chance,
-                "floor": floor,
-                "floored": bool(chance < floor),
-                "ratio": _share(mine, max(chance, floor)) if len(drawn) else float("nan"),
-                **_elsewhere(harm, features),
-                "survival": _share(bare - alone, bare - least),
-                **_match(member, drawn, norms, frequency),
-            }
-        )
+        member, chosen = labels == cluster, {"sets": sets, "seed": (seed, cluster)}
+        drawn = matched_sets(np.flatnonzero(member), np.flatnonzero(alive), norms, frequency, **chosen)
+        row, random[cluster] = model.without(member, list(own[cluster]), drawn)
+        rows.append({"cluster": cluster, **row, **_match(member, drawn, norms, frequency)})
     return CausalCheck(pd.DataFrame(rows), random)
+
+
+class _Model:
+    """The model that runs on some of its components, and its errors with all and with none of them."""
+
+    def __init__(
+        self,
+        damage: Damage,
+        inputs: np.ndarray,
+        active: np.ndarray,
+        alive: np.ndarray,
+        stays: np.ndarray,
+        floor_share: float,
+    ) -> None:
+        self.damage, self.inputs, self.active, self.floor_share = damage, inputs, active, floor_share
+        self.alive, self.stays = alive, stays
+        self.intact = _errors(damage, alive, inputs, active)
+        self.nothing = _errors(damage, np.zeros_like(alive), inputs, active)
+
+    def without(self, member: np.ndarray, features: list[int], drawn: np.ndarray) -> tuple[dict, np.ndarray]:
+        """What removing a cluster does, and the harm of each random set in its place."""
+        harm = _errors(self.damage, self.alive & ~member, self.inputs, self.active) - self.intact
+        mine, least = float(harm[features].mean()), float(self.intact[features].mean())
+        # The rest concerns the own features alone, so the samples where one of them is active will do.
+        touched = self.active[:, features].any(axis=1)
+        some, when = self.inputs[touched], self.active[touched]
+
+        def error(kept: np.ndarray) -> float:
+            return float(_errors(self.damage, kept, some, when)[features].mean())
+
+        random = np.array([error(_without(self.alive, chosen)) - least for chosen in drawn])
+        chance = float(random.mean()) if len(drawn) else float("nan")
+        everything = float(self.nothing[features].mean()) - least
+        floor = max(self.floor_share * everything, least)
+        bare, alone = error(self.stays & ~member), error(self.stays | member)
+        row = {
+            "size": int(member.sum()),
+            "features": tuple(features),
+            "own": mine,
+            "everything": everything,
+            "random": chance,
+            "floor": floor,
+            "floored": bool(chance < floor),
+            "ratio": _share(mine, max(chance, floor)) if len(drawn) else float("nan"),
+            **_elsewhere(harm, features),
+            "survival": _share(bare - alone, bare - least),
+        }
+        return row, random
 
 
 def _elsewhere(harm: np.ndarray, features: list[int]) -> dict[str, float]:
@@ -182,7 +204,7 @@ def _errors(damage: Damage, kept: np.ndarray, inputs: np.ndarray, active: np.nda
     own = inputs.clone() if hasattr(inputs, "clone") else np.array(inputs)
     found = as_array(damage(kept.copy(), own)).astype(np.float64)
     if found.shape != active.shape:
-        raise InputError(f"damage gave {found.shape}: expected samples × outputs, {active.shape}")
+        raise InputError(f"damage gave {found.shape}; expected samples × outputs, {active.shape}")
     if not np.isfinite(found).all():
         raise InputError("damage gave numbers that are not finite")
     counts = active.sum(axis=0)
@@ -210,13 +232,13 @@ def _match(member, drawn, norms, frequency) -> dict[str, float]:
 def _check(inputs, active, labels, own, norms, frequency, floor_share) -> None:
     if active.ndim != 2 or active.dtype != bool or len(active) != len(inputs) or len(active) == 0:
         raise InputError(
-            f"active is {active.dtype} of shape {active.shape}: expected bools, {len(inputs)} × outputs"
+            f"active is {active.dtype} of shape {active.shape}; expected bools, {len(inputs)} × outputs"
         )
     for name, values in (("norms", norms), ("frequency", frequency)):
         if values.shape != labels.shape or labels.ndim != 1 or not (values >= 0).all():
-            raise InputError(f"{name} have shape {values.shape}: expected {labels.shape} numbers, at least 0")
+            raise InputError(f"{name} have shape {values.shape}; expected {labels.shape} numbers, at least 0")
     if not check_number("floor_share", floor_share) > 0:
-        raise InputError(f"floor_share is {floor_share}: expected a positive number")
+        raise InputError(f"floor_share is {floor_share}; expected a positive number")
     if not own:
         raise InputError("own names no cluster: nothing to test")
     for cluster, features in own.items():
@@ -224,7 +246,7 @@ def _check(inputs, active, labels, own, norms, frequency, floor_share) -> None:
             raise InputError(f"own names cluster {cluster}, but no component has that label")
         if len(features) == 0 or not all(0 <= feature < active.shape[1] for feature in features):
             raise InputError(
-                f"cluster {cluster} owns {tuple(features)}: expected outputs from 0 to {active.shape[1] - 1}"
+                f"cluster {cluster} owns {tuple(features)}; expected outputs from 0 to {active.shape[1] - 1}"
             )
         silent = [feature for feature in features if not active[:, feature].any()]
         if silent:

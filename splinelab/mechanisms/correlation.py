@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.utils.extmath import safe_sparse_dot
 
@@ -11,19 +12,6 @@ from splinelab._jobs import spread
 from splinelab._memory import require
 from splinelab.distances.operands import as_array
 from splinelab.errors import InputError
-
-__all__ = [
-    "INSTEAD",
-    "Correlations",
-    "affinity",
-    "as_rows",
-    "check_correlations",
-    "check_square",
-    "check_symmetric",
-    "correlation",
-    "pairs_above",
-    "row_slices",
-]
 
 # A variance below this share of the mean square is rounding of float32 values that are all equal.
 _CONSTANT = 1e-12
@@ -39,7 +27,7 @@ class Correlations:
     where the block is, so that only what `function` returns is sent back.
     """
 
-    def __init__(self, values) -> None:
+    def __init__(self, values: ArrayLike | sparse.spmatrix) -> None:
         x, self._mean, self._varies = _standardised(values)
         self._columns, self._x = x.T.tocsr(), x
         self.n = len(self._mean)
@@ -64,11 +52,11 @@ class _Known(Correlations):
     def __init__(self, matrix: np.ndarray) -> None:
         self._matrix, self.n = matrix, len(matrix)
 
-    def stripes(self, function, *shared, upper=False):
+    def stripes(self, function: Callable, *shared: Any, upper: bool = False) -> Iterator[Any]:
         for rows in row_slices(self.n):
             yield function(rows, self._matrix[rows, rows.start if upper else 0 :].copy(), *shared)
 
-    def matrix(self):
+    def matrix(self) -> np.ndarray:
         require(8 * self.n**2, f"a copy of {self.n:,} correlations each way", INSTEAD)
         return self._matrix.copy()
 
@@ -79,14 +67,14 @@ INSTEAD = (
 )
 
 
-def as_rows(correlations) -> Correlations:
+def as_rows(correlations: Correlations | ArrayLike) -> Correlations:
     """`Correlations` as they are, or of a known N × N matrix."""
     if isinstance(correlations, Correlations):
         return correlations
     return _Known(check_correlations(correlations))
 
 
-def correlation(values) -> np.ndarray:
+def correlation(values: ArrayLike | sparse.spmatrix) -> np.ndarray:
     """Pearson correlation of the columns of `values` (samples × N), an N × N float64 array.
 
     Equal to `np.corrcoef(values.T)` up to rounding, from the Gram matrix of the stored entries: its cost
@@ -118,7 +106,7 @@ def _above(rows: slice, block: np.ndarray, threshold: float) -> tuple[np.ndarray
     return i + np.int32(rows.start), j + np.int32(rows.start), block[i, j]
 
 
-def affinity(correlations) -> np.ndarray:
+def affinity(correlations: ArrayLike) -> np.ndarray:
     """Correlations clamped below at 0, with a diagonal of 0 (Seshadri et al., section 4): N × N float64.
 
     Raises InputError unless `correlations` is a symmetric matrix of finite numbers from −1 to 1.
@@ -128,7 +116,7 @@ def affinity(correlations) -> np.ndarray:
     return found
 
 
-def check_correlations(correlations) -> np.ndarray:
+def check_correlations(correlations: ArrayLike) -> np.ndarray:
     """A symmetric float64 matrix of numbers from −1 to 1, not copied if it is one; else InputError."""
     found = np.asarray(as_array(correlations, "correlations"), np.float64)
     check_square(found, "correlations")
@@ -141,7 +129,7 @@ def check_correlations(correlations) -> np.ndarray:
 def check_square(matrix: np.ndarray, name: str) -> None:
     """Raise InputError unless `matrix` is N × N, N at least 1."""
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) == 0:
-        raise InputError(f"{name} have shape {matrix.shape}: expected components × components")
+        raise InputError(f"{name} have shape {matrix.shape}; expected components × components")
 
 
 def check_symmetric(matrix: np.ndarray, name: str) -> None:
@@ -149,19 +137,19 @@ def check_symmetric(matrix: np.ndarray, name: str) -> None:
     for rows in row_slices(len(matrix)):
         ours, theirs = matrix[rows, rows.start :], matrix[rows.start :, rows].T
         if not (np.array_equal(ours, theirs) or np.abs(ours - theirs).max() <= 1e-9):
-            raise InputError(f"{name} are not symmetric: expected ρᵢⱼ = ρⱼᵢ")
+            raise InputError(f"{name} are not symmetric; expected ρᵢⱼ = ρⱼᵢ")
 
 
-def _standardised(values) -> tuple[sparse.csr_matrix, np.ndarray, np.ndarray]:
+def _standardised(values: ArrayLike | sparse.spmatrix) -> tuple[sparse.csr_matrix, np.ndarray, np.ndarray]:
     """(x, mean, varies): ρ is the Gram matrix of the columns of x less the product of their means."""
     if np.ndim(values) != 2 and not sparse.issparse(values):
-        raise InputError(f"values have shape {np.shape(values)}: expected samples × components")
+        raise InputError(f"values have shape {np.shape(values)}; expected samples × components")
     x = sparse.csr_matrix(values if sparse.issparse(values) else as_array(values, "values"), dtype=np.float64)
     samples, n = x.shape
     if samples < 2 or n < 1:
-        raise InputError(f"values are {x.shape}: expected at least 2 samples and 1 component")
+        raise InputError(f"values are {x.shape}; expected at least 2 samples and 1 component")
     if not np.isfinite(x.data).all():
-        raise InputError("values hold NaN or infinity: expected finite numbers")
+        raise InputError("values hold NaN or infinity; expected finite numbers")
     if not x.has_canonical_format:
         x = x.copy()  # the caller's entries stay where they are
         x.sum_duplicates()
@@ -187,10 +175,22 @@ def _stripe(x, mean, varies, upper, function, shared, columns, rows):
     return function(rows, block, *shared)
 
 
-def _whole(rows, block):
+def _whole(rows: slice, block: np.ndarray) -> np.ndarray:
     return block
 
 
 def row_slices(n: int) -> list[slice]:
     """The rows that are held at once."""
     return [slice(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK)]
+
+
+def to_distances(rows: slice, block: np.ndarray) -> np.ndarray:
+    """1 − ρ of a stripe, in its place."""
+    return np.subtract(1, np.clip(block, -1, 1, out=block), out=block)
+
+
+def distances(correlations: Correlations) -> np.ndarray:
+    """1 − ρ, N × N, a diagonal of 0."""
+    found = to_distances(slice(None), correlations.matrix())
+    np.fill_diagonal(found, 0)
+    return found

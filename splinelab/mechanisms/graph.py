@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
@@ -11,8 +12,6 @@ from splinelab._arguments import check_number, check_whole
 from splinelab.distances.operands import as_array
 from splinelab.errors import InputError
 from splinelab.mechanisms.correlation import Correlations, check_square, check_symmetric, row_slices
-
-__all__ = ["Graph", "correlation_graph", "neighbour_graph"]
 
 # Affinities closer than this are tied: rounding must not decide who is a neighbour.
 _TIE = 1e-9
@@ -22,11 +21,13 @@ _TIE = 1e-9
 class Graph:
     """An undirected weighted graph of N components.
 
-    weights: N × N, CSR, symmetric, entries above 0 and none on the diagonal.
-    neighbours: how many neighbours each node chose, N; an edge stands where two nodes chose each other.
-
     The three counts that are easily mixed up are kept apart: `parts` (connected components, isolated nodes
     among them), `isolated`, and the number of clusters, which `spectral.eigengap` finds.
+
+    Attributes
+    ----------
+    weights : N × N, CSR, symmetric, entries above 0 and none on the diagonal.
+    neighbours : how many neighbours each node chose, N; an edge stands where two nodes chose each other.
     """
 
     weights: sparse.csr_matrix
@@ -67,18 +68,22 @@ class Graph:
         )
 
 
-def neighbour_graph(affinity, k: int | str = "adaptive", *, threshold: float = 0.0) -> Graph:
+def neighbour_graph(affinity: ArrayLike, k: int | str = "adaptive", *, threshold: float = 0.0) -> Graph:
     """The mutual k-nearest-neighbour graph of an affinity matrix (Seshadri et al., section 4).
 
-    affinity: N × N, symmetric, at least 0, its diagonal unused (see `correlation.affinity`).
-    k: how many nearest neighbours a node chooses; an edge stands where both chose each other. "adaptive"
+    Ties at the k-th place are all chosen (to within 1e-9), so that the graph does not depend on the order of
+    the components. Raises InputError for another k or threshold, and unless the matrix is symmetric.
+
+    Parameters
+    ----------
+    affinity : N × N, symmetric, at least 0, its diagonal unused (see `correlation.affinity`).
+    k : how many nearest neighbours a node chooses; an edge stands where both chose each other. "adaptive"
         ends each node's list of affinities at its largest drop (the last one down to 0 counts), so that a
         node chooses as many as stand out; of equal drops the last.
-    threshold: affinities up to this are no neighbours.
+    threshold : affinities up to this are no neighbours.
 
-    Ties at the k-th place are all chosen (to within 1e-9), so that the graph does not depend on the order
-    of the components. Raises InputError for another k or threshold, and unless the matrix is symmetric.
-
+    Examples
+    --------
     >>> rho = [[1, 0.9, 0.1], [0.9, 1, 0.1], [0.1, 0.1, 1]]
     >>> neighbour_graph(rho)
     Graph(3 nodes, 1 edges, 2 connected components, 1 of them isolated nodes)
@@ -98,12 +103,9 @@ def correlation_graph(correlations: Correlations, k: int | str, *, threshold: fl
     return _mutual(list(correlations.stripes(_chosen, k, threshold)))
 
 
-def _checked(k, threshold) -> tuple[int | str, float]:
+def _checked(k: int | str, threshold: float) -> tuple[int | str, float]:
     if not (isinstance(k, str) and k == "adaptive"):
-        try:
-            k = check_whole("k", k)
-        except InputError as error:
-            raise InputError(f'k is {k!r}: expected a positive whole number or "adaptive"') from error
+        k = check_whole("k", k, what='or "adaptive"')
     return k, check_number("threshold", threshold)
 
 

@@ -2,14 +2,20 @@
 
 import numpy as np
 
-__all__ = ["matched_sets"]
-
 # A member's stand-in is one of so many that resemble it most, and of half of the candidates at most: among
 # few components "the nearest 20" would be all of them.
 POOL = 20
 
 
-def matched_sets(members, alive, norms, frequency, *, sets: int, seed) -> np.ndarray:
+def matched_sets(
+    members: np.ndarray,
+    alive: np.ndarray,
+    norms: np.ndarray,
+    frequency: np.ndarray,
+    *,
+    sets: int,
+    seed: int | tuple[int, ...],
+) -> np.ndarray:
     """Random sets of alive components, none of them members: `sets` × size, positions, no repeats in a row.
 
     For each member in random order, one of the 20 unused candidates (or half of all, if that is less) that
@@ -17,7 +23,11 @@ def matched_sets(members, alive, norms, frequency, *, sets: int, seed) -> np.nda
     Matching one by one matches the set in size, norm and firing frequency. Where fewer candidates than
     members are left, every set is all of them: sets × candidates (sets × 0 for none).
 
-    members, alive: positions. norms, frequency: N, at least 0. seed: anything that numpy's generator takes.
+    Parameters
+    ----------
+    members, alive : positions.
+    norms, frequency : N, at least 0.
+    seed : anything that numpy's generator takes.
     """
     rng = np.random.default_rng(seed)
     candidates = np.setdiff1d(alive, members)
@@ -38,7 +48,7 @@ def matched_sets(members, alive, norms, frequency, *, sets: int, seed) -> np.nda
     return drawn
 
 
-def _log(values) -> np.ndarray:
+def _log(values: np.ndarray) -> np.ndarray:
     """Logarithm, with 0 a factor of 10 below the least positive value."""
     values = np.asarray(values, np.float64)
     positive = values[values > 0]

@@ -1,30 +1,37 @@
 """Importance profiles: how much each component matters on each sample, kept sparse."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+import torch
+from numpy.typing import ArrayLike
 from scipy import sparse
 
 from splinelab._arguments import check_number, check_seed
 from splinelab.distances.operands import as_array
 from splinelab.errors import InputError
-
-__all__ = ["Profiles"]
+from splinelab.recording.outputs import first_output
+from splinelab.recording.place import floating_type
+from splinelab.spd.net import wide
 
 
 @dataclass(frozen=True, eq=False)
 class Profiles:
     """Causal importances of N components on many samples (Seshadri et al., section 4).
 
-    values: samples × N, scipy sparse or an array, each at least 0; kept as CSR in float32 or float64.
-    layers: the matrix that each component belongs to, N names; by default all of one matrix.
-    threshold: a component is *alive* if its importance exceeds this on some sample.
-
     Raises InputError for values that are negative or not finite, and for layers of another length.
 
+    Parameters
+    ----------
+    values : samples × N, scipy sparse or an array, each at least 0; kept as CSR in float32 or float64.
+    layers : the matrix that each component belongs to, N names; by default all of one matrix.
+    threshold : a component is *alive* if its importance exceeds this on some sample.
+
+    Examples
+    --------
     >>> found = Profiles([[0.9, 0.0, 0.5], [0.0, 0.05, 0.6]], ["enc", "enc", "dec"])
     >>> found
     Profiles(2 samples × 3 components in 2 layers; 2 alive, 1 of them always on)
@@ -40,17 +47,17 @@ class Profiles:
         values = _csr(self.values)
         if min(values.shape) == 0:
             raise InputError(
-                f"values are {values.shape}: expected samples × components, at least one of each"
+                f"values are {values.shape}; expected samples × components, at least one of each"
             )
         if not (np.isfinite(values.data).all() and (values.data >= 0).all()):
             raise InputError(
-                "values hold negative or non-finite numbers: expected importances, clipped to [0, 1]"
+                "values hold negative or non-finite numbers; expected importances, clipped to [0, 1]"
             )
         n = values.shape[1]
         layers = np.full(n, "") if self.layers is None else np.asarray(self.layers, str)
         if layers.shape != (n,):
             raise InputError(
-                f"layers have shape {layers.shape}: expected one name for each of {n} components"
+                f"layers have shape {layers.shape}; expected one name for each of {n} components"
             )
         check_number("threshold", self.threshold, low=0)
         object.__setattr__(self, "values", values)
@@ -69,16 +76,16 @@ class Profiles:
             found = {name: as_array(block, name) for name, block in batch.items()}
             if not found or any(block.ndim != 2 for block in found.values()):
                 shapes = {name: block.shape for name, block in found.items()}
-                raise InputError(f"a batch holds {shapes}: expected a samples × components array per layer")
+                raise InputError(f"a batch holds {shapes}; expected a samples × components array per layer")
             shape = {name: block.shape[1] for name, block in found.items()}
             widths = widths or shape
             if shape != widths:
-                raise InputError(f"a batch has layers {shape}, the first had {widths}: expected the same")
+                raise InputError(f"a batch has layers {shape}, the first had {widths}; expected the same")
             if len({len(block) for block in found.values()}) > 1:
                 raise InputError("the layers of a batch differ in their number of samples")
             parts.append(sparse.hstack([sparse.csr_matrix(found[name]) for name in widths], format="csr"))
         if not parts:
-            raise InputError("the stream holds no batch: expected at least one")
+            raise InputError("the stream holds no batch; expected at least one")
         layers = np.repeat(list(widths), list(widths.values()))
         return cls(sparse.vstack(parts, format="csr"), layers, threshold)
 
@@ -133,7 +140,7 @@ class Profiles:
     def halves(self, seed: int) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
         """Two random halves of the samples (one more in the first if odd), with all N components."""
         if self.samples < 2:
-            raise InputError("the profiles hold 1 sample: expected at least 2 to split them")
+            raise InputError("the profiles hold 1 sample; expected at least 2 to split them")
         order = np.random.default_rng(check_seed(seed)).permutation(self.samples)
         cut = (self.samples + 1) // 2
         return self.values[np.sort(order[:cut])], self.values[np.sort(order[cut:])]
@@ -146,13 +153,13 @@ class Profiles:
         )
 
 
-def _csr(values) -> sparse.csr_matrix:
+def _csr(values: ArrayLike | sparse.spmatrix) -> sparse.csr_matrix:
     """A CSR matrix of its own, with sorted indices and no stored zeros."""
     if not sparse.issparse(values):
         values = as_array(values, "values")
         if values.ndim != 2 or values.dtype.kind not in "biuf":
             raise InputError(
-                f"values have shape {values.shape} and type {values.dtype}: expected samples × components"
+                f"values have shape {values.shape} and type {values.dtype}; expected samples × components"
             )
     found = sparse.csr_matrix(values, copy=True)
     if found.dtype not in (np.float32, np.float64):
@@ -160,3 +167,74 @@ def _csr(values) -> sparse.csr_matrix:
     found.sum_duplicates()
     found.eliminate_zeros()
     return found
+
+
+def profiles_of(decomposition: Any, batches: Iterable[torch.Tensor], *, threshold: float = 0.1) -> Profiles:
+    """Importance profiles on a stream of input batches; of a batch that is a tuple or list, its first item.
+
+    Parameters
+    ----------
+    decomposition : anything with `importances(x)` → layer → samples × components.
+    """
+    with torch.no_grad():
+        return Profiles.from_batches(
+            (
+                {
+                    name: wide(found).cpu().numpy()
+                    for name, found in decomposition.importances(_samples(batch)).items()
+                }
+                for batch in batches
+            ),
+            threshold=threshold,
+        )
+
+
+def damage_of(
+    decomposition: Any, reference: Callable[[torch.Tensor], torch.Tensor], profiles: Profiles, *, rest: bool
+) -> Callable[[np.ndarray, torch.Tensor], np.ndarray]:
+    """The `damage` callable of `causal_check`: kept components at mask 1, all others at 0.
+
+    Parameters
+    ----------
+    decomposition : anything with `masked(x, masks, delta=...)`, masks being layer → components and delta 1 or
+        0.
+    reference : what the outputs are compared with: the target model, or the true function. It gets a copy of
+        the inputs, cast as `record` casts them if it is a module.
+    rest : whether what the components leave of the weights (Δ) stays in. With it the intact model is the
+        target; without it, what "only the cluster is kept" shows is the cluster alone.
+    """
+    before: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}  # the last samples of each number
+    where = {
+        name: np.flatnonzero(profiles.layers == name) for name in dict.fromkeys(profiles.layers.tolist())
+    }
+
+    def expected(x: torch.Tensor) -> torch.Tensor:
+        if len(x) not in before or not torch.equal(before[len(x)][0], x):
+            # Copies: what runs may write into its input.
+            before[len(x)] = x.clone(), first_output(reference(_cast(x, reference)), len(x))
+        return before[len(x)][1]
+
+    def damage(kept: np.ndarray, inputs: torch.Tensor) -> np.ndarray:
+        x = torch.as_tensor(inputs)
+        dtype = x.dtype if x.is_floating_point() else torch.float32  # tokens have masks of numbers too
+        masks = {
+            name: torch.as_tensor(kept[places], dtype=dtype, device=x.device)
+            for name, places in where.items()
+        }
+        with torch.no_grad():
+            output = first_output(decomposition.masked(x.clone(), masks, delta=float(rest)), len(x))
+            error = wide(output) - wide(expected(x))
+        return error.square().cpu().numpy()
+
+    return damage
+
+
+def _samples(batch: Any) -> torch.Tensor:
+    batch = batch[0] if isinstance(batch, tuple | list) and len(batch) else batch
+    return torch.tensor(batch) if isinstance(batch, np.ndarray) else batch
+
+
+def _cast(x: torch.Tensor, reference: Callable) -> torch.Tensor:
+    """A copy of the samples in the type of the reference's parameters, if it has one."""
+    module = isinstance(reference, torch.nn.Module) and x.is_floating_point()
+    return x.to(dtype=floating_type(reference) if module else None, copy=True)

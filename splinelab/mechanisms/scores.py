@@ -1,35 +1,31 @@
-"""How well clusters match known mechanisms."""
+"""The mechanisms that a toy model is known to have, and how well clusters match them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from splinelab._arguments import check_number
 from splinelab.clustering import ari
 from splinelab.distances.operands import as_array
 from splinelab.errors import InputError
 from splinelab.mechanisms.labels import aligned, whole_numbers
-
-__all__ = [
-    "Recovery",
-    "argmax_agreement",
-    "exact_groups",
-    "layer_span",
-    "mechanism_ari",
-    "owners",
-    "type_purity",
-]
+from splinelab.spd import Decomposition, TargetRecipe, one_hot
 
 
 @dataclass(frozen=True, eq=False)
 class Recovery:
     """Which known mechanisms are clusters, exactly.
 
-    exact: how many are. of: how many there are.
-    surplus: alive components beyond the expected number of their mechanism and layer, or of no mechanism.
-    table: one row per mechanism: `mechanism`, `exact`, `alive` (its alive components), `missing` (layers in
+    Attributes
+    ----------
+    exact : how many are.
+    of : how many there are.
+    surplus : alive components beyond the expected number of their mechanism and layer, or of no mechanism.
+    table : one row per mechanism: `mechanism`, `exact`, `alive` (its alive components), `missing` (layers in
         which it should have one and has none), `clusters` (over how many it is spread), `foreign` (other
         components in those clusters).
     """
@@ -43,42 +39,56 @@ class Recovery:
         return f"Recovery({self.exact} of {self.of} exact, {self.surplus} surplus components)"
 
 
-def owners(responses, *, ties=None, threshold: float = 0.1) -> np.ndarray:
+def owners(responses: ArrayLike, *, ties: ArrayLike | None = None, threshold: float = 0.1) -> np.ndarray:
     """The feature that each component responds to most, N whole numbers; −1 if none exceeds `threshold`.
 
-    `responses`: features × N, the importance of each component where only that feature is on. Importances
-    end at 1, so that features may tie: then the one with the larger value in `ties` (features × N), and
-    without it, or where those are equal too, the first.
+    Importances end at 1, so that features may tie: then the one with the larger value in `ties`, and without
+    it, or where those are equal too, the first.
 
+    Parameters
+    ----------
+    responses : features × N, the importance of each component where only that feature is on.
+    ties : features × N.
+
+    Examples
+    --------
     >>> owners([[0.9, 0.0, 0.05], [0.2, 0.8, 0.0]])
     array([ 0,  1, -1])
     >>> owners([[1.0], [1.0]], ties=[[0.5], [0.6]])
     array([1])
     """
-    threshold = threshold if threshold == -np.inf else check_number("threshold", threshold)
+    threshold = check_number("threshold", threshold)
     found = np.asarray(as_array(responses, "responses"), np.float64)
     if found.ndim != 2 or len(found) == 0:
-        raise InputError(f"responses have shape {found.shape}: expected features × components")
+        raise InputError(f"responses have shape {found.shape}; expected features × components")
     if not np.isfinite(found).all():
-        raise InputError("responses hold NaN or infinity: expected finite importances")
+        raise InputError("responses hold NaN or infinity; expected finite importances")
     second = np.zeros_like(found) if ties is None else np.asarray(ties, np.float64)
     if second.shape != found.shape:
-        raise InputError(f"ties have shape {second.shape}: expected that of the responses, {found.shape}")
+        raise InputError(f"ties have shape {second.shape}; expected that of the responses, {found.shape}")
     largest = found.max(axis=0)
     best = np.where(found == largest, second, -np.inf).argmax(axis=0)
     return np.where(largest > threshold, best, -1)
 
 
-def exact_groups(labels, truth, layers, expected: Mapping[int, Mapping[str, int]]) -> Recovery:
+def exact_groups(
+    labels: ArrayLike, truth: ArrayLike, layers: ArrayLike, expected: Mapping[int, Mapping[str, int]]
+) -> Recovery:
     """Count the mechanisms that one cluster holds exactly.
 
     A mechanism is recovered if every layer of `expected` has an alive component of it, all its alive
     components are in one cluster, and no other component is.
 
-    labels: N, −1 for dead components. truth: N, the mechanism that each belongs to, −1 for none. layers: N
-    names. expected: mechanism → layer → number of components that it should have there; the number decides
-    only what counts as surplus.
+    Parameters
+    ----------
+    labels : N, −1 for dead components.
+    truth : N, the mechanism that each belongs to, −1 for none.
+    layers : N names.
+    expected : mechanism → layer → number of components that it should have there; the number decides only
+        what counts as surplus.
 
+    Examples
+    --------
     >>> pairs = {0: {"enc": 1, "dec": 1}, 1: {"enc": 1, "dec": 1}}
     >>> exact_groups([0, 1, 0, 1], [0, 1, 0, 1], ["enc", "enc", "dec", "dec"], pairs)
     Recovery(2 of 2 exact, 0 surplus components)
@@ -103,7 +113,7 @@ def exact_groups(labels, truth, layers, expected: Mapping[int, Mapping[str, int]
     return Recovery(int(table["exact"].sum()), len(table), int(alive.sum()) - wanted, table)
 
 
-def mechanism_ari(labels, truth) -> float:
+def mechanism_ari(labels: ArrayLike, truth: ArrayLike) -> float:
     """Adjusted Rand index of clusters and mechanisms over the alive components (label at least 0).
 
     A component of no mechanism (truth −1) is one of its own there, so that grouping it with anything costs.
@@ -119,30 +129,7 @@ def mechanism_ari(labels, truth) -> float:
     return ari(labels[alive], known)
 
 
-def argmax_agreement(labels, responses) -> float:
-    """The share of clusters of two or more components that all respond most to the same feature.
-
-    `responses` as in `owners`. The paper's "argmax-input agreement" (section 6); nan without such a cluster.
-    """
-    found = owners(responses, threshold=-np.inf)
-    clusters = _groups_of_two(aligned(labels, responses=found)[0])
-    return _mean([len(np.unique(found[members])) == 1 for members in clusters])
-
-
-def type_purity(labels, types) -> float:
-    """The mean share of a cluster's most common type, over clusters of two or more; nan without one.
-
-    `types`: N names, such as "mlp_in" and "mlp_out" (Seshadri et al., section 6).
-    """
-    labels, types = aligned(labels, types=types)
-    shares = []
-    for members in _groups_of_two(labels):
-        counts = np.unique(types[members], return_counts=True)[1]
-        shares.append(counts.max() / counts.sum())
-    return _mean(shares)
-
-
-def layer_span(labels, layers) -> dict[int, int]:
+def layer_span(labels: ArrayLike, layers: ArrayLike) -> dict[int, int]:
     """How many clusters of two or more components span 1, 2, … layers, by number of layers.
 
     >>> layer_span([0, 0, 1, 1, 2], ["a", "b", "a", "a", "b"])
@@ -159,5 +146,43 @@ def _groups_of_two(labels: np.ndarray) -> list[np.ndarray]:
     return [members for members in groups if len(members) > 1]
 
 
-def _mean(values) -> float:
-    return float(np.mean(values)) if len(values) else float("nan")
+class Known(NamedTuple):
+    """The mechanisms that a toy model is known to have.
+
+    Attributes
+    ----------
+    truth : the mechanism of each of N components (layer after layer), −1 for none: a feature, or `features`,
+        the one that all features share.
+    expected : mechanism → layer → number of components, as `exact_groups` wants it.
+    responses : features × N, the largest importance of each component where that feature alone is on.
+    """
+
+    truth: np.ndarray
+    expected: dict[int, dict[str, int]]
+    responses: np.ndarray
+
+
+def known_mechanisms(decomposition: Decomposition, recipe: TargetRecipe) -> Known:
+    """One mechanism per feature, with a component in every matrix that serves features apart, and one more
+    of all components of the matrices that serve all of them: the identity, or the output matrices.
+
+    A component belongs to the feature whose one-hot input (.75, and −.75 where inputs have both signs) makes
+    it most important, if above .1; where several make it 1, to the one with the larger mean over the signs.
+    """
+    signs = (1, -1) if recipe.low < 0 else (1,)
+    found = [decomposition.importances(sign * one_hot(recipe.features)) for sign in signs]
+    blocks, truth = [], []
+    expected: dict[int, dict[str, int]] = {feature: {} for feature in range(recipe.features)}
+    for name in decomposition.layers:
+        responses = np.stack([one[name].cpu().numpy() for one in found])
+        block = responses.max(axis=0)
+        blocks.append(block)
+        if decomposition.net.role(decomposition.linear(name)) == "all":
+            truth.append(np.full(block.shape[1], recipe.features))
+            rank = min(decomposition.linear(name).weight.shape)
+            expected.setdefault(recipe.features, {})[name] = rank
+        else:
+            truth.append(owners(block, ties=responses.mean(axis=0)))
+            for feature in range(recipe.features):
+                expected[feature][name] = 1
+    return Known(np.concatenate(truth), expected, np.concatenate(blocks, axis=1))

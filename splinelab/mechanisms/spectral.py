@@ -4,6 +4,7 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 from scipy.sparse.linalg import eigsh
 from sklearn.cluster import KMeans
@@ -12,11 +13,9 @@ from sklearn.exceptions import ConvergenceWarning
 from splinelab._arguments import check_seed, check_whole
 from splinelab._memory import require
 from splinelab.errors import InputError
-from splinelab.mechanisms.correlation import as_rows
+from splinelab.mechanisms.correlation import Correlations, as_rows
 from splinelab.mechanisms.graph import Graph
 from splinelab.mechanisms.labels import aligned
-
-__all__ = ["Gap", "assign_rest", "eigengap", "laplacian_spectrum", "spectral_by_part", "spectral_whole"]
 
 _DENSE = 1500  # nodes up to which all eigenpairs come from LAPACK
 _LANCZOS = 128  # eigenpairs at the low end of larger parts
@@ -25,8 +24,14 @@ _TIE = 1e-9
 
 @dataclass(frozen=True)
 class Gap:
-    """What the eigengap heuristic chose: `k` clusters, the size of the `gap` after the k-th eigenvalue, and
-    the `cap` on k (None: none)."""
+    """What the eigengap heuristic chose.
+
+    Attributes
+    ----------
+    k : the number of clusters.
+    gap : the size of the gap after the k-th eigenvalue.
+    cap : the largest k that was allowed; None for any.
+    """
 
     k: int
     gap: float
@@ -43,7 +48,7 @@ def laplacian_spectrum(graph: Graph) -> np.ndarray:
     return np.sort(np.concatenate([_eigenpairs(graph, nodes)[0] for nodes in graph.members()]))
 
 
-def eigengap(eigenvalues, cap: int | None) -> Gap:
+def eigengap(eigenvalues: ArrayLike, cap: int | None) -> Gap:
     """K = argmax of λ_{k+1} − λ_k over 1 ≤ k ≤ `cap`; the smallest of equals (to within 1e-9).
 
     >>> eigengap([0.0, 0.0, 0.9, 1.1, 2.0, 2.0], cap=3)
@@ -51,9 +56,9 @@ def eigengap(eigenvalues, cap: int | None) -> Gap:
     """
     values = np.asarray(eigenvalues, np.float64)
     if values.ndim != 1 or len(values) == 0:
-        raise InputError(f"eigenvalues have shape {values.shape}: expected at least one, ascending")
+        raise InputError(f"eigenvalues have shape {values.shape}; expected at least one, ascending")
     if not np.isfinite(values).all():
-        raise InputError("eigenvalues hold NaN or infinity: expected finite numbers, ascending")
+        raise InputError("eigenvalues hold NaN or infinity; expected finite numbers, ascending")
     gaps = np.diff(values)[: None if cap is None else max(cap, 0)]
     if len(gaps) == 0:
         return Gap(1, float("nan"), cap)
@@ -110,7 +115,7 @@ def spectral_whole(graph: Graph, *, cap: int | None = None, seed: int = 0) -> tu
     return _kmeans(embedding, gap.k, seed), gap
 
 
-def assign_rest(labels, correlations) -> np.ndarray:
+def assign_rest(labels: ArrayLike, correlations: Correlations | ArrayLike) -> np.ndarray:
     """Give each node of label −1 the cluster with which its mean correlation is largest.
 
     "Nearest cluster in the correlation space post-hoc" (Seshadri et al., section 4); the mean over members
@@ -119,7 +124,7 @@ def assign_rest(labels, correlations) -> np.ndarray:
     (labels,) = aligned(labels)
     correlations = as_rows(correlations)
     if correlations.n != len(labels):
-        raise InputError(f"there are {len(labels)} labels and {correlations.n} nodes: expected as many")
+        raise InputError(f"there are {len(labels)} labels and {correlations.n} nodes; expected as many")
     labels = labels.copy()
     rest = labels < 0
     if not rest.any() or rest.all():

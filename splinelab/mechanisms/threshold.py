@@ -12,8 +12,6 @@ from splinelab.errors import InputError
 from splinelab.mechanisms.correlation import Correlations, pairs_above
 from splinelab.mechanisms.profiles import Profiles
 
-__all__ = ["ThresholdChoice", "choose_threshold", "permutation_null"]
-
 FALLBACK = 0.5  # the fixed threshold that the rule is compared with, and falls back on
 AGREEMENT = 0.95  # adjusted Rand index from which two groupings count as the same
 QUANTILE = 0.95  # of the null's largest correlations
@@ -24,13 +22,15 @@ GRID = np.linspace(0.025, 0.975, 39)
 class ThresholdChoice:
     """The threshold chosen, and what it was chosen from.
 
-    threshold: the middle of `plateau`, or `fixed` where there is none.
-    null_maxima: the largest correlation in each draw of the permutation null.
-    null: their 95 % quantile; no threshold below it is considered.
-    grid: the thresholds tried, ascending, all above `null`.
-    stability: for each, the adjusted Rand index of the groups of one half of the samples with those of the
+    Attributes
+    ----------
+    threshold : the middle of `plateau`, or `fixed` where there is none.
+    null_maxima : the largest correlation in each draw of the permutation null.
+    null : their 95 % quantile; no threshold below it is considered.
+    grid : the thresholds tried, ascending, all above `null`.
+    stability : for each, the adjusted Rand index of the groups of one half of the samples with those of the
         other, averaged over the splits; 0 where a half has no group of two, or one group only.
-    plateau: the widest range of thresholds over which held-out groups stay the same, or None.
+    plateau : the widest range of thresholds over which held-out groups stay the same, or None.
     """
 
     threshold: float
@@ -93,7 +93,7 @@ def choose_threshold(
     """
     draws, splits, seed = check_whole("draws", draws), check_whole("splits", splits), check_seed(seed)
     if profiles.samples < 4:
-        raise InputError(f"{profiles.samples} samples: expected at least 4")
+        raise InputError(f"{profiles.samples} samples; expected at least 4")
     maxima = permutation_null(profiles, draws=draws, seed=seed)
     null = float(np.quantile(maxima, QUANTILE))
     grid = GRID[null < GRID]
@@ -114,7 +114,7 @@ def choose_threshold(
 def _varying(profiles: Profiles) -> sparse.csr_matrix:
     if len(profiles.varying) < 2:
         raise InputError(
-            f"{len(profiles.varying)} components are alive and vary: expected at least 2 to be correlated"
+            f"{len(profiles.varying)} components are alive and vary; expected at least 2 to be correlated"
         )
     return profiles.values[:, profiles.varying]
 

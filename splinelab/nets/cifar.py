@@ -8,23 +8,21 @@ from torch.nn import functional as F
 
 from splinelab.errors import InputError
 
-__all__ = ["resnet_cifar"]
-
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
 
 
 def resnet_cifar(depth: int = 20, *, seed: int = 0) -> nn.Module:
-    """A ResNet for 32 × 32 colour images in [0, 1]: ``depth`` 20, 32, 44, 56 or another 6n + 2.
+    """A ResNet for 32 × 32 colour images in [0, 1]: `depth` 20, 32, 44, 56 or another 6n + 2.
 
-    ``normalise, conv1, bn1, relu, layer1, layer2, layer3, pool, flatten, linear``: a 3 × 3 stem and three
+    `normalise, conv1, bn1, relu, layer1, layer2, layer3, pool, flatten, linear`: a 3 × 3 stem and three
     groups of n residual blocks with 16, 32 and 64 channels. Convolutions have no biases. Where a group
     halves the side, the shortcut takes every second pixel and pads the channels with zeros (option A).
     Parameters bear the names of the weights published by Y. Idelbayev
     (github.com/akamaster/pytorch_resnet_cifar10); the normalisation that these were trained with is the
     first layer and has no parameters.
 
-    First weights are normal with standard deviation √(2/fan-in), biases zero, by ``seed`` alone. Before
+    First weights are normal with standard deviation √(2/fan-in), biases zero, by `seed` alone. Before
     training, batch norm's statistics are 0 and 1 and normalise nothing: activations grow with every block,
     by a factor of about √2.
 

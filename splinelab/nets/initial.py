@@ -5,8 +5,6 @@ import math
 import torch
 from torch import nn
 
-__all__ = ["drawn"]
-
 
 def drawn(
     kind: type[nn.Module],
@@ -17,9 +15,9 @@ def drawn(
     dtype: torch.dtype = torch.float32,
     **options,
 ) -> nn.Module:
-    """A linear or convolutional layer, uniform in ±1/√fan-in times ``scale``, as torch draws them.
+    """A linear or convolutional layer, uniform in ±1/√fan-in times `scale`, as torch draws them.
 
-    Numbers are drawn in float64 and rounded to ``dtype``. A layer without biases takes as many from the
+    Numbers are drawn in float64 and rounded to `dtype`. A layer without biases takes as many from the
     generator as one with them, so that both have the same weights.
     """
     # The layer's own initialisation would draw from the global generator.

@@ -11,8 +11,6 @@ from torch import nn
 from splinelab.errors import InputError
 from splinelab.nets.initial import drawn
 
-__all__ = ["cnn", "mlp", "residual_cnn"]
-
 
 def mlp(
     sizes: Sequence[int] = (784, 200, 200, 200, 10),
@@ -23,14 +21,14 @@ def mlp(
     dropout: float = 0.0,
     dtype: torch.dtype = torch.float32,
 ) -> nn.Sequential:
-    """A fully connected ReLU net: ``flatten, linear1, relu1, …, output``.
+    """A fully connected ReLU net: `flatten, linear1, relu1, …, output`.
 
-    Initial weights and biases are uniform in ±1/√fan-in, as ``nn.Linear`` draws them, and all are multiplied
-    by ``scale``: Omnigrok's knob for delayed generalisation (Liu, Michaud and Tegmark, 2023). The draw
-    depends on ``seed`` alone: torch's global generator is neither read nor moved, and float64 and float32
-    nets of one seed agree up to rounding. With ``bias=False`` the weights are the same and there are no
-    biases, so the net is homogeneous: f(αx) = αf(x) for α > 0. With ``dropout``, each ReLU is followed by a
-    ``dropout1, …`` that switches off this share of its outputs in training mode.
+    Initial weights and biases are uniform in ±1/√fan-in, as `nn.Linear` draws them, and all are multiplied
+    by `scale`: Omnigrok's knob for delayed generalisation (Liu, Michaud and Tegmark, 2023). The draw
+    depends on `seed` alone: torch's global generator is neither read nor moved, and float64 and float32
+    nets of one seed agree up to rounding. With `bias=False` the weights are the same and there are no
+    biases, so the net is homogeneous: f(αx) = αf(x) for α > 0. With `dropout`, each ReLU is followed by a
+    `dropout1, …` that switches off this share of its outputs in training mode.
 
     >>> net = mlp((4, 3, 2), seed=0)
     >>> [name for name, _ in net.named_children()]
@@ -62,15 +60,15 @@ def cnn(
 ) -> nn.Sequential:
     """A convolutional net with batch norm and max-pooling for square grey images.
 
-    ``conv1, bn1, relu1``, then ``conv2, bn2, relu2, pool2``, ``conv3, bn3, relu3, pool3``, ``conv4, bn4,
-    relu4``, ``flatten``, ``linear1, relu5``, ``linear2, relu6``, ``output``: 3 × 3 convolutions that keep
-    the side, and 2 × 2 maxima that halve it. ``sizes`` are the pixels of an image, the units of the linear
-    layers and the classes; ``widths`` are the channels of the convolutions.
+    `conv1, bn1, relu1`, then `conv2, bn2, relu2, pool2`, `conv3, bn3, relu3, pool3`, `conv4, bn4,
+    relu4`, `flatten`, `linear1, relu5`, `linear2, relu6`, `output`: 3 × 3 convolutions that keep
+    the side, and 2 × 2 maxima that halve it. `sizes` are the pixels of an image, the units of the linear
+    layers and the classes; `widths` are the channels of the convolutions.
 
-    Initial values as in ``mlp``: uniform in ±1/√fan-in, by ``seed`` alone. The convolutions keep the biases
+    Initial values as in `mlp`: uniform in ±1/√fan-in, by `seed` alone. The convolutions keep the biases
     that torch gives them, which batch norm absorbs in training; before the first step they are all the
-    biases that the convolutional part has. With ``bias=False`` the weights are the same, there is no bias
-    and no batch norm (each is an ``nn.Identity`` of the same name), and the net is homogeneous.
+    biases that the convolutional part has. With `bias=False` the weights are the same, there is no bias
+    and no batch norm (each is an `nn.Identity` of the same name), and the net is homogeneous.
 
     >>> net = cnn(seed=0)
     >>> [name for name, _ in net.named_children()][-6:]
@@ -101,13 +99,13 @@ def residual_cnn(
     widths: Sequence[int] = (8, 8, 16, 32),
     dtype: torch.dtype = torch.float32,
 ) -> nn.Sequential:
-    """A small residual net for square grey images: ``stem, block1, block2, block3, pool, flatten, output``.
+    """A small residual net for square grey images: `stem, block1, block2, block3, pool, flatten, output`.
 
     The stem is a 3 × 3 convolution, batch norm and a ReLU. A block adds two such convolutions to its input,
     which passes a 1 × 1 convolution and batch norm where channels or side change, and ends with a ReLU.
-    Blocks after the first halve the side; ``pool`` is the mean over positions. ``sizes`` are the pixels of
-    an image and the classes; ``widths`` are the channels of the stem and the blocks. Convolutions have no
-    biases. Initial values as in ``mlp``: uniform in ±1/√fan-in, by ``seed`` alone.
+    Blocks after the first halve the side; `pool` is the mean over positions. `sizes` are the pixels of
+    an image and the classes; `widths` are the channels of the stem and the blocks. Convolutions have no
+    biases. Initial values as in `mlp`: uniform in ±1/√fan-in, by `seed` alone.
 
     >>> net = residual_cnn(seed=0)
     >>> [name for name, _ in net.block2.named_children()]
@@ -166,7 +164,7 @@ class _Block(nn.Module):
 
 
 def _linear_layers(sizes: Sequence[int], first_relu: int, options: dict) -> OrderedDict[str, nn.Module]:
-    """``linear1, relu…, linear2, …, output`` between consecutive ``sizes``."""
+    """`linear1, relu…, linear2, …, output` between consecutive `sizes`."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for number, (fan_in, fan_out) in enumerate(pairwise(sizes), start=1):
         last = number == len(sizes) - 1
@@ -187,7 +185,7 @@ def _check_widths(widths: Sequence[int]) -> None:
 
 
 def _side(sizes: Sequence[int], halvings: int) -> int:
-    """The side of the square images that ``sizes`` begin with."""
+    """The side of the square images that `sizes` begin with."""
     _check_sizes(sizes)
     side = math.isqrt(sizes[0])
     if side * side != sizes[0] or side < 2**halvings:

@@ -3,20 +3,18 @@
 import torch
 from torch import nn
 
-from splinelab.errors import InputError
+from splinelab._arguments import check_whole
 from splinelab.nets.initial import drawn
-
-__all__ = ["ResidualMLP", "Superposition"]
 
 
 class Superposition(nn.Module):
     """The toy model of superposition: x → ReLU(Wᵀ W x + b), with fewer hidden units than features.
 
-    ``linear1`` (features → hidden, no bias) is the encoder W, ``linear2`` (hidden → features) the decoder,
-    and ``hidden`` holds ``identities`` frozen identity matrices between them. The decoder starts as the
-    encoder's transpose; ``tied`` runs the model with W alone, for training, and ``tie`` copies it into the
-    decoder, so that a decomposition meets plain ``nn.Linear`` modules (Elhage et al., 2022; Bushnaq, Braun
-    and Sharkey, 2025, section 3.1). The draw depends on ``seed`` alone.
+    `linear1` (features → hidden, no bias) is the encoder W, `linear2` (hidden → features) the decoder,
+    and `hidden` holds `identities` frozen identity matrices between them. The decoder starts as the
+    encoder's transpose; `tied` runs the model with W alone, for training, and `tie` copies it into the
+    decoder, so that a decomposition meets plain `nn.Linear` modules (Elhage et al., 2022; Bushnaq, Braun
+    and Sharkey, 2025, section 3.1). The draw depends on `seed` alone.
 
     >>> net = Superposition(5, 2, identities=1, seed=0)
     >>> [name for name, module in net.named_modules() if isinstance(module, nn.Linear)]
@@ -27,7 +25,8 @@ class Superposition(nn.Module):
 
     def __init__(self, features: int, hidden: int, *, identities: int = 0, seed: int) -> None:
         super().__init__()
-        _check_sizes(features=features, hidden=hidden)
+        for name, size in (("features", features), ("hidden", hidden)):
+            check_whole(name, size)
         generator = torch.Generator().manual_seed(seed)
         # Columns of about unit norm, whatever the sizes: weights as small as 1/√features learn slowly.
         scale = (3 * features / hidden) ** 0.5
@@ -41,6 +40,11 @@ class Superposition(nn.Module):
             layer.weight.requires_grad_(False).copy_(torch.eye(hidden))
         nn.init.zeros_(self.linear2.bias)
         self.tie()
+
+    def role(self, layer: nn.Module) -> str:
+        """Whether a layer "reads" features apart, one a column, "writes" them so, one a row, or serves "all"
+        of them at once."""
+        return {self.linear1: "reads", self.linear2: "writes"}.get(layer, "all")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.relu(self.linear2(self.hidden(self.linear1(x))))
@@ -59,8 +63,8 @@ class Superposition(nn.Module):
 class ResidualMLP(nn.Module):
     """A residual stream with MLP blocks, without biases: r = x W_E; r += W_out ReLU(W_in r); y = r W_Eᵀ.
 
-    ``embedding`` (features × width) holds fixed random rows of unit norm; each of ``blocks`` has ``mlp_in``
-    (width → neurons) and ``mlp_out`` (neurons → width). The draw depends on ``seed`` alone (Braun et al.,
+    `embedding` (features × width) holds fixed random rows of unit norm; each of `blocks` has `mlp_in`
+    (width → neurons) and `mlp_out` (neurons → width). The draw depends on `seed` alone (Braun et al.,
     2025; Bushnaq, Braun and Sharkey, 2025, section 3.3).
 
     >>> net = ResidualMLP(100, 1000, 25, 2, seed=0)
@@ -72,11 +76,17 @@ class ResidualMLP(nn.Module):
 
     def __init__(self, features: int, width: int, neurons: int, blocks: int, *, seed: int) -> None:
         super().__init__()
-        _check_sizes(features=features, width=width, neurons=neurons, blocks=blocks)
+        sizes = {"features": features, "width": width, "neurons": neurons, "blocks": blocks}
+        for name, size in sizes.items():
+            check_whole(name, size)
         generator = torch.Generator().manual_seed(seed)
         rows = torch.randn(features, width, generator=generator, dtype=torch.float64)
         self.register_buffer("embedding", (rows / rows.norm(dim=1, keepdim=True)).float())
         self.blocks = nn.ModuleList(_Block(width, neurons, generator) for _ in range(blocks))
+
+    def role(self, layer: nn.Module) -> str:
+        """Whether a layer "reads" features apart, as input matrices do, or serves "all" of them at once."""
+        return "reads" if any(layer is block.mlp_in for block in self.blocks) else "all"
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         stream = x @ self.embedding
@@ -105,9 +115,3 @@ class _Block(nn.Module):
 
     def forward(self, stream: torch.Tensor) -> torch.Tensor:
         return self.mlp_out(torch.relu(self.mlp_in(stream)))
-
-
-def _check_sizes(**sizes: int) -> None:
-    for name, size in sizes.items():
-        if not isinstance(size, int) or size < 1:
-            raise InputError(f"{name} is {size!r}; expected a positive whole number")

@@ -1,22 +1,21 @@
 """Stochastic parameter decomposition: weights as sums of rank-one components, each used on few inputs."""
 
-from splinelab.spd.components import Decomposition, Matrix
-from splinelab.spd.contributions import block_contributions, neuron_contributions
+from splinelab.spd.components import Decomposition
 from splinelab.spd.decompose import SPDFit, attach, decompose
-from splinelab.spd.importance import lower_leaky, upper_leaky
 from splinelab.spd.inputs import SparseFeatures, one_hot
-from splinelab.spd.objective import loss_terms
-from splinelab.spd.quality import importance_table, quality
+from splinelab.spd.losses import loss_terms
+from splinelab.spd.matrix import Matrix, lower_leaky, upper_leaky
 from splinelab.spd.recipe import Matrices, SPDRecipe, Stage
 from splinelab.spd.recipes import OURS, PAPER
-from splinelab.spd.reduction import Reduction, reduced
+from splinelab.spd.residual import Reduction, block_contributions, neuron_contributions, reduced
 from splinelab.spd.scores import (
     ColumnScores,
     ImportanceErrors,
     column_scores,
     dense_errors,
-    exact_features,
     identity_errors,
+    importance_table,
+    quality,
     rounded_error,
 )
 from splinelab.spd.targets import TARGETS, Target, TargetRecipe, target_recipe, train_target
@@ -42,7 +41,6 @@ __all__ = [
     "column_scores",
     "decompose",
     "dense_errors",
-    "exact_features",
     "identity_errors",
     "importance_table",
     "loss_terms",

@@ -7,91 +7,25 @@ import torch
 from torch import nn
 
 from splinelab.errors import InputError
-from splinelab.spd.checks import check_layers
-from splinelab.spd.importance import ScalarGate, VectorGate, lower_leaky
-from splinelab.spd.passes import Hook, hooked_pass, saving
-from splinelab.spd.precision import wide, wide_dtype
-
-__all__ = ["Decomposition", "Matrix", "matching"]
+from splinelab.spd.matrix import Matrix, lower_leaky
+from splinelab.spd.net import Hook, check_layers, hooked_pass, saving, wide
 
 Mask = torch.Tensor | float
-
-
-class Matrix(nn.Module):
-    """The components of one linear layer: W ≈ Σ_c U_c V_cᵀ, and a gate.
-
-    U: components × outputs. V: components × inputs. group: which of the recipe's ``matrices`` it belongs to,
-    penalty and local: their coefficients. even: whether the gate sees an input and its negative as one.
-    The rows of V start as random unit vectors and U_c = W V_c · inputs / components, so that
-    the sum is W on average over the draw. Float64 for a float64 weight, else float32.
-    """
-
-    def __init__(
-        self, weight: torch.Tensor, components: int, gate: str, units: int, *, generator: torch.Generator
-    ) -> None:
-        super().__init__()
-        self.group, self.penalty, self.local, self.even = 0, 0.0, 0.0, False
-        inputs, weight = weight.shape[1], weight.detach().to(wide_dtype(weight.dtype))
-        directions = torch.randn(components, inputs, generator=generator)
-        directions = (directions / directions.norm(dim=1, keepdim=True)).to(weight.dtype)
-        self.V = nn.Parameter(directions)
-        self.U = nn.Parameter(directions @ weight.T * (inputs / components))
-        if gate == "scalar":
-            self.gate: nn.Module = ScalarGate(components, units, generator=generator)
-        else:
-            self.gate = VectorGate(inputs, components, units, generator=generator)
-
-    def __len__(self) -> int:
-        return len(self.U)
-
-    @property
-    def total(self) -> torch.Tensor:
-        """Σ_c U_c V_cᵀ, outputs × inputs."""
-        return self.U.T @ self.V
-
-    def raw_importance(self, inputs: torch.Tensor) -> torch.Tensor:
-        """The gate's value before any sigmoid, … × components, from the layer's inputs in the target."""
-        inputs = inputs.to(self.V)
-        read = inputs if self.gate.reads == "inputs" else inputs @ self.V.T
-        return torch.maximum(self.gate(read), self.gate(-read)) if self.even else self.gate(read)
-
-    @torch.no_grad()
-    def start_at(self, inputs: torch.Tensor, weight: torch.Tensor) -> None:
-        """Let V be directions that the layer's inputs (samples × inputs) really take, far apart.
-
-        The first is the first sample's; each further one is that of the sample whose largest cosine with
-        those taken is the smallest (farthest-first traversal, Gonzalez, 1985). Rows that are zero are passed
-        over; where there are too few, the rest of V stays random. U_c = s W V_c, one s for all, so that the
-        sum is as near to W as it can be.
-        """
-        inputs, weight = inputs.to(self.V), weight.to(self.V)
-        lengths = inputs.norm(dim=1)
-        found = (inputs / lengths[:, None])[lengths > 0]
-        nearest = torch.full_like(found[:, 0], -torch.inf)
-        for place in range(min(len(self), len(found))):
-            self.V[place] = found[nearest.argmin()]
-            nearest = torch.maximum(nearest, found @ self.V[place])
-        self.U.copy_(self.V @ weight.T)
-        self.U.mul_((weight * self.total).sum() / self.total.square().sum())
-
-    def keep(self, kept: torch.Tensor) -> None:
-        """Drop all components but those of a boolean mask or index."""
-        self.U = nn.Parameter(self.U.detach()[kept].clone())
-        self.V = nn.Parameter(self.V.detach()[kept].clone())
-        self.gate.keep(kept)
 
 
 class Decomposition(nn.Module):
     """A frozen net and the components of its decomposed layers.
 
-    net: the target, its parameters frozen.
-    layers: module path → ``Matrix``.
-
     Inputs are samples × …; importances and masks have one more axis of components at the end of what the
-    layer sees. Every method leaves the net and ``x`` as it found them: the net runs on a copy, cast to the
-    type that its parameters share; where they differ, the samples stay as they are. Of a tuple or dict that
-    the net returns, its output is what ``splinelab.record`` takes. The first pass tries that the layers are
-    what their components stand for (``splinelab.spd.checks``) and raises ``InputError`` where they are not.
+    layer sees. Every method leaves the net and `x` as it found them: the net runs on a copy, cast to the type
+    that its parameters share; where they differ, the samples stay as they are. Of a tuple or dict that the
+    net returns, its output is what `splinelab.record` takes. The first pass tries that the layers are what
+    their components stand for (`splinelab.spd.net`) and raises `InputError` where they are not.
+
+    Attributes
+    ----------
+    net : the target, its parameters frozen.
+    layers : module path → `Matrix`.
     """
 
     def __init__(self, net: nn.Module, layers: Mapping[str, Matrix]) -> None:
@@ -132,7 +66,7 @@ class Decomposition(nn.Module):
         return output, inputs
 
     def raw_importances(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Gate values before the sigmoids, from what ``target`` gives."""
+        """Gate values before the sigmoids, from what `target` gives."""
         return {name: matrix.raw_importance(inputs[name]) for name, matrix in self.layers.items()}
 
     @torch.no_grad()
@@ -144,11 +78,11 @@ class Decomposition(nn.Module):
     def masked(
         self, x: torch.Tensor, masks: Mapping[str, Mask], delta: Mask | Mapping[str, Mask] = 0.0
     ) -> torch.Tensor:
-        """The net's output with each layer in ``masks`` run as Σ_c m_c U_c V_cᵀ + δ Δ, plus its bias.
+        """The net's output with each layer in `masks` run as Σ_c m_c U_c V_cᵀ + δ Δ, plus its bias.
 
-        A mask has the shape samples × components, components, or is one number; ``delta`` is the mask of
+        A mask has the shape samples × components, components, or is one number; `delta` is the mask of
         what the components leave over: a number, samples × 1, or one of these per layer. Layers that are not
-        in ``masks`` run as they are.
+        in `masks` run as they are.
         """
         unknown = sorted(set(masks) - set(self._names))
         if unknown:
@@ -165,7 +99,7 @@ class Decomposition(nn.Module):
             return self._pass(x, hooks)
 
     def check_gradients(self, x: torch.Tensor) -> None:
-        """Raise ``InputError`` where no gradient comes from the output to the components of some layer."""
+        """Raise `InputError` where no gradient comes from the output to the components of some layer."""
         reached = self._try_gradients(x, self._names)
         if isinstance(reached, RuntimeError):
             raise InputError(
@@ -197,7 +131,7 @@ class Decomposition(nn.Module):
             matrix.even = even
 
     def take(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Take over a ``state_dict``, whose matrices may hold other numbers of components."""
+        """Take over a `state_dict`, whose matrices may hold other numbers of components."""
         for name, parameter in list(self._matrices.named_parameters(prefix="_matrices")):
             owner, _, leaf = name.rpartition(".")
             if parameter.shape != state[name].shape:
@@ -220,7 +154,7 @@ class Decomposition(nn.Module):
             self._checked |= frozenset(new)
 
     def _try_gradients(self, x: torch.Tensor, names: Iterable[str]) -> set[str] | RuntimeError:
-        """The layers that a gradient reaches from the output, or why there is none; sets ``_overwrites``."""
+        """The layers that a gradient reaches from the output, or why there is none; sets `_overwrites`."""
         masks = {
             name: torch.ones_like(self.layers[name].U[:, 0]).mul_(0.5).requires_grad_() for name in names
         }
@@ -245,7 +179,7 @@ class Decomposition(nn.Module):
 def matching(net: nn.Module, patterns: tuple[str, ...]) -> dict[str, int]:
     """Names of the net's linear layers, each with the index of the first pattern (as in a shell) it matches.
 
-    Raises ``InputError`` where a pattern matches none, and says which layers there are.
+    Raises `InputError` where a pattern matches none, and says which layers there are.
     """
     linears = [name for name, module in net.named_modules() if isinstance(module, nn.Linear)]
     found: dict[str, int] = {}

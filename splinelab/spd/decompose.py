@@ -12,17 +12,14 @@ from torch import nn
 
 from splinelab._arguments import check_device, check_seed, check_whole
 from splinelab.recording.copies import copied
-from splinelab.spd.components import Decomposition, Matrix, matching
+from splinelab.spd.between import join, reassign, survivors
+from splinelab.spd.components import Decomposition, matching
 from splinelab.spd.inputs import generator_for
-from splinelab.spd.objective import loss_terms
-from splinelab.spd.preparation import check_layers_apart, prepared
-from splinelab.spd.pruning import join, survivors
-from splinelab.spd.reassignment import reassign
+from splinelab.spd.losses import loss_terms
+from splinelab.spd.matrix import Matrix
+from splinelab.spd.net import check_layers_apart, prepared
 from splinelab.spd.recipe import TERMS, SPDRecipe, Stage
 from splinelab.training.run import Run
-
-__all__ = ["SPDFit", "attach", "decompose"]
-
 
 _JUDGED = 4096  # samples for counting what is alive
 _FINAL = 50  # batches for comparing starts
@@ -32,13 +29,15 @@ _FINAL = 50  # batches for comparing starts
 class SPDFit:
     """A finished decomposition.
 
-    decomposition: in eval mode, on the CPU; it holds a frozen copy of the net.
-    history: of all stages, undone ones too; columns of equal length, ready for ``pandas.DataFrame``: ``step,
-        stage, loss``, one column per loss term, and ``alive:LAYER`` for each layer.
-    losses: the loss at the end of each start, on the same samples; the lowest is this decomposition's.
-    reassigned: for each stage that reassigned, how many components were ``new``, and the loss ``before`` and
-        ``after`` the stage; it stands if ``after`` is lower.
-    seconds: time spent, over all starts and interrupted parts.
+    Attributes
+    ----------
+    decomposition : in eval mode, on the CPU; it holds a frozen copy of the net.
+    history : of all stages, undone ones too; columns of equal length, ready for `pandas.DataFrame`: `step,
+        stage, loss`, one column per loss term, and `alive:LAYER` for each layer.
+    losses : the loss at the end of each start, on the same samples; the lowest is this decomposition's.
+    reassigned : for each stage that reassigned, how many components were `new`, and the loss `before` and
+        `after` the stage; it stands if `after` is lower.
+    seconds : time spent, over all starts and interrupted parts.
     """
 
     decomposition: Decomposition
@@ -50,10 +49,10 @@ class SPDFit:
 
 @torch.inference_mode(False)  # its tensors are to be trained
 def attach(net: nn.Module, recipe: SPDRecipe, seed: int) -> Decomposition:
-    """A decomposition before its first step, on a copy of the net (``splinelab.spd.preparation``).
+    """A decomposition before its first step, on a copy of the net (`splinelab.spd.net`).
 
-    Raises ``InputError`` where a pattern matches no linear layer, layers share a weight, or a lazy layer has
-    no shape yet, and for what is no seed; ``UnsupportedOperationError`` for a compiled or scripted net.
+    Raises `InputError` where a pattern matches no linear layer, layers share a weight, or a lazy layer has
+    no shape yet, and for what is no seed; `UnsupportedOperationError` for a compiled or scripted net.
     """
     seed = check_seed(seed)
     net = prepared(net)
@@ -90,16 +89,21 @@ def decompose(
 ) -> SPDFit:
     """Decompose a net, which is left as it was. The same net, recipe, seed and machine give the same bits.
 
-    With ``checkpoint`` the state is saved every ``checkpoint_every`` steps, and an existing file is resumed:
-    a run killed at any moment and started again ends with the bits of an uninterrupted one. ``watch`` is
-    called with the step and the decomposition at every row of the history, for pictures while it forms.
-    Where the recipe has several ``starts``, each has a checkpoint of its own, ``checkpoint`` with a number.
+    A run with a `checkpoint` that is killed at any moment, or ended by Ctrl-C, goes on from there when it is
+    started again, to the bits of an uninterrupted one.
 
-    Ctrl-C ends a run with a ``checkpoint`` at a step that is saved.
-
-    Raises ``InputError`` for a pattern that matches nothing and for an absent device, ``TrainingError`` for a
+    Raises `InputError` for a pattern that matches nothing and for an absent device, `TrainingError` for a
     loss or a weight that is not finite, the last step included, for a matrix in which nothing is alive when a
     stage prunes, and for a checkpoint that is unfit or cannot be written.
+
+    Parameters
+    ----------
+    checkpoint : where the state is saved; each of several `starts` has a file of its own, with a number.
+    checkpoint_every : steps.
+    progress : whether to show a bar.
+    watch : called with the step and the decomposition at every row of the history, for pictures while it
+        forms.
+    device : where the steps are computed; the result is on the CPU.
     """
     seed, device = check_seed(seed), check_device(device)
     checkpoint_every = check_whole("checkpoint_every", checkpoint_every)
@@ -115,20 +119,19 @@ def decompose(
     losses = tuple(run.final_loss() for run in runs)
     best = runs[losses.index(min(losses))]
     seconds = sum(run.seconds for run in runs)
-    return SPDFit(best.decomposition.cpu().eval(), best.history, losses, tuple(best.reassigned), seconds)
+    return SPDFit(best.module.cpu().eval(), best.history, losses, tuple(best.reassigned), seconds)
 
 
 class _Run(Run):
     """A decomposition, its stages and its optimiser."""
 
-    KEPT = ("stage", "stage_start", "reassigned")
+    KEPT, TRAINED = ("stage", "stage_start", "reassigned"), "decomposition"
 
     def __init__(
         self, decomposition: Decomposition, recipe: SPDRecipe, seed: int, device: torch.device, watch
     ) -> None:
-        super().__init__(recipe.steps)
-        self.decomposition, self.recipe, self.seed, self.device = decomposition, recipe, seed, device
-        self.decomposition.to(device)
+        super().__init__(decomposition.to(device), recipe.steps)
+        self.recipe, self.seed, self.device = recipe, seed, device
         self.watch, self.stage, self.stage_start = watch, 0, 0
         self.before: Decomposition | None = None  # as it was before a stage that reassigns
         self.reassigned: list[dict[str, float]] = []
@@ -142,7 +145,7 @@ class _Run(Run):
     def now(self) -> Stage:
         return self.recipe.stages[self.stage]
 
-    def advance(self) -> torch.Tensor:
+    def loss(self) -> torch.Tensor:
         if self.step - self.stage_start == self.now.steps:
             self.stage, self.stage_start = self.stage + 1, self.step
             self._start()
@@ -151,44 +154,39 @@ class _Run(Run):
             group["lr"] = _rate(self.now, progress)
         generator = generator_for(self.device, self.seed, 0, self.step)
         x = self.recipe.inputs.sample(self.recipe.batch, generator).to(self.dtype)
-        self.optimiser.zero_grad(set_to_none=True)
-        self.terms = loss_terms(self.decomposition, self.recipe, self.now, progress, x, generator)
-        loss = sum(self.terms.values())
-        loss.backward()
-        self.optimiser.step()
-        return loss.detach()
+        self.terms = loss_terms(self.module, self.recipe, self.now, progress, x, generator)
+        return sum(self.terms.values())
 
     def _start(self) -> None:
         """Prune, join and reassign, and a fresh optimiser."""
         self.judge()
         if self.now.reassign:
-            self.before = copied(self.decomposition)
+            self.before = copied(self.module)
         if self.now.prune is not None:
-            self.decomposition.keep(survivors(self.decomposition, self.judged, self.now.prune))
+            self.module.keep(survivors(self.module, self.judged, self.now.prune))
         if self.now.join is not None:
-            join(self.decomposition, self.judged, self.now.join)
+            join(self.module, self.judged, self.now.join)
         if self.now.reassign:
-            self.decomposition.set_even(self.now.even)  # the stage's own gates are to be asked
-            new = reassign(self.decomposition, self.recipe.inputs, self.judged)
+            self.module.set_even(self.now.even)  # the stage's own gates are to be asked
+            new = reassign(self.module, self.recipe.inputs, self.judged)
             self.reassigned.append({"new": new})
         self._optimise()
 
     def judge(self) -> None:
         """Undo the stage that ended if it reassigned and the loss is not lower for it."""
         if self.before is not None:
-            after, loss_after = self.decomposition, self.final_loss()
-            self.decomposition, self.before = self.before, None
+            after, loss_after = self.module, self.final_loss()
+            self.module, self.before = self.before, None
             loss_before = self.final_loss()
             if loss_after < loss_before:
-                self.decomposition = after
+                self.module = after
             self.reassigned[-1] |= {"before": loss_before, "after": loss_after}
 
     def _optimise(self) -> None:
         """The stage's settings, and a fresh optimiser."""
-        self.decomposition.set_even(self.now.even)
-        weights = [weight for weight in self.decomposition.parameters() if weight.requires_grad]
-        decay = self.now.weight_decay
-        self.optimiser = torch.optim.AdamW(weights, lr=self.now.lr, weight_decay=decay, fused=True)
+        self.module.set_even(self.now.even)
+        weights = [weight for weight in self.module.parameters() if weight.requires_grad]
+        self.optimise(weights, self.now.lr, self.now.weight_decay)
 
     @torch.no_grad()
     def final_loss(self) -> float:
@@ -197,7 +195,7 @@ class _Run(Run):
         for batch in range(_FINAL):
             generator = generator_for(self.device, batch, 0, 0, 4)
             x = self.recipe.inputs.sample(self.recipe.batch, generator).to(self.dtype)
-            terms = loss_terms(self.decomposition, self.recipe, self.recipe.stages[-1], 1.0, x, generator)
+            terms = loss_terms(self.module, self.recipe, self.recipe.stages[-1], 1.0, x, generator)
             total += float(sum(terms.values()))
         return total / _FINAL
 
@@ -208,45 +206,38 @@ class _Run(Run):
             f"{', '.join(bad) or 'none'}): lower lr (by 3 to 10 times), or decompose in float64"
         )
 
-    def module(self) -> nn.Module:
-        return self.decomposition
-
     def due(self) -> bool:
         return self.step > 0 and (self.step % self._every == 0 or self.step in (1, self.steps))
 
     def evaluate(self) -> None:
         super().evaluate()
         if self.watch is not None:
-            self.watch(self.step, self.decomposition)
+            self.watch(self.step, self.module)
 
     def row(self) -> dict[str, float]:
         row: dict[str, float] = {"step": self.step, "stage": self.stage + 1}
         row["loss"] = float(sum(self.terms.values()).detach())
         for name in TERMS:
             row[name] = float(self.terms[name].detach()) if name in self.terms else math.nan
-        for name, alive in self.decomposition.alive(self.judged).items():
+        for name, alive in self.module.alive(self.judged).items():
             row[f"alive:{name}"] = int(alive.sum())
         return row
 
     def summary(self) -> str:
         alive = [str(column[-1]) for name, column in self.history.items() if name.startswith("alive:")]
-        return f"loss {self.history['loss'][-1]:.2e}, alive {' '.join(alive)}"
+        return f"{super().summary()}, alive {' '.join(alive)}"
 
     def tensors(self) -> dict:
-        return {
-            "decomposition": self.decomposition.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "before": None if self.before is None else self.before.state_dict(),
-        }
+        return super().tensors() | {"before": None if self.before is None else self.before.state_dict()}
 
     def restore(self, state: Mapping) -> None:
         if state["before"] is not None:
-            self.before = copied(self.decomposition)
+            self.before = copied(self.module)
             self.before.take(state["before"])
             self.before.set_even(self.recipe.stages[self.stage - 1].even)
-        self.decomposition.take(state["decomposition"])
+        self.module.take(state[self.TRAINED])
         self._optimise()
-        self.optimiser.load_state_dict(state["optimiser"])
+        super().restore(state)
 
 
 def _rate(stage: Stage, progress: float) -> float:

@@ -1,21 +1,26 @@
 """Sparse features: the inputs of the toy models, a function of an explicit generator."""
 
+import hashlib
+
 import numpy as np
 import torch
 
-from splinelab._arguments import check_seed
+from splinelab._arguments import check_seed, check_whole
 from splinelab._schema import Number, Share, Values, Whole, check, schema
-from splinelab.errors import InputError, RecipeError
+from splinelab.errors import RecipeError
 
-__all__ = ["SparseFeatures", "generator_for", "one_hot"]
+_FRESH = 9  # keeps fresh samples apart from those of training and of decompositions
 
 
 @schema("recipe", RecipeError)
 class SparseFeatures(Values):
     """Samples whose features are each there with a probability, and uniform in [low, high] if so.
 
-    zero_rows: the share of samples that are all zero on purpose. nonzero: whether every other sample has at
-        least one feature: where chance gives none, one is put in, each feature alike.
+    Parameters
+    ----------
+    zero_rows : the share of samples that are all zero on purpose.
+    nonzero : whether every other sample has at least one feature: where chance gives none, one is put in,
+        each feature alike.
     """
 
     features: Whole
@@ -28,8 +33,22 @@ class SparseFeatures(Values):
     def __post_init__(self) -> None:
         check(self.low < self.high, "low", self.low, f"a number below high, which is {self.high!r}")
 
+    @property
+    def name(self) -> str:
+        """What a measurement's line calls the data."""
+        return "sparse features"
+
+    @property
+    def checksum(self) -> str:
+        """Of 1,000 fresh samples: what the data of a measurement were."""
+        return hashlib.sha256(self.fresh(1000).numpy().tobytes()).hexdigest()
+
+    def fresh(self, count: int, *, seed: int = 0) -> torch.Tensor:
+        """Samples × features that no model and no decomposition was trained on."""
+        return self.sample(count, generator_for("cpu", seed, _FRESH, 1))
+
     def sample(self, count: int, generator: torch.Generator) -> torch.Tensor:
-        """``count`` samples × features on the generator's device."""
+        """`count` samples × features on the generator's device."""
         shape = (count, self.features)
         options = {"generator": generator, "device": generator.device}
         there = torch.rand(shape, **options) < self.probability
@@ -45,9 +64,7 @@ class SparseFeatures(Values):
 
 def one_hot(features: int, value: float = 0.75) -> torch.Tensor:
     """Each feature alone at one value: features × features."""
-    if not isinstance(features, int) or features < 1:
-        raise InputError(f"features is {features!r}; expected a positive whole number")
-    return value * torch.eye(features)
+    return value * torch.eye(check_whole("features", features))
 
 
 def generator_for(device: torch.device | str, *seeds: int) -> torch.Generator:

@@ -3,8 +3,6 @@
 from splinelab.spd.inputs import SparseFeatures
 from splinelab.spd.recipe import Matrices, SPDRecipe, Stage
 
-__all__ = ["OURS", "PAPER"]
-
 
 def _published(features: int, components: int, importance: float, p: float, layers: tuple[str, ...]):
     return SPDRecipe(
@@ -76,8 +74,10 @@ def _mlp(
 ) -> SPDRecipe:
     """For residual MLPs, after a pilot's recipe: p falls from 2, then an even gate, p near 1 and a prune.
 
-    ``first`` and ``last``: what the stages that find and that refine have of their own. ``reassigned``: how
-    often components are handed out anew after that.
+    Parameters
+    ----------
+    first, last : what the stages that find and that refine have of their own.
+    reassigned : how often components are handed out anew after that.
     """
     inputs = len(matrices) - 1
     common = {"faithfulness": 0.0, "still_rows": 0.25}
@@ -105,7 +105,7 @@ def _mlp(
 
 
 def _blocks(importance: float, local: tuple[float, ...], neurons: int, output: float) -> tuple[Matrices, ...]:
-    """``local``: per block, what a squared error of one neuron costs at the output."""
+    """`local`: per block, what a squared error of one neuron costs at the output."""
     # W_out has as many components as its rank, and next to no penalty, since it serves all features.
     return (
         *(Matrices(f"blocks.{b}.mlp_in", 240, 256, importance, cost) for b, cost in enumerate(local)),

@@ -1,32 +1,33 @@
 """How near a decomposition comes to mechanisms that are known."""
 
-from collections.abc import Mapping
+import math
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
+from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 
+from splinelab._arguments import check_whole
 from splinelab.errors import InputError
 from splinelab.spd.components import Decomposition
+from splinelab.spd.inputs import one_hot
 from splinelab.spd.losses import reconstruction
-
-__all__ = [
-    "ColumnScores",
-    "ImportanceErrors",
-    "column_scores",
-    "dense_errors",
-    "exact_features",
-    "identity_errors",
-    "rounded_error",
-]
+from splinelab.spd.targets import TargetRecipe
 
 ALIVE = 0.1  # importance above which a component takes part
 SURE = 0.9  # importance that a component must reach on its own feature
 
 
 class ColumnScores(NamedTuple):
-    """Over the target's columns: mean max cosine similarity (1 is ideal), mean L2 ratio (1 is ideal)."""
+    """Over the target's columns; both are 1 in the ideal case.
+
+    Attributes
+    ----------
+    mmcs : mean max cosine similarity.
+    ml2r : mean L2 ratio.
+    """
 
     mmcs: float
     ml2r: float
@@ -35,25 +36,40 @@ class ColumnScores(NamedTuple):
 class ImportanceErrors(NamedTuple):
     """Entries of an importance matrix that miss the ideal pattern; both 0 for a perfect decomposition.
 
-    missing: entries that should be 1 and are below .9. surplus: entries that should be 0 and are above .1.
+    Attributes
+    ----------
+    missing : entries that should be 1 and are below .9.
+    surplus : entries that should be 0 and are above .1.
     """
 
     missing: int
     surplus: int
 
 
-def column_scores(U, V, weight, directions=None, *, alive=None) -> ColumnScores:
+def column_scores(
+    U: ArrayLike,
+    V: ArrayLike,
+    weight: ArrayLike,
+    directions: ArrayLike | None = None,
+    *,
+    alive: ArrayLike | None = None,
+) -> ColumnScores:
     """How well single components give the columns of the target's matrix.
 
-    ``U``: components × outputs, ``V``: components × inputs, ``weight``: outputs × inputs. ``directions``
-    (features × inputs, default: the inputs' own axes) are the input directions of the features: the column of
-    feature f is ``weight @ f``, and component c gives U_c (V_c · f). For each column the component with the
-    highest cosine similarity is taken; MMCS is the mean of these cosines, ML2R the mean ratio of that
-    component's column norm to the target's (Bushnaq, Braun and Sharkey, 2025, table 1). For a decoder, whose
-    *outputs* are the features, give ``V, U, weight.T``. ``alive``: boolean per component; others are left
-    out.
+    The column of feature f is `weight @ f`, and component c gives U_c (V_c · f). For each column the
+    component with the highest cosine similarity is taken; MMCS is the mean of these cosines, ML2R the mean
+    ratio of that component's column norm to the target's (Bushnaq, Braun and Sharkey, 2025, table 1). For a
+    decoder, whose *outputs* are the features, give `V, U, weight.T`.
 
-    Raises ``InputError`` for shapes that do not fit and where no component is alive.
+    Raises `InputError` for shapes that do not fit and where no component is alive.
+
+    Parameters
+    ----------
+    U : components × outputs.
+    V : components × inputs.
+    weight : outputs × inputs.
+    directions : features × inputs, the input directions of the features; by default the inputs' own axes.
+    alive : boolean per component; others are left out.
     """
     U, V, weight = (_array(values, name) for values, name in ((U, "U"), (V, "V"), (weight, "weight")))
     if len(U) != len(V) or weight.shape != (U.shape[1], V.shape[1]):
@@ -80,8 +96,8 @@ def column_scores(U, V, weight, directions=None, *, alive=None) -> ColumnScores:
     return ColumnScores(float(cosines[rows, best].mean()), float(ratios.mean()))
 
 
-def identity_errors(importance) -> ImportanceErrors:
-    """Errors of ``features × components`` (importances on one-hot inputs) against one component per feature.
+def identity_errors(importance: ArrayLike) -> ImportanceErrors:
+    """Errors of `features × components` (importances on one-hot inputs) against one component per feature.
 
     Components are matched to features by the Hungarian method so that the matched importances sum to the
     most. A feature without a component is missing one (fewer components than features).
@@ -93,37 +109,17 @@ def identity_errors(importance) -> ImportanceErrors:
     return _errors(importance, ideal, absent=len(importance) - len(rows))
 
 
-def dense_errors(importance, count: int) -> ImportanceErrors:
-    """The same against ``count`` components that are important on every sample, and no others.
+def dense_errors(importance: ArrayLike, count: int) -> ImportanceErrors:
+    """The same against `count` components that are important on every sample, and no others.
 
     These are taken to be the ones of highest mean importance.
     """
     importance = _importances(importance)
-    if not isinstance(count, int) or count < 1:
-        raise InputError(f"count is {count!r}; expected a positive whole number of components")
+    count = check_whole("count", count)
     order = np.argsort(-importance.mean(0), kind="stable")[:count]
     ideal = np.zeros(importance.shape, bool)
     ideal[:, order] = True
     return _errors(importance, ideal, absent=len(importance) * max(0, count - importance.shape[1]))
-
-
-def exact_features(importances: Mapping[str, object]) -> np.ndarray:
-    """Which features are exact: in every layer one component answers to the feature (importance above .1 on
-    its one-hot input, and at least .9), and answers to no other.
-
-    ``importances``: layer → features × components, each on the same one-hot inputs. Returns a boolean per
-    feature.
-    """
-    if not importances:
-        raise InputError("importances are empty; expected at least one layer")
-    exact = None
-    for values in importances.values():
-        values = _importances(values)
-        answers = values > ALIVE
-        alone = answers & (answers.sum(0) == 1)
-        here = (answers.sum(1) == 1) & alone.any(1) & (values.max(1) >= SURE)
-        exact = here if exact is None else exact & here
-    return exact
 
 
 @torch.no_grad()
@@ -138,15 +134,67 @@ def _errors(importance: np.ndarray, ideal: np.ndarray, absent: int) -> Importanc
     return ImportanceErrors(missing, int((importance[~ideal] > ALIVE).sum()))
 
 
-def _array(values, name: str) -> np.ndarray:
+def _array(values: ArrayLike, name: str) -> np.ndarray:
     values = values.detach().cpu().double().numpy() if torch.is_tensor(values) else np.asarray(values)
     if values.ndim != 2:
         raise InputError(f"{name} has the shape {values.shape}; expected two axes")
     return values.astype(np.float64)
 
 
-def _importances(values) -> np.ndarray:
+def _importances(values: ArrayLike) -> np.ndarray:
     values = _array(values, "importance")
     if not values.size:
         raise InputError(f"importance has the shape {values.shape}; expected features and components")
     return values
+
+
+def quality(decomposition: Decomposition, recipe: TargetRecipe, *, samples: int = 20_000) -> pd.DataFrame:
+    """One row per matrix, against the mechanisms that the model is known to have.
+
+    `layer`; `alive`: components with importance above .1 on some of `samples` fresh samples (others than
+    those by which the zoo keeps components), and
+    `expected`, how many there should be; `mmcs` and `ml2r` of the alive ones (`column_scores`), nan for
+    matrices that serve all features at once; `missing` and `surplus`: importance errors on one-hot inputs of
+    .75. Such a matrix (an identity, an output matrix) should have as many components as it has rank, all
+    important on every input; every other one component per feature.
+    """
+    alive = decomposition.alive(recipe.fresh_samples(samples, seed=1))
+    importances = decomposition.importances(one_hot(recipe.features))
+    net, rows = decomposition.net, []
+    for name, matrix in decomposition.layers.items():
+        weight = decomposition.linear(name).weight
+        role = net.role(decomposition.linear(name))
+        shared = role == "all"
+        mmcs, ml2r = math.nan, math.nan
+        if not shared and alive[name].any():
+            parts = (matrix.U, matrix.V, weight, getattr(net, "embedding", None))
+            if role == "writes":  # the features are its outputs
+                parts = (matrix.V, matrix.U, weight.T)
+            mmcs, ml2r = column_scores(*parts, alive=alive[name])
+        expected = min(weight.shape) if shared else recipe.features
+        values = importances[name]
+        errors = dense_errors(values, expected) if shared else identity_errors(values)
+        rows.append((name, int(alive[name].sum()), expected, mmcs, ml2r, *errors))
+    return pd.DataFrame(rows, columns=["layer", "alive", "expected", "mmcs", "ml2r", "missing", "surplus"])
+
+
+def importance_table(
+    decomposition: Decomposition, features: int, value: float = 0.75, *, least: float = 0.0
+) -> pd.DataFrame:
+    """Importances where one feature alone is on, at `value`.
+
+    Columns `matrix`, `feature`, `component`, `importance`.
+    Components are numbered in the order of the features that they answer to most at +.75, whatever `value`
+    is, so that tables of two signs can be compared. Importances below `least` are left out.
+    """
+    order = {
+        name: importances.argmax(0).argsort(stable=True)
+        for name, importances in decomposition.importances(one_hot(features)).items()
+    }
+    rows = []
+    for name, importances in decomposition.importances(one_hot(features, value)).items():
+        values = importances[:, order[name]].cpu().numpy()
+        for component, feature in np.ndindex(*values.T.shape):
+            if values[feature, component] >= least:
+                rows.append((name, feature, component, float(values[feature, component])))
+    return pd.DataFrame(rows, columns=["matrix", "feature", "component", "importance"])

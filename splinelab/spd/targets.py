@@ -1,57 +1,46 @@
 """The six toy models with known mechanisms: their recipes, by name, and their training."""
 
-import hashlib
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
+from splinelab import _schema as kinds
 from splinelab._arguments import check_seed
-from splinelab._schema import (
-    Count,
-    NotNegative,
-    Number,
-    Positive,
-    Share,
-    Values,
-    Whole,
-    check,
-    one_of,
-    schema,
-)
-from splinelab.errors import InputError, RecipeError, TrainingError, closest
+from splinelab._schema import Values, check, one_of, schema
+from splinelab.errors import InputError, RecipeError, closest
 from splinelab.nets import ResidualMLP, Superposition
 from splinelab.spd.inputs import SparseFeatures, generator_for
-
-__all__ = ["TARGETS", "Target", "TargetRecipe", "target_recipe", "train_target", "truth"]
-
-_FRESH = 9  # keeps fresh samples apart from those of training and of decompositions
+from splinelab.training.run import Run
 
 
 @schema("recipe", RecipeError)
 class TargetRecipe(Values):
-    """How a toy model is built and trained with AdamW. Wrong values raise ``RecipeError``.
+    """How a toy model is built and trained with AdamW. Wrong values raise `RecipeError`.
 
-    kind: ``"superposition"`` (output x, one hidden layer of ``width``, ``depth`` frozen identities) or
-        ``"residual-mlp"`` (output x + ReLU(x), a stream of ``width``, ``depth`` blocks of ``neurons``).
-    features, probability, low, high: of the inputs (``SparseFeatures``).
-    cosine: whether the learning rate falls to 0 along half a cosine; else it is constant.
+    Parameters
+    ----------
+    kind : `"superposition"` (output x, one hidden layer of `width`, `depth` frozen identities) or
+        `"residual-mlp"` (output x + ReLU(x), a stream of `width`, `depth` blocks of `neurons`).
+    features, probability, low, high : of the inputs (`SparseFeatures`).
+    cosine : whether the learning rate falls to 0 along half a cosine; else it is constant.
     """
 
     kind: one_of("superposition", "residual-mlp")
-    features: Whole
-    width: Whole
-    depth: Count
-    neurons: Count = 0
-    probability: Share = 0.05
-    low: Number = 0.0
-    high: Number = 1.0
-    lr: Positive = 5e-3
+    features: kinds.Whole
+    width: kinds.Whole
+    depth: kinds.Count
+    neurons: kinds.Count = 0
+    probability: kinds.Share = 0.05
+    low: kinds.Number = 0.0
+    high: kinds.Number = 1.0
+    lr: kinds.Positive = 5e-3
     cosine: bool = True
-    weight_decay: NotNegative = 0.01
-    batch: Whole = 1024
-    steps: Whole = 10_000
+    weight_decay: kinds.NotNegative = 0.01
+    batch: kinds.Whole = 1024
+    steps: kinds.Whole = 10_000
 
     def __post_init__(self) -> None:
         least = int(self.kind == "residual-mlp")
@@ -59,28 +48,14 @@ class TargetRecipe(Values):
             check(getattr(self, key) >= least, key, getattr(self, key), f"a whole number from {least}")
         self.inputs  # noqa: B018  checks low and high
 
-    @property
-    def name(self) -> str:
-        """What a measurement's line calls the data."""
-        return "sparse features"
-
-    @property
-    def checksum(self) -> str:
-        """Of 1,000 fresh samples: what the data of a measurement were."""
-        return hashlib.sha256(self.fresh_samples(1000).numpy().tobytes()).hexdigest()
-
     def fresh_samples(self, count: int = 20_000, *, seed: int = 0) -> torch.Tensor:
         """Samples × features that neither target nor decomposition was trained on."""
-        return self.inputs.sample(count, generator_for("cpu", seed, _FRESH, 1))
+        return self.inputs.fresh(count, seed=seed)
 
     @property
     def inputs(self) -> SparseFeatures:
         """What the model is trained on."""
         return SparseFeatures(self.features, self.probability, self.low, self.high)
-
-    def serves_all(self, layer: str) -> bool:
-        """Whether a linear layer of the model serves all features at once: an identity, an output matrix."""
-        return layer.startswith("hidden.") or layer.endswith(".mlp_out")
 
     def build(self, seed: int) -> Superposition | ResidualMLP:
         """The model before its first step."""
@@ -115,7 +90,7 @@ class Target(NamedTuple):
 
 
 def target_recipe(name: str) -> TargetRecipe:
-    """The recipe of one of ``TARGETS``; an unknown name raises ``InputError`` and names the closest."""
+    """The recipe of one of `TARGETS`; an unknown name raises `InputError` and names the closest."""
     if name not in TARGETS:
         hint = closest(name, TARGETS)
         raise InputError(f"there is no toy model {name!r}; {hint}There are {', '.join(TARGETS)}")
@@ -128,29 +103,45 @@ def truth(recipe: TargetRecipe, x: torch.Tensor) -> torch.Tensor:
 
 
 def train_target(recipe: TargetRecipe | str, seed: int) -> Target:
-    """Train a toy model from ``seed`` alone; a name stands for its recipe.
+    """Train a toy model from `seed` alone; a name stands for its recipe.
 
-    Raises ``TrainingError`` where the loss is not finite at the end.
+    Raises `TrainingError` for a loss or a weight that is not finite.
     """
     recipe = target_recipe(recipe) if isinstance(recipe, str) else recipe
-    seed = check_seed(seed)
-    net = recipe.build(seed)
-    superposition = isinstance(net, Superposition)
-    forward = net.tied if superposition else net.in_features
-    weights = [net.linear1.weight, net.linear2.bias] if superposition else list(net.parameters())
-    optimiser = torch.optim.AdamW(weights, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
-    for step in range(recipe.steps):
+    run = _Run(recipe, check_seed(seed))
+    run.go({})
+    return Target(run.module.requires_grad_(False), run.history["loss"][-1])
+
+
+class _Run(Run):
+    """A toy model in training: superposition with the encoder's weights in both places."""
+
+    def __init__(self, recipe: TargetRecipe, seed: int) -> None:
+        net = recipe.build(seed)
+        super().__init__(net, recipe.steps)
+        self.recipe, self.seed, self.tied = recipe, seed, isinstance(net, Superposition)
+        weights = [net.linear1.weight, net.linear2.bias] if self.tied else net.parameters()
+        self.optimise(weights, recipe.lr, recipe.weight_decay)
+
+    def loss(self) -> torch.Tensor:
+        recipe, forward = self.recipe, self.module.tied if self.tied else self.module.in_features
         if recipe.cosine:
-            optimiser.param_groups[0]["lr"] = recipe.lr * (1 + math.cos(math.pi * step / recipe.steps)) / 2
-        x = recipe.inputs.sample(recipe.batch, generator_for("cpu", seed, step))
-        optimiser.zero_grad()
-        (forward(x) - truth(recipe, x)).square().mean().backward()
-        optimiser.step()
-    if superposition:
-        net.tie()
-    net.eval().requires_grad_(False)
-    x = recipe.inputs.sample(10_000, generator_for("cpu", seed, recipe.steps))
-    loss = float((net(x) - truth(recipe, x)).square().mean())
-    if not math.isfinite(loss):
-        raise TrainingError(f"the loss is {loss} after {recipe.steps} steps: lower lr, now {recipe.lr:g}")
-    return Target(net, loss)
+            factor = (1 + math.cos(math.pi * self.step / recipe.steps)) / 2
+            self.optimiser.param_groups[0]["lr"] = recipe.lr * factor
+        return self._error(forward, recipe.batch)
+
+    def _error(self, forward: Callable[[torch.Tensor], torch.Tensor], samples: int) -> torch.Tensor:
+        x = self.recipe.inputs.sample(samples, generator_for("cpu", self.seed, self.step))
+        return (forward(x) - truth(self.recipe, x)).square().mean()
+
+    def due(self) -> bool:
+        return self.step == self.steps
+
+    @torch.no_grad()
+    def row(self) -> dict[str, float]:
+        if self.tied:
+            self.module.tie()
+        return {"step": self.step, "loss": float(self._error(self.module.eval(), 10_000))}
+
+    def advice(self) -> str:
+        return f"(lr {self.recipe.lr:g}): lower lr"

@@ -1,11 +1,9 @@
 """One fit loop for all nets: a frozen recipe in, a trained net and its history out."""
 
-from splinelab.training.building import build
 from splinelab.training.checkpoint import load_checkpoint, save_checkpoint
-from splinelab.training.evaluation import evaluate
-from splinelab.training.images import TrainingData, training_data
+from splinelab.training.images import TrainingData, evaluate, training_data
 from splinelab.training.loop import Fit, evaluation_steps, fit
-from splinelab.training.recipe import Recipe
+from splinelab.training.recipe import Recipe, build
 
 __all__ = [
     "Fit",

@@ -3,13 +3,13 @@
 from typing import NamedTuple
 
 import torch
+from torch import nn
+from torch.nn import functional as F
 
 from splinelab import data as datasets
 from splinelab.data import Dataset
 from splinelab.errors import InputError, RecipeError
 from splinelab.training.recipe import TEST_SETS, Recipe
-
-__all__ = ["TrainingData", "check_data", "check_fit", "resident", "training_data"]
 
 
 class TrainingData(NamedTuple):
@@ -22,8 +22,8 @@ class TrainingData(NamedTuple):
 def training_data(recipe: Recipe) -> TrainingData:
     """The images a recipe trains on and the images held out from it.
 
-    Both are subsets by ``stratified_split`` with a fixed seed, so that 1,000 training images of MNIST-5k are
-    those of ``protocol_split`` in every arm. Nets of ``mnist-train`` and ``fashion-train`` are judged by the
+    Both are subsets by `stratified_split` with a fixed seed, so that 1,000 training images of MNIST-5k are
+    those of `protocol_split` in every arm. Nets of `mnist-train` and `fashion-train` are judged by the
     whole test set.
     """
     full = datasets.load(recipe.dataset)
@@ -38,7 +38,7 @@ def training_data(recipe: Recipe) -> TrainingData:
 
 
 def check_data(data: object) -> TrainingData:
-    """The two data sets that a caller gave; ``InputError`` for anything else."""
+    """The two data sets that a caller gave; `InputError` for anything else."""
     parts = tuple(data) if isinstance(data, list | tuple) else (data,)
     if len(parts) != 2 or not all(isinstance(part, Dataset) for part in parts):
         kinds = ", ".join(type(part).__name__ for part in parts)
@@ -75,3 +75,35 @@ def resident(part: Dataset, dtype: torch.dtype, device: torch.device) -> tuple[t
         torch.from_numpy(part.images).to(device=device, dtype=dtype),
         torch.from_numpy(part.labels).to(device),
     )
+
+
+LOSSES = ("mse", "cross-entropy")
+_CHUNK = 1000  # images per forward pass
+
+
+def evaluate(net: nn.Module, dataset: Dataset, loss: str = "mse") -> tuple[float, float]:
+    """Mean loss and accuracy of a net in eval mode, on the net's own device and in its own precision."""
+    if loss not in LOSSES:
+        raise InputError(f"loss is {loss!r}; expected one of {', '.join(LOSSES)}")
+    parameter = next(net.parameters())
+    return judge(net, *resident(dataset, parameter.dtype, parameter.device), loss)
+
+
+@torch.no_grad()
+def judge(net: nn.Module, images: torch.Tensor, labels: torch.Tensor, loss: str) -> tuple[float, float]:
+    """Mean loss and accuracy over all images in eval mode; the net is left in the mode it came in.
+
+    In training mode batch norm would judge each chunk by its own statistics, and learn from it.
+    """
+    mode = net.training
+    net.eval()
+    total, right = 0.0, 0
+    for x, y in zip(images.split(_CHUNK), labels.split(_CHUNK), strict=True):
+        output = net(x).double()
+        if loss == "mse":
+            total += float((output - F.one_hot(y, output.shape[1])).square().mean(1).sum())
+        else:
+            total += float(F.cross_entropy(output, y, reduction="sum"))
+        right += int((output.argmax(1) == y).sum())
+    net.train(mode)
+    return total / len(labels), right / len(labels)

@@ -12,13 +12,9 @@ from torch.nn import functional as F
 
 from splinelab._arguments import check_device, check_seed, check_whole
 from splinelab.errors import InputError
-from splinelab.training.building import build
-from splinelab.training.evaluation import judge
-from splinelab.training.images import TrainingData, check_data, check_fit, resident, training_data
-from splinelab.training.recipe import Recipe
+from splinelab.training.images import TrainingData, check_data, check_fit, judge, resident, training_data
+from splinelab.training.recipe import Recipe, build
 from splinelab.training.run import Run
-
-__all__ = ["Fit", "evaluation_steps", "fit"]
 
 #: The columns that every history has.
 COLUMNS = ("step", "train_loss", "train_accuracy", "heldout_accuracy", "weight_norm", "weight_decay")
@@ -31,12 +27,14 @@ Probe = Callable[[nn.Module], float | Mapping[str, float]]
 class Fit:
     """A finished run.
 
-    net: the trained net in eval mode, on the CPU, in the recipe's dtype.
-    history: columns of equal length, ready for ``pandas.DataFrame``: ``step, train_loss, train_accuracy,
-        heldout_accuracy, weight_norm, weight_decay`` and one per probe.
-    snapshots: name → state dict; ``"memorised"`` for recipes with ``decay_from_accuracy``.
-    switch_step: the step from which weight decay acted in such a recipe, else None.
-    seconds: time spent in training, evaluations and probes included, over all interrupted parts.
+    Attributes
+    ----------
+    net : the trained net in eval mode, on the CPU, in the recipe's dtype.
+    history : columns of equal length, ready for `pandas.DataFrame`: `step, train_loss, train_accuracy,
+        heldout_accuracy, weight_norm, weight_decay` and one per probe.
+    snapshots : name → state dict; `"memorised"` for recipes with `decay_from_accuracy`.
+    switch_step : the step from which weight decay acted in such a recipe, else None.
+    seconds : time spent in training, evaluations and probes included, over all interrupted parts.
     """
 
     net: nn.Sequential
@@ -47,7 +45,7 @@ class Fit:
 
 
 def evaluation_steps(steps: int, evaluations: int) -> list[int]:
-    """Step 0 and about ``evaluations`` log-spaced steps, the last one included.
+    """Step 0 and about `evaluations` log-spaced steps, the last one included.
 
     >>> evaluation_steps(1000, 4)
     [0, 1, 10, 100, 1000]
@@ -69,15 +67,22 @@ def fit(
 ) -> Fit:
     """Train a net. The same recipe, seed, data and machine give the same bits.
 
-    ``data`` replaces the recipe's own images. With ``checkpoint`` the state is saved every
-    ``checkpoint_every`` steps, and an existing file is resumed: a run killed at any moment and started again
-    ends with the bits of an uninterrupted one. Batches depend on seed and epoch alone, never on a global
-    generator. ``probes`` are called at every evaluation; one that returns a mapping adds a column per key.
-    Ctrl-C ends a run with a ``checkpoint`` at a step that is saved.
+    Batches depend on seed and epoch alone, never on a global generator. A run with a `checkpoint` that is
+    killed at any moment, or ended by Ctrl-C, goes on from there when it is started again, to the bits of an
+    uninterrupted one.
 
-    Raises ``InputError`` for an absent device, a seed or a probe that cannot be, ``RecipeError`` where net
-    and images do not fit, and ``TrainingError`` for a loss or a weight that is not finite, the last step
+    Raises `InputError` for an absent device, a seed or a probe that cannot be, `RecipeError` where net
+    and images do not fit, and `TrainingError` for a loss or a weight that is not finite, the last step
     included, and for a checkpoint that is unfit or cannot be written.
+
+    Parameters
+    ----------
+    data : in place of the recipe's own images.
+    device : where the steps are computed; the result is on the CPU.
+    probes : called with the net at every evaluation; one that returns a mapping adds a column per key.
+    checkpoint : where the state is saved.
+    checkpoint_every : steps.
+    progress : whether to show a bar.
     """
     seed, device = check_seed(seed), check_device(device)
     checkpoint_every = check_whole("checkpoint_every", checkpoint_every)
@@ -93,7 +98,7 @@ def fit(
         "probes": sorted(probes),
     }
     run.go(identity, checkpoint, checkpoint_every, progress)
-    return Fit(run.net.cpu().eval(), run.history, run.snapshots, run.switch_step, run.seconds)
+    return Fit(run.module.cpu().eval(), run.history, run.snapshots, run.switch_step, run.seconds)
 
 
 def _checked(probes: Mapping[str, Probe]) -> dict[str, Probe]:
@@ -130,7 +135,7 @@ class _Run(Run):
     LOSS = "train_loss"
 
     def __init__(self, recipe: Recipe, seed: int, data: TrainingData, device: torch.device, probes) -> None:
-        super().__init__(recipe.steps)
+        super().__init__(build(recipe, seed).to(device), recipe.steps)
         self.recipe, self.seed, self.device, self.probes = recipe, seed, device, probes
         dtype = getattr(torch, recipe.dtype)
         self.train = resident(data.train, dtype, device)
@@ -139,42 +144,32 @@ class _Run(Run):
         self.targets = labels
         if recipe.loss == "mse":
             self.targets = F.one_hot(labels, recipe.sizes[-1]).to(dtype)
-        self.loss = F.mse_loss if recipe.loss == "mse" else F.cross_entropy
-        self.net = build(recipe, seed).to(device)
         waiting = recipe.decay_from_accuracy is not None
-        self.optimiser = torch.optim.AdamW(
-            self.net.parameters(),
-            lr=recipe.lr,
-            weight_decay=0.0 if waiting else recipe.weight_decay,
-            fused=True,  # one kernel for all parameters: a fifth off the step on a CPU
-        )
+        self.optimise(self.module.parameters(), recipe.lr, 0.0 if waiting else recipe.weight_decay)
         self.epoch_steps = math.ceil(len(labels) / recipe.batch)
         self.switch_step: int | None = None
         self.snapshots: dict[str, dict[str, torch.Tensor]] = {}
         self._epoch, self._order = -1, None
         self._due = set(evaluation_steps(recipe.steps, recipe.evaluations))
 
-    def advance(self) -> torch.Tensor:
+    def loss(self) -> torch.Tensor:
         epoch, position = divmod(self.step, self.epoch_steps)
         if epoch != self._epoch:
             # The order is a function of seed and epoch, so a resumed run needs no generator state.
             order = np.random.default_rng([self.seed, epoch]).permutation(len(self.targets))
             self._epoch, self._order = epoch, torch.from_numpy(order).to(self.device)
         batch = self._order[position * self.recipe.batch : (position + 1) * self.recipe.batch]
-        self.optimiser.zero_grad(set_to_none=True)
         output = self._output(self.train[0].index_select(0, batch))
-        loss = self.loss(output, self.targets.index_select(0, batch))
-        loss.backward()
-        self.optimiser.step()
-        return loss.detach()
+        judged = F.mse_loss if self.recipe.loss == "mse" else F.cross_entropy
+        return judged(output, self.targets.index_select(0, batch))
 
     def _output(self, images: torch.Tensor) -> torch.Tensor:
         if not self.recipe.dropout:
-            return self.net(images)
+            return self.module(images)
         # Which units a step leaves out is a function of seed and step, for the same reason as the order.
         with torch.random.fork_rng():
             torch.manual_seed(int(np.random.default_rng([self.seed, self.step, 1]).integers(2**63)))
-            return self.net(images)
+            return self.module(images)
 
     def advice(self) -> str:
         return (
@@ -187,49 +182,39 @@ class _Run(Run):
         threshold = self.recipe.decay_from_accuracy
         if threshold is None or self.switch_step is not None or self.step % self.epoch_steps:
             return
-        if judge(self.net, *self.train, self.recipe.loss)[1] < threshold:
+        if judge(self.module, *self.train, self.recipe.loss)[1] < threshold:
             return
         self.switch_step = self.step
         self.snapshots["memorised"] = {
-            name: value.detach().cpu().clone() for name, value in self.net.state_dict().items()
+            name: value.detach().cpu().clone() for name, value in self.module.state_dict().items()
         }
         for group in self.optimiser.param_groups:
             group["weight_decay"] = self.recipe.weight_decay
-
-    def module(self) -> nn.Module:
-        return self.net
 
     def due(self) -> bool:
         return self.step in self._due or self.step == self.switch_step
 
     def row(self) -> dict[str, float]:
-        self.net.eval()
-        train_loss, train_accuracy = judge(self.net, *self.train, self.recipe.loss)
+        self.module.eval()
+        train_loss, train_accuracy = judge(self.module, *self.train, self.recipe.loss)
         row: dict[str, float] = {
             "step": self.step,
             "train_loss": train_loss,
             "train_accuracy": train_accuracy,
-            "heldout_accuracy": judge(self.net, *self.heldout, self.recipe.loss)[1],
+            "heldout_accuracy": judge(self.module, *self.heldout, self.recipe.loss)[1],
             "weight_norm": math.sqrt(
-                sum(float(p.detach().double().square().sum()) for p in self.net.parameters())
+                sum(float(p.detach().double().square().sum()) for p in self.module.parameters())
             ),
             "weight_decay": self.optimiser.param_groups[0]["weight_decay"],
         }
         with torch.no_grad():
             for name, probe in self.probes.items():
-                value = probe(self.net)
+                value = probe(self.module)
                 found = value if isinstance(value, Mapping) else {name: value}
                 row |= {_column(key, name, row): _value(item, key) for key, item in found.items()}
-        self.net.train()
+        self.module.train()
         return row
 
     def summary(self) -> str:
         last = {name: column[-1] for name, column in self.history.items()}
         return f"train {last['train_accuracy']:.3f}, held out {last['heldout_accuracy']:.3f}"
-
-    def tensors(self) -> dict:
-        return {"model": self.net.state_dict(), "optimiser": self.optimiser.state_dict()}
-
-    def restore(self, state: Mapping) -> None:
-        self.net.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])

@@ -5,51 +5,59 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import nn
+from tqdm.auto import tqdm
 
 from splinelab._arguments import check_whole
 from splinelab._files import check_writable
 from splinelab.errors import TrainingError
 from splinelab.training.checkpoint import load_checkpoint, save_checkpoint
 
-__all__ = ["Run"]
-
 _LOSS_BLOCK = 25  # steps between looks at the losses: on a GPU each look waits for the queue
+_KEPT = ("step", "seconds", "history")  # of every run
 
 
-class Run:
-    """The loop around a run's steps: losses that must stay finite, history, checkpoints, progress.
+class Run(ABC):
+    """The one fit loop: losses that must stay finite, history, checkpoints, progress.
 
-    A subclass gives what raises ``NotImplementedError`` here, and names in ``KEPT`` those of its attributes
-    (numbers, text, lists, dicts of these and of tensors) that a checkpoint must hold.
+    A subclass says what the loss of a step is, makes an optimiser by `optimise`, and names in `KEPT` those
+    of its attributes (numbers, text, lists, dicts of these and of tensors) that a checkpoint must hold.
+
+    Parameters
+    ----------
+    module : what is trained.
+    steps : when the run ends.
     """
 
     KEPT: tuple[str, ...] = ()
     LOSS = "loss"  # the column of the history that must stay finite
+    TRAINED = "model"  # what a checkpoint calls the module
 
-    def __init__(self, steps: int) -> None:
-        self.steps, self.step, self.seconds = steps, 0, 0.0
+    def __init__(self, module: nn.Module, steps: int) -> None:
+        self.module, self.steps, self.step, self.seconds = module, steps, 0, 0.0
         self.history: dict[str, list] = {}
         self._losses: list[torch.Tensor] = []
 
     def go(
         self,
         identity: Mapping[str, Any],
-        checkpoint: str | os.PathLike | None,
-        checkpoint_every: int,
-        progress: bool,
+        checkpoint: str | os.PathLike | None = None,
+        checkpoint_every: int = 1000,
+        progress: bool = False,
     ) -> None:
-        """Run to the last step, from ``checkpoint`` where that file is there.
+        """Run to the last step, from `checkpoint` where that file is there.
 
         Ctrl-C ends the run after the step that is under way, and saves that step where there is a
-        ``checkpoint``; a second Ctrl-C ends it at once.
+        `checkpoint`; a second Ctrl-C ends it at once.
 
-        Raises ``TrainingError`` for a loss or a weight that is not finite, for a checkpoint of another
-        ``identity``, and, before the first step, for one that cannot be written.
+        Raises `TrainingError` for a loss or a weight that is not finite, for a checkpoint of another
+        `identity`, and, before the first step, for one that cannot be written.
         """
         checkpoint_every = check_whole("checkpoint_every", checkpoint_every)
         if checkpoint is not None:
@@ -59,7 +67,8 @@ class Run:
 
         def save() -> None:
             self.check_losses()
-            save_checkpoint(checkpoint, {"identity": dict(identity), **self._state()})
+            kept = {name: getattr(self, name) for name in (*_KEPT, *self.KEPT)}
+            save_checkpoint(checkpoint, {"identity": dict(identity), **kept, **self.tensors()})
 
         def stop() -> None:
             if checkpoint is None:
@@ -71,7 +80,8 @@ class Run:
         started, before = time.monotonic(), self.seconds
         if self.step == 0 and self.due():
             self.evaluate()
-        with _progress_bar(self.steps, self.step, progress) as bar, _interrupts() as interrupted:
+        bar = tqdm(total=self.steps, initial=self.step, disable=not progress, unit="step", mininterval=0.5)
+        with bar, _interrupts() as interrupted:
             while self.step < self.steps:
                 self._losses.append(self.advance())
                 self.step += 1
@@ -92,43 +102,53 @@ class Run:
         self.check_losses()
         self.check_end()
 
+    def optimise(self, weights: Iterable[nn.Parameter], lr: float, weight_decay: float) -> None:
+        """A fresh AdamW for these weights."""
+        # Fused: one kernel for all weights, a fifth off the step on a CPU.
+        self.optimiser = torch.optim.AdamW(weights, lr=lr, weight_decay=weight_decay, fused=True)
+
     def advance(self) -> torch.Tensor:
         """One optimiser step; the loss it started from, detached."""
-        raise NotImplementedError
+        loss = self.loss()
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        return loss.detach()
 
-    def after_step(self) -> None:
+    @abstractmethod
+    def loss(self) -> torch.Tensor:
+        """The loss that the next step is to lower; also the place to change the optimiser's settings."""
+
+    def after_step(self) -> None:  # noqa: B027
         """What may follow a step, before the history's row."""
 
-    def module(self) -> torch.nn.Module:
-        """What is trained."""
-        raise NotImplementedError
-
+    @abstractmethod
     def due(self) -> bool:
-        """Whether the history gets a row after ``step`` steps."""
-        raise NotImplementedError
+        """Whether the history gets a row after `step` steps."""
 
+    @abstractmethod
     def row(self) -> dict[str, float]:
-        """The history's row after ``step`` steps."""
-        raise NotImplementedError
+        """The history's row after `step` steps."""
 
+    @abstractmethod
     def advice(self) -> str:
         """What to say of the settings, and what to change, where the loss is not finite."""
-        raise NotImplementedError
 
     def summary(self) -> str:
         """The latest row, for the progress bar."""
-        raise NotImplementedError
+        return f"loss {self.history[self.LOSS][-1]:.2e}"
 
     def tensors(self) -> dict[str, Any]:
-        """What a checkpoint must hold beside ``KEPT``."""
-        raise NotImplementedError
+        """What a checkpoint must hold beside `KEPT`."""
+        return {self.TRAINED: self.module.state_dict(), "optimiser": self.optimiser.state_dict()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take back what ``tensors`` gave; ``KEPT`` is back already."""
-        raise NotImplementedError
+        """Take back what `tensors` gave; `KEPT` is back already."""
+        self.module.load_state_dict(state[self.TRAINED])
+        self.optimiser.load_state_dict(state["optimiser"])
 
     def check_losses(self) -> None:
-        """Raise ``TrainingError`` at the first non-finite loss since the last look."""
+        """Raise `TrainingError` at the first non-finite loss since the last look."""
         if not self._losses:
             return
         finite = torch.stack(self._losses).isfinite().cpu()
@@ -139,14 +159,14 @@ class Run:
             raise TrainingError(f"the loss is not finite at step {at} of {self.steps} {self.advice()}")
 
     def check_end(self) -> None:
-        """Raise ``TrainingError`` where a row of the history has no finite loss, or a weight is not finite.
+        """Raise `TrainingError` where a row of the history has no finite loss, or a weight is not finite.
 
         The loss of a step is that of the weights before it, so what the last step did shows here alone.
         """
         for step, loss in zip(self.history["step"], self.history[self.LOSS], strict=True):
             if not math.isfinite(loss):
                 raise TrainingError(f"the loss is {loss} after step {step} of {self.steps} {self.advice()}")
-        for name, value in self.module().state_dict().items():
+        for name, value in self.module.state_dict().items():
             if value.is_floating_point() and not value.isfinite().all():
                 raise TrainingError(
                     f"the weights {name!r} are not finite after all {self.steps} steps {self.advice()}"
@@ -159,12 +179,8 @@ class Run:
             # Plain numbers only, as checkpoints hold them.
             self.history.setdefault(name, []).append(value if isinstance(value, int) else float(value))
 
-    def _state(self) -> dict[str, Any]:
-        kept = {name: getattr(self, name) for name in ("step", "seconds", "history", *self.KEPT)}
-        return kept | self.tensors()
-
     def _resume(self, state: Mapping[str, Any]) -> None:
-        for name in ("step", "seconds", "history", *self.KEPT):
+        for name in (*_KEPT, *self.KEPT):
             setattr(self, name, state[name])
         self.restore(state)
 
@@ -203,9 +219,3 @@ def _interrupts() -> Iterator[list[int]]:
         yield heard
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _progress_bar(steps: int, initial: int, progress: bool):
-    from tqdm.auto import tqdm
-
-    return tqdm(total=steps, initial=initial, disable=not progress, unit="step", mininterval=0.5)

@@ -9,10 +9,9 @@ from splinelab.zoo.decompositions import (
 )
 from splinelab.zoo.other_data import load_on, name_on, recipe_on
 from splinelab.zoo.recipes import Entry, entries, entry, recipe, seeds
-from splinelab.zoo.store import WEIGHTS, card, load, untrained
-from splinelab.zoo.table import table
+from splinelab.zoo.store import WEIGHTS, card, load, table, untrained
 from splinelab.zoo.third_party import pretrained, pretrained_at_hand
-from splinelab.zoo.train import heldout, require_heldout, train, train_seeds, training_images
+from splinelab.zoo.train import heldout, train, train_seeds, training_images
 
 __all__ = [
     "WEIGHTS",
@@ -32,7 +31,6 @@ __all__ = [
     "pretrained_at_hand",
     "recipe",
     "recipe_on",
-    "require_heldout",
     "seeds",
     "table",
     "toy_model",

@@ -16,113 +16,97 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from splinelab._documents import digest, read_json
-from splinelab._schema import (
-    Count,
-    Name,
-    NotNegative,
-    Number,
-    Text,
-    Values,
-    Whole,
-    check,
-    expected,
-    part,
-    schema,
-    several,
-)
+from splinelab import _schema as kinds
+from splinelab._files import digest, read_json
+from splinelab._schema import Values, check, expected, part, schema, several
 from splinelab.errors import SplinelabError, ZooError
 from splinelab.spd import SPDRecipe, TargetRecipe
 from splinelab.training import Recipe
 
-__all__ = ["DecompositionCard", "NetCard", "readable", "verified"]
-
 _Digest = expected(Annotated[str, Field(pattern="^[0-9a-f]{64}$")], "a SHA-256: 64 hexadecimal digits")
-_Cell = expected(int | Number | None, "a number, or null")
-_Metrics = dict[Name, _Cell]
-_History = dict[Name, several(_Cell, "one or more numbers or nulls")]
+_Cell = expected(int | kinds.Number | None, "a number, or null")
+_Metrics = dict[kinds.Name, _Cell]
+_History = dict[kinds.Name, several(_Cell, "one or more numbers or nulls")]
 
 
 @schema("card", ZooError)
 class Images(Values):
     """The images that a net was trained on, or judged by."""
 
-    name: Name
-    images: Whole
+    name: kinds.Name
+    images: kinds.Whole
     checksum: _Digest
 
 
 @schema("card", ZooError)
-class NetCard(Values):
-    """The card of a net."""
+class _Card(Values):
+    """What stands on every card."""
 
-    name: Name
-    seed: Count
-    about: Text
-    recipe: part(Recipe)
-    data: dict[Name, part(Images)]
-    metrics: _Metrics
-    switch_step: expected(Whole | None, "a positive whole number, or null")
-    seconds: NotNegative
-    device: Name
+    name: kinds.Name
+    seed: kinds.Count
+    about: kinds.Text
+    seconds: kinds.NotNegative
+    device: kinds.Name
     history: _History
-    parameters: Whole
-    versions: dict[Name, Name]
+    parameters: kinds.Whole
+    versions: dict[kinds.Name, kinds.Name]
     sha256: _Digest
     digest: _Digest
 
     def __post_init__(self) -> None:
+        _check_columns("history", self.history)
+        steps = self.history.get("step", (None,))
+        rising = None not in steps and all(a < b for a, b in itertools.pairwise(steps))
+        check(rising, "history.step", steps, "steps that rise")
+
+
+@schema("card", ZooError)
+class NetCard(_Card):
+    """The card of a net."""
+
+    recipe: part(Recipe)
+    data: dict[kinds.Name, part(Images)]
+    metrics: _Metrics
+    switch_step: expected(kinds.Whole | None, "a positive whole number, or null")
+
+    def __post_init__(self) -> None:
         check(set(self.data) == {"train", "heldout"}, "data", list(self.data), "train and heldout")
-        _check_history(self.history)
+        super().__post_init__()
 
 
 @schema("card", ZooError)
 class Scores(Values):
     """What a decomposition reached."""
 
-    target_loss: NotNegative
-    losses: several(Number, "one or more numbers")
-    rounded_error: NotNegative
-    layers: dict[Name, several(Name | _Cell, "one value per layer")]
-    reassigned: several(dict[Name, _Cell], "one mapping per stage that reassigned", least=0) = ()
+    target_loss: kinds.NotNegative
+    losses: several(kinds.Number, "one or more numbers")
+    rounded_error: kinds.NotNegative
+    layers: dict[kinds.Name, several(kinds.Name | _Cell, "one value per layer")]
+    reassigned: several(dict[kinds.Name, _Cell], "one mapping per stage that reassigned", least=0) = ()
 
 
 @schema("card", ZooError)
-class DecompositionCard(Values):
+class DecompositionCard(_Card):
     """The card of a decomposition."""
 
-    name: Name
-    seed: Count
-    about: Text
     target: part(TargetRecipe)
     recipe: part(SPDRecipe)
     metrics: part(Scores)
-    seconds: NotNegative
-    device: Name
-    history: _History
-    parameters: Whole
-    versions: dict[Name, Name]
-    sha256: _Digest
-    digest: _Digest
 
     def __post_init__(self) -> None:
-        lengths = {key: len(column) for key, column in self.metrics.layers.items()}
-        check(len(set(lengths.values())) == 1, "metrics.layers", lengths, "columns of equal length")
-        _check_history(self.history)
+        _check_columns("metrics.layers", self.metrics.layers)
+        super().__post_init__()
 
 
-def _check_history(history: Mapping[str, tuple]) -> None:
-    lengths = {key: len(column) for key, column in history.items()}
-    check(len(set(lengths.values())) == 1, "history", lengths, "columns of equal length")
-    steps = history.get("step", (None,))
-    rising = None not in steps and all(a < b for a, b in itertools.pairwise(steps))
-    check(rising, "history.step", steps, "steps that rise")
+def _check_columns(key: str, columns: Mapping[str, tuple]) -> None:
+    lengths = {name: len(column) for name, column in columns.items()}
+    check(len(set(lengths.values())) == 1, key, lengths, "columns of equal length")
 
 
 def verified(
     path: Path, kind: type[NetCard | DecompositionCard], name: str, seed: int, remedy: str
 ) -> dict[str, Any]:
-    """The content of a card, checked; ``ZooError`` with ``remedy`` for one that is damaged, changed, or of
+    """The content of a card, checked; `ZooError` with `remedy` for one that is damaged, changed, or of
     another net."""
     try:
         content = read_json(path)
@@ -139,7 +123,7 @@ def verified(
             f"the card {path} is that of {found.name}, seed {found.seed}; expected {name}, seed {seed}: "
             f"give the files their own names back, or {remedy}"
         )
-    if digest(_rest(content)) != found.digest:
+    if digest({key: value for key, value in content.items() if key != "digest"}) != found.digest:
         raise ZooError(
             f"the card {path} was changed after it was written: its content has another digest; "
             f"reinstall splinelab, or {remedy}"
@@ -153,10 +137,6 @@ def readable(name: str, seed: int, about: Mapping[str, Any], sha256: str) -> str
     whole = {"name": name, "seed": seed, **about, "versions": versions, "sha256": sha256}
     written = json.loads(_text(whole, ""))  # numbers as they are rounded there
     return _text({**whole, "digest": digest(written)}, "") + "\n"
-
-
-def _rest(content: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in content.items() if key != "digest"}
 
 
 def _text(value: Any, indent: str) -> str:

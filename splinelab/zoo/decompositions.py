@@ -24,10 +24,7 @@ from splinelab.spd import (
 )
 from splinelab.spd import decompose as decompose_net
 from splinelab.zoo.cards import DecompositionCard
-from splinelab.zoo.store import WEIGHTS, read, read_card, require_writable, save
-
-__all__ = ["decompose", "decomposed", "decomposition", "decomposition_card", "toy_model"]
-
+from splinelab.zoo.store import WEIGHTS, at_hand, read, read_card, require_writable, save, tidy
 
 #: Whose recipes the zoo's decompositions follow: ours, and the published one as a baseline.
 RECIPES: dict[str, SPDRecipe] = {**OURS, "TMS-5-2-published": PAPER["TMS-5-2"]}
@@ -38,7 +35,7 @@ _EMBEDDING = "net.embedding"
 def toy_model(name: str, seed: int = 0) -> Superposition | ResidualMLP:
     """A toy model as decompositions take it: the zoo's where it has one of this seed, else trained now.
 
-    Residual MLPs are written in the smaller basis (``spd.reduced``), which leaves their outputs as they are.
+    Residual MLPs are written in the smaller basis (`spd.reduced`), which leaves their outputs as they are.
     """
     if (WEIGHTS / f"{name}-{seed}.json").is_file():
         return decomposition(name, seed).net
@@ -60,8 +57,8 @@ def decompose(
 ) -> Path:
     """Train a toy model, decompose it by our recipe and write both with a card; returns the weights' path.
 
-    An interrupted run leaves a resume point in ``folder/.checkpoints`` and goes on from there. Raises
-    ``ZooError``, before any training, for a folder that cannot be written to.
+    An interrupted run leaves a resume point in `folder/.checkpoints` and goes on from there. Raises
+    `ZooError`, before any training, for a folder that cannot be written to.
     """
     recipe, target, seed = _recipe(name), _target(name), check_seed(seed)
     check_device(device)
@@ -99,15 +96,14 @@ def decompose(
     path = save(folder, name, seed, _packed(kept.state_dict()), about)
     for left in resume.parent.glob(f"{resume.name}*"):
         left.unlink()
-    if resume.parent.is_dir() and not any(resume.parent.iterdir()):
-        resume.parent.rmdir()
+    tidy(folder)
     return path
 
 
 def decomposition(name: str, seed: int = 0, *, folder: str | os.PathLike | None = None) -> Decomposition:
-    """A toy model's decomposition with its alive components, on the CPU, in eval mode; ``.net`` is the model.
+    """A toy model's decomposition with its alive components, on the CPU, in eval mode; `.net` is the model.
 
-    Raises ``ZooError`` for an unknown name, a seed that is not there, and files that do not match.
+    Raises `ZooError` for an unknown name, a seed that is not there, and files that do not match.
 
     >>> decomposition("TMS-40-10", seed=0)
     Decomposition(Superposition; components linear1: 40, linear2: 40)
@@ -126,7 +122,7 @@ def decomposition(name: str, seed: int = 0, *, folder: str | os.PathLike | None 
 def decomposition_card(
     name: str, seed: int = 0, *, folder: str | os.PathLike | None = None
 ) -> dict[str, Any]:
-    """The provenance card of a decomposition: ``name, seed, target, recipe, metrics, seconds, history``…"""
+    """The provenance card of a decomposition: `name, seed, target, recipe, metrics, seconds, history`…"""
     _recipe(name)
     return read_card(DecompositionCard, name, seed, folder, _again(name, seed))
 
@@ -137,7 +133,7 @@ def decomposed() -> dict[str, list[int]]:
     >>> decomposed()["TMS-40-10"]
     [0, 1, 2, 3, 4]
     """
-    return {name: sorted(int(path.stem.rpartition("-")[2]) for path in _cards(name)) for name in RECIPES}
+    return {name: list(at_hand(name)) for name in RECIPES}
 
 
 def _packed(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -154,10 +150,6 @@ def _unpacked(state: dict[str, torch.Tensor], features: int) -> dict[str, torch.
     whole = torch.zeros(features, state["net.blocks.0.mlp_in.weight"].shape[1])
     whole[tuple(torch.tril_indices(*whole.shape))] = state[_EMBEDDING]
     return {**state, _EMBEDDING: whole}
-
-
-def _cards(name: str) -> list[Path]:
-    return [path for path in WEIGHTS.glob(f"{name}-*.json") if path.stem.rpartition("-")[0] == name]
 
 
 def _recipe(name: str) -> SPDRecipe:

@@ -10,8 +10,6 @@ from splinelab.training import Recipe, build, fit
 from splinelab.zoo.recipes import entries, entry, recipe
 from splinelab.zoo.store import load
 
-__all__ = ["load_on", "name_on", "recipe_on"]
-
 CHECKPOINT_EVERY = 2000  # steps
 
 
@@ -27,7 +25,7 @@ def name_on(name: str, dataset: str) -> str | None:
 
 
 def recipe_on(name: str, dataset: str) -> Recipe:
-    """The recipe of an arm on a data set: the zoo's own, or that of ``name`` with other images.
+    """The recipe of an arm on a data set: the zoo's own, or that of `name` with other images.
 
     >>> recipe_on("U", "digits").scale
     7.0
@@ -37,11 +35,11 @@ def recipe_on(name: str, dataset: str) -> Recipe:
 
 
 def load_on(name: str, dataset: str, seed: int = 0, *, steps: int | None = None) -> nn.Sequential:
-    """The net of an arm, ``"GA-mse"`` and so on, on a data set: one that ships, or trained for ``steps``.
+    """The net of an arm, `"GA-mse"` and so on, on a data set: one that ships, or trained for `steps`.
 
-    Without ``steps`` a net that does not ship is trained by its whole recipe, once: the finished run stays in
-    the folder ``nets`` of ``SPLINELAB_CACHE``, and an interrupted one goes on from there. With ``steps``, for
-    a look, a net that does not ship is trained anew. ``"untrained"`` is GA-mse before its first step.
+    Without `steps` a net that does not ship is trained by its whole recipe, once: the finished run stays in
+    the folder `nets` of `SPLINELAB_CACHE`, and an interrupted one goes on from there. With `steps`, for
+    a look, a net that does not ship is trained anew. `"untrained"` is GA-mse before its first step.
     """
     seed = check_seed(seed)
     if name == "untrained":

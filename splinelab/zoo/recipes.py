@@ -6,12 +6,10 @@ from splinelab import data
 from splinelab.errors import ZooError, closest
 from splinelab.training import Recipe
 
-__all__ = ["Entry", "entries", "entry", "recipe", "seeds"]
-
 
 @dataclass(frozen=True)
 class Entry:
-    """One kind of net. ``seeds`` are those that ship; ``snapshot`` marks a moment of another entry's run."""
+    """One kind of net. `seeds` are those that ship; `snapshot` marks a moment of another entry's run."""
 
     name: str
     about: str
@@ -20,37 +18,16 @@ class Entry:
     snapshot: str | None = None
 
 
-_LONG = Recipe(loss="mse", lr=1e-3, weight_decay=0.01, batch=50, steps=10_000)
-_ORDINARY = Recipe(loss="mse", lr=1e-3, weight_decay=0.01, batch=64, steps=320)  # 20 epochs of 16 batches
+_LONG = Recipe()
+_ORDINARY = Recipe(batch=64, steps=320)  # 20 epochs of 16 batches
 _FULL = Recipe(  # 20 epochs of 938 batches
-    dataset="mnist-train",
-    train_images=None,
-    lr=1e-3,
-    weight_decay=0.01,
-    batch=64,
-    steps=18_760,
-    evaluations=25,
+    dataset="mnist-train", train_images=None, batch=64, steps=18_760, evaluations=25
 )
-_CONVOLUTIONAL = Recipe(  # 16 epochs of 63 batches
-    train_images=4_000,
-    net="cnn",
-    sizes=(784, 96, 48, 10),
-    loss="cross-entropy",
-    lr=1e-3,
-    weight_decay=0.01,
-    batch=64,
-    steps=1_008,
-    evaluations=16,
+_CONVOLUTIONAL = _ORDINARY.replace(  # 16 epochs of 63 batches
+    train_images=4_000, net="cnn", sizes=(784, 96, 48, 10), loss="cross-entropy", steps=1_008, evaluations=16
 )
 _GROKKING = Recipe(
-    scale=6.0,
-    loss="mse",
-    lr=3e-3,
-    weight_decay=0.5,
-    decay_from_accuracy=0.999,
-    batch=100,
-    steps=3_800,
-    evaluations=60,
+    scale=6.0, lr=3e-3, weight_decay=0.5, decay_from_accuracy=0.999, batch=100, steps=3_800, evaluations=60
 )
 # The second data set has 300 training images of 64 pixels. Chosen by the curves of accuracy alone.
 _SMALL = Recipe(dataset="digits", train_images=300, sizes=(64, 64, 64, 64, 10))
@@ -69,9 +46,7 @@ _ALL = (
         _GROKKING.replace(lr=3e-4, steps=10_000),
     ),
     Entry(
-        "G-dropout",
-        "G with dropout of .1, for 1,000 epochs",
-        _GROKKING.replace(dropout=0.1, steps=10_000),
+        "G-dropout", "G with dropout of .1, for 1,000 epochs", _GROKKING.replace(dropout=0.1, steps=10_000)
     ),
     Entry("G-memorised", "G at the step where weight decay sets in", _GROKKING, snapshot="memorised"),
     Entry("GA-mse", "long training, mean squared error", _LONG),
@@ -79,14 +54,14 @@ _ALL = (
     Entry(
         "GCE",
         "large weights, cross-entropy, strong weight decay",
-        Recipe(scale=8.0, loss="cross-entropy", lr=1e-3, weight_decay=1.0, batch=100, steps=4_000),
+        Recipe(scale=8.0, loss="cross-entropy", weight_decay=1.0, batch=100, steps=4_000),
     ),
     Entry("N-mse", "ordinary training for 20 epochs, mean squared error", _ORDINARY),
     Entry("N-ce", "ordinary training for 20 epochs, cross-entropy", _ORDINARY.replace(loss="cross-entropy")),
     Entry(
         "U",
         "1,000 epochs from large weights, too little weight decay: memorises, never generalises",
-        Recipe(scale=6.0, loss="mse", lr=1e-3, weight_decay=0.01, batch=200, steps=5_000),
+        Recipe(scale=6.0, batch=200, steps=5_000),
     ),
     Entry(
         "N4k-mse",
@@ -128,8 +103,6 @@ _ALL = (
             dataset="mnist-train",
             sizes=(784, 200, 200, 10),
             scale=8.0,
-            lr=1e-3,
-            weight_decay=0.01,
             batch=200,
             steps=100_000,
             dtype="float64",
@@ -184,7 +157,7 @@ def entries() -> dict[str, Entry]:
 
 
 def entry(name: str) -> Entry:
-    """The entry called ``name``; an unknown name raises ``ZooError`` and names the closest."""
+    """The entry called `name`; an unknown name raises `ZooError` and names the closest."""
     known = entries()
     if name not in known:
         hint = closest(name, known)
@@ -204,7 +177,7 @@ def seeds(name: str) -> tuple[int, ...]:
 def recipe(name: str, *, dataset: str | None = None, steps: int | None = None) -> Recipe:
     """The recipe of an entry, or its cut-down version for live training on other data or a small budget.
 
-    Another ``dataset`` brings its own input size and number of protocol images.
+    Another `dataset` brings its own input size and number of protocol images.
 
     >>> recipe("GA-mse", dataset="digits", steps=500).sizes
     (64, 200, 200, 200, 10)

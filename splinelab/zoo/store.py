@@ -1,4 +1,4 @@
-"""Weights and their provenance cards on disk: written whole, and read only if they match."""
+"""Weights and their provenance cards on disk: written whole, and read only if they match; a table of all."""
 
 import hashlib
 import os
@@ -7,6 +7,8 @@ from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import torch
 from safetensors.torch import load as from_safetensors
 from safetensors.torch import save as to_safetensors
@@ -19,9 +21,7 @@ from splinelab.data.published import read as read_published
 from splinelab.errors import ZooError
 from splinelab.training import Recipe, build
 from splinelab.zoo.cards import NetCard, readable, verified
-from splinelab.zoo.recipes import entry
-
-__all__ = ["WEIGHTS", "card", "load", "read", "read_card", "require_writable", "save", "untrained"]
+from splinelab.zoo.recipes import entries, entry
 
 #: The folder that ships.
 WEIGHTS = Path(__file__).parent / "weights"
@@ -30,10 +30,10 @@ IN_CHECKOUT = any(WEIGHTS.glob("*.safetensors"))
 
 
 def card(name: str, seed: int = 0, *, folder: str | os.PathLike | None = None) -> dict[str, Any]:
-    """The provenance card of a net: ``name, seed, recipe, data, metrics, history, switch_step, seconds,
-    parameters, versions, sha256``.
+    """The provenance card of a net: `name, seed, recipe, data, metrics, history, switch_step, seconds,
+    parameters, versions, sha256`.
 
-    ``history`` holds columns of equal length, ready for ``pandas.DataFrame``. Raises ``ZooError`` for an
+    `history` holds columns of equal length, ready for `pandas.DataFrame`. Raises `ZooError` for an
     unknown name, a seed that is not there, and a card that cannot be read, was changed, or is another net's.
     """
     entry(name)
@@ -41,9 +41,9 @@ def card(name: str, seed: int = 0, *, folder: str | os.PathLike | None = None) -
 
 
 def load(name: str, seed: int = 0, *, folder: str | os.PathLike | None = None) -> nn.Sequential:
-    """A trained net, float32, on the CPU, in eval mode. ``folder`` is where you retrained it, if you did.
+    """A trained net, float32, on the CPU, in eval mode. `folder` is where you retrained it, if you did.
 
-    Raises ``ZooError`` for an unknown name, a seed that is not there, a card that was changed or is another
+    Raises `ZooError` for an unknown name, a seed that is not there, a card that was changed or is another
     net's, and weights that do not match the checksum on their card.
 
     >>> net = load("GA-mse", seed=0)
@@ -60,7 +60,7 @@ def load(name: str, seed: int = 0, *, folder: str | os.PathLike | None = None) -
 def read_card(
     kind: type, name: str, seed: int, folder: str | os.PathLike | None, remedy: str
 ) -> dict[str, Any]:
-    """The card of a net or a decomposition; ``remedy`` says in an error how to make it anew."""
+    """The card of a net or a decomposition; `remedy` says in an error how to make it anew."""
     seed = check_seed(seed)
     return verified(_paths(name, seed, folder, remedy)[1], kind, name, seed, remedy)
 
@@ -112,13 +112,26 @@ def save(
 
 
 def require_writable(folder: str | os.PathLike, name: str, seed: int) -> None:
-    """Raise ``ZooError`` where ``save`` could not write: before hours of training, not after them."""
+    """Raise `ZooError` where `save` could not write: before hours of training, not after them."""
     path = _target(folder, name, seed)
     try:
         check_writable(path)
         check_writable(path.with_suffix(".json"))
     except OSError as error:
         raise _unwritable(path, error) from error
+
+
+def at_hand(name: str, folder: Path = WEIGHTS) -> dict[int, Path]:
+    """The cards of a name that are in a folder, by seed."""
+    seeds = {file.stem.removeprefix(f"{name}-"): file for file in folder.glob(f"{name}-*.json")}
+    return dict(sorted((int(seed), file) for seed, file in seeds.items() if seed.isdecimal()))
+
+
+def tidy(folder: str | os.PathLike) -> None:
+    """Remove the folder of resume points if it is empty: once no run of ours can want it any more."""
+    checkpoints = Path(folder) / ".checkpoints"
+    if checkpoints.is_dir() and not any(checkpoints.iterdir()):
+        checkpoints.rmdir()
 
 
 def _target(folder: str | os.PathLike, name: str, seed: int) -> Path:
@@ -137,8 +150,8 @@ def _paths(name: str, seed: int, folder: str | os.PathLike | None, remedy: str) 
     paths = here / f"{name}-{seed}.safetensors", here / f"{name}-{seed}.json"
     for path in paths if folder is not None or IN_CHECKOUT else paths[1:]:
         if not path.is_file():
-            seeds = sorted(file.stem[len(name) + 1 :] for file in here.glob(f"{name}-[0-9]*.safetensors"))
-            there = f"seeds {', '.join(seeds)} are there" if seeds else "none of its weights are there"
+            seeds = ", ".join(map(str, at_hand(name, here)))
+            there = f"seeds {seeds} are there" if seeds else "none of its weights are there"
             raise ZooError(f"there is no {path} ({name}: {there}); {remedy}")
     return paths
 
@@ -157,3 +170,34 @@ def _stored(value: torch.Tensor) -> torch.Tensor:
 
 def _retrain(name: str, seed: int) -> str:
     return f"train it: python -m splinelab train {name} --seed {seed} --out DIR, then load with folder=DIR"
+
+
+def table(folder: str | os.PathLike | None = None) -> pd.DataFrame:
+    """One row per entry: name, seeds, data, loss, mean training and held-out accuracy over seeds, size.
+
+    Entries without weights in `folder` (the shipped ones unless given) have no seeds and no accuracies.
+    """
+    here = WEIGHTS if folder is None else Path(folder)
+    rows = []
+    for name, item in entries().items():
+        files = at_hand(name, here)
+        cards = [card(name, seed, folder=folder) for seed in files]
+        weights = [file.with_suffix(".safetensors") for file in files.values()]
+        images = item.recipe.train_images
+        rows.append(
+            {
+                "name": name,
+                "seeds": ", ".join(map(str, files)) or "none ship",
+                "data": item.recipe.dataset + (f", {images:,} images" if images else ", all images"),
+                "loss": item.recipe.loss,
+                "train accuracy": _mean(cards, "train_accuracy"),
+                "held-out accuracy": _mean(cards, "heldout_accuracy"),
+                "MB": round(sum(file.stat().st_size for file in weights if file.is_file()) / 1e6, 1),
+                "about": item.about,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _mean(cards: list[dict], metric: str) -> float:
+    return float(np.mean([one["metrics"][metric] for one in cards])) if cards else float("nan")

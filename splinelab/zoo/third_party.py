@@ -10,8 +10,6 @@ from splinelab.data.published import Published, at_hand, data_folder, read, veri
 from splinelab.errors import ZooError, closest
 from splinelab.nets import resnet_cifar
 
-__all__ = ["pretrained", "pretrained_at_hand"]
-
 _ORIGIN = (
     "https://raw.githubusercontent.com/akamaster/pytorch_resnet_cifar10/"
     "d5489e8995e81e91ce6b1d69dcc98ad579b0b153/pretrained_models/"
@@ -54,16 +52,16 @@ _WEIGHTS = {
 
 
 def pretrained(name: str) -> nn.Module:
-    """A ResNet trained on CIFAR-10's 50,000 training images: ``"resnet20"`` or ``"resnet56"``, in eval mode.
+    """A ResNet trained on CIFAR-10's 50,000 training images: `"resnet20"` or `"resnet56"`, in eval mode.
 
     Trained and published by Y. Idelbayev (github.com/akamaster/pytorch_resnet_cifar10, licence in the manner
-    of BSD-2). It takes images in [0, 1], such as those of ``data.cifar10()``, of which it classifies 91.8 %
-    and 93.1 % correctly. The untrained control is ``nets.resnet_cifar(20, seed=…).eval()``.
+    of BSD-2). It takes images in [0, 1], such as those of `data.cifar10()`, of which it classifies 91.8 %
+    and 93.1 % correctly. The untrained control is `nets.resnet_cifar(20, seed=…).eval()`.
 
-    Reads the folder ``SPLINELAB_DATA/cifar10_resnet`` if there is one: it holds the file as published or
+    Reads the folder `SPLINELAB_DATA/cifar10_resnet` if there is one: it holds the file as published or
     its state dict alone. Otherwise the published file (1.1 or 3.5 MB) is downloaded once to
-    ``SPLINELAB_CACHE``. Every read is checked by size and SHA-256 and loaded with ``weights_only=True``.
-    Raises ``ZooError`` for an unknown name, and ``DataError`` for a file that is missing, damaged or cannot
+    `SPLINELAB_CACHE`. Every read is checked by size and SHA-256 and loaded with `weights_only=True`.
+    Raises `ZooError` for an unknown name, and `DataError` for a file that is missing, damaged or cannot
     be fetched.
     """
     found = _entry(name)
@@ -80,7 +78,7 @@ def _state(content: bytes) -> dict[str, torch.Tensor]:
 
 
 def pretrained_at_hand() -> bool:
-    """Whether every net of ``pretrained`` can be read without a download."""
+    """Whether every net of `pretrained` can be read without a download."""
     return all(at_hand(weights.published) for weights in _WEIGHTS.values())
 
 

@@ -1,21 +1,47 @@
 """Retrain an entry and write it with its card."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from splinelab._arguments import check_device, check_seed
 from splinelab._jobs import spread
-from splinelab.data import Dataset
+from splinelab.data import Dataset, stratified_split
+from splinelab.distances import pairwise, separability
 from splinelab.errors import InputError
+from splinelab.recording import record
 from splinelab.training import Fit, TrainingData, evaluate, fit, training_data
-from splinelab.zoo.probes import pair_auc
 from splinelab.zoo.recipes import Entry, entries, entry
-from splinelab.zoo.store import require_writable, save
+from splinelab.zoo.store import require_writable, save, tidy
 
-__all__ = ["heldout", "require_heldout", "train", "train_seeds", "training_images"]
+
+def pair_auc(heldout: Dataset, *, images: int = 500) -> Callable[[nn.Module], dict[str, float]]:
+    """A probe: the ROC-AUC of different-class against same-class pairs, in four distances.
+
+    The pairs are all pairs of `images` fixed, stratified images of `heldout`. Columns:
+    `auc_jaccard` and `auc_hamming` on spline codes, `auc_cosine_linear` on all linear outputs side by
+    side (before the ReLUs, with the logits), `auc_cosine_relu` on all ReLU outputs side by side.
+    """
+    chosen = heldout.take(stratified_split(heldout, min(images, len(heldout)), seed=0).train)
+
+    def probe(net: nn.Module) -> dict[str, float]:
+        seen = record(net, chosen.images)
+        spaces = {
+            "auc_jaccard": (seen.codes, "jaccard"),
+            "auc_hamming": (seen.codes, "hamming"),
+            "auc_cosine_linear": (seen.stack("pre", output=True), "cosine"),
+            "auc_cosine_relu": (seen.stack("post"), "cosine"),
+        }
+        return {
+            name: separability(pairwise(space, metric=metric), chosen.labels).auc
+            for name, (space, metric) in spaces.items()
+        }
+
+    return probe
+
 
 CHECKPOINT_EVERY = 2000  # steps
 
@@ -28,16 +54,16 @@ def train(
     folder: str | os.PathLike = "zoo",
     progress: bool = True,
 ) -> list[Path]:
-    """Train an entry by its recipe and write weights and card into ``folder``; returns the weights' paths.
+    """Train an entry by its recipe and write weights and card into `folder`; returns the weights' paths.
 
     G and G-memorised are moments of one run, so either name writes both. An interrupted run leaves a resume
-    point in ``folder/.checkpoints`` and goes on from there, to the same bits. Raises ``ZooError``, before any
+    point in `folder/.checkpoints` and goes on from there, to the same bits. Raises `ZooError`, before any
     training, for a folder that cannot be written to.
     """
     group = _group(name)
     seed = _checked(group, seed, device, folder)
     paths = _train(group, device, folder, progress, seed)
-    _tidy(folder)
+    tidy(folder)
     return paths
 
 
@@ -49,11 +75,11 @@ def train_seeds(
     folder: str | os.PathLike = "zoo",
     progress: bool = True,
 ) -> list[Path]:
-    """``train`` for every seed: here one after another, else in processes or on a cluster, as joblib is told.
+    """`train` for every seed: here one after another, else in processes or on a cluster, as joblib is told.
 
-    Files, bits and errors are those of ``train``. Each run takes as many threads as torch has here, since
-    their number moves the last bits: ``torch.set_num_threads(1)`` leaves one core to each. Workers on other
-    machines must see ``folder``. Raises ``InputError`` for a seed given twice, before any training.
+    Files, bits and errors are those of `train`. Each run takes as many threads as torch has here, since
+    their number moves the last bits: `torch.set_num_threads(1)` leaves one core to each. Workers on other
+    machines must see `folder`. Raises `InputError` for a seed given twice, before any training.
     """
     group = _group(name)
     seeds = [_checked(group, seed, device, folder) for seed in seeds]
@@ -61,7 +87,7 @@ def train_seeds(
         raise InputError(f"seeds is {seeds}; expected each seed once")
     shared = torch.get_num_threads(), group, device, Path(folder).absolute(), progress
     runs = list(spread(_train_elsewhere, [(seed,) for seed in seeds], *shared))
-    _tidy(folder)
+    tidy(folder)
     return [path for paths in runs for path in paths]
 
 
@@ -80,7 +106,7 @@ def _checked(group: list[Entry], seed: int, device: str, folder: str | os.PathLi
 
 
 def _train_elsewhere(threads: int, *given) -> list[Path]:
-    """The job of ``train_seeds``."""
+    """The job of `train_seeds`."""
     own = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -115,13 +141,6 @@ def _train(
     return paths
 
 
-def _tidy(folder: str | os.PathLike) -> None:
-    """Once no run of ours can want it any more."""
-    checkpoints = Path(folder) / ".checkpoints"
-    if checkpoints.is_dir() and not any(checkpoints.iterdir()):
-        checkpoints.rmdir()
-
-
 def training_images(name: str) -> Dataset:
     """The images that every seed of this entry was trained on."""
     return training_data(entry(name).recipe).train
@@ -130,29 +149,6 @@ def training_images(name: str) -> Dataset:
 def heldout(name: str) -> Dataset:
     """The images that no seed of this entry was trained on: the ones to judge it by."""
     return training_data(entry(name).recipe).heldout
-
-
-def require_heldout(name: str, dataset: Dataset) -> None:
-    """Raise ``InputError`` if a net of this entry may have been trained on images of ``dataset``.
-
-    All of MNIST-5k lies in MNIST's training set, so none of it is held out for the nets of full MNIST.
-    """
-    found = entry(name).recipe
-    pool = "mnist-train" if found.dataset == "mnist5k" else found.dataset
-    if dataset.pool != pool:
-        return
-    if found.dataset == "mnist-train":
-        raise InputError(
-            f"{dataset!r} is no held-out set for {name}, which was trained on images of {found.dataset}, "
-            f"where all of {dataset.name} comes from; use zoo.heldout({name!r})"
-        )
-    seen = {image.tobytes() for image in training_data(found).train.images}
-    shared = sum(image.tobytes() in seen for image in dataset.images)
-    if shared:
-        raise InputError(
-            f"{shared:,} of the {len(dataset):,} images of {dataset.name} were trained on by {name}; "
-            f"use zoo.heldout({name!r})"
-        )
 
 
 def _weights(item: Entry, result: Fit) -> dict:
