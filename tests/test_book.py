@@ -162,7 +162,7 @@ def test_cleaning_makes_two_runs_the_same_file(tmp_path):
         texts.append(nbformat.writes(chapters.cleaned(nbformat.read(target, as_version=4))))
     assert texts[0] == texts[1]
     assert "noise" not in texts[0].replace("print('noise'", "")
-    assert json.loads(texts[0])["metadata"]["widgets"]
+    assert "widgets" not in json.loads(texts[0])["metadata"]
 
 
 # --- running with other parameters ----------------------------------------------------------------
