@@ -24,8 +24,12 @@ from pathlib import Path
 
 import chapters
 import cost_tables
+import landing
+import lean
 import nbformat
 import reference
+import scoreboard
+import staging
 import yaml
 from chapters import NOTEBOOKS, ROOT
 
@@ -80,11 +84,7 @@ def write_html() -> None:
     built = subprocess.run([*command, "--quiet"], check=False)
     if built.returncode:
         raise SystemExit("jupyter-book found something to complain about: see the warnings above.")
-    for page in (BUILD / "html").rglob(
-        "*.html"
-    ):  # the theme's script picks a colour scheme; be light without it
-        text = page.read_text(encoding="utf-8")
-        page.write_text(text.replace("<html ", '<html data-theme="light" ', 1), encoding="utf-8")
+    lean.finish(BUILD / "html")
 
 
 def run_all(sources: dict[str, Path], target: Path, results: Path) -> None:
@@ -108,12 +108,13 @@ def run_all(sources: dict[str, Path], target: Path, results: Path) -> None:
 
 def stage_pages() -> None:
     """Copy configuration, pages and static files, and fill in what is generated."""
-    ignore = shutil.ignore_patterns("*.py", "*.pyc", "__pycache__", "results", "claims.yml", "*.json")
+    ignore = shutil.ignore_patterns("*.py", "*.pyc", "__pycache__", "results", "notes", "*.yml", "*.json")
     shutil.copytree(ROOT / "book", SOURCE / "book", ignore=ignore, dirs_exist_ok=True)
     shutil.copy(ROOT / "_toc.yml", SOURCE)
     (SOURCE / "_config.yml").write_text(yaml.safe_dump(configuration(), allow_unicode=True), encoding="utf-8")
     write_vega(SOURCE / "book/_static/vendor/vega.js")
     fill(SOURCE / "book")
+    staging.stage(SOURCE / "notebooks")
 
 
 def configuration() -> dict:
@@ -139,11 +140,14 @@ def fill(folder: Path) -> None:
     parts = {
         "address": chapters.repository,
         "api": lambda: reference.page(ROOMS),
-        "picture": picture,
-        "scoreboard": scoreboard,
+        "citation": citation,
+        "notes": notes,
+        "primer": primer,
+        "scoreboard": lambda: scoreboard.page(SOURCE / "notebooks"),
         "soak": soak,
         "status": status,
         **cost_tables.parts(),
+        **landing.parts(),
     }
     for page in sorted(folder.glob("*.md")):
         text = page.read_text(encoding="utf-8")
@@ -154,26 +158,25 @@ def fill(folder: Path) -> None:
         page.write_text(text, encoding="utf-8")
 
 
-def scoreboard() -> str:
-    """The ledger's table, each verdict marked so that the style sheet can set it off."""
-    from splinelab.claims import VERDICTS, scoreboard_markdown
-
-    def mark(found: re.Match) -> str:
-        return f"[{found[1]}]{{.sl-verdict .sl-{found[1].replace(' ', '-')}}}"
-
-    table = re.sub(rf"\*\*({'|'.join(VERDICTS)})\*\*", mark, scoreboard_markdown())
-    return f":::{{div}} sl-scoreboard\n{table}\n:::"
+def citation() -> str:
+    """The book as a reference, from the citation file."""
+    told = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    authors = ", ".join(author["name"] for author in told["authors"])
+    return f"{authors}. {told['title']}. Version {told['version']}. {chapters.repository()}"
 
 
-def picture() -> str:
-    """The landing page's chart."""
-    sys.path.insert(0, str(NOTEBOOKS))
-    from pictures.landing import landing
-    from splinelab.charts import page, use
+def notes() -> str:
+    """The appendix's parts, one file for each chapter; their links are written as from their own folder."""
+    parts = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "book/notes").glob("*.md"))]
+    return "\n\n".join(part.replace("](../../", "](../") for part in parts) or "Nothing yet."
 
-    use()
-    spec = landing().to_dict()
-    return "```{raw} html\n" + page.figure(spec, page.csv_links(spec)) + "\n```"
+
+def primer() -> str:
+    """Where a newcomer begins, if the opening chapter is there."""
+    name = "00_polytopes_in_five_minutes"
+    return (
+        f"Begin with [polytopes in five minutes](../notebooks/{name}). " if name in chapters.names() else ""
+    )
 
 
 def status() -> str:

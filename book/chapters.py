@@ -34,6 +34,24 @@ def names() -> list[str]:
     return [Path(file).name for file in files if file.startswith("notebooks/")]
 
 
+def site() -> str:
+    """Where the book is published: the pages of the repository, or what SPLINELAB_SITE says."""
+    owner, name = repository().split("/")[-2:]
+    return os.environ.get("SPLINELAB_SITE", f"https://{owner}.github.io/{name}").rstrip("/")
+
+
+def number(name: str) -> str:
+    """What the book calls a chapter: "3" for 03_polytope_density, "A1" for an appendix."""
+    return name.split("_")[0].lstrip("0") or "0"
+
+
+def label(name: str) -> str:
+    """A chapter in a menu or a link: "Chapter 3: polytope density"."""
+    first, _, words = name.partition("_")
+    kind = "Appendix" if first.startswith("A") else "Chapter"
+    return f"{kind} {number(name)}: {words.replace('_', ' ')}"
+
+
 def colab_cell() -> str:
     """The first cell of every chapter: on Colab it installs the package, elsewhere it does nothing."""
     name = repository().rsplit("/", 1)[1]
