@@ -29,9 +29,13 @@ def repository() -> str:
 
 def names() -> list[str]:
     """The chapters in the book's order, as `_toc.yml` lists them."""
+    return [Path(file).name for file in pages() if file.startswith("notebooks/")]
+
+
+def pages() -> list[str]:
+    """Every page of the book, the landing page first."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    files = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
-    return [Path(file).name for file in files if file.startswith("notebooks/")]
+    return [toc["root"]] + [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
 
 
 def site() -> str:

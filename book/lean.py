@@ -93,7 +93,7 @@ def meta(title: str, words: str, address: str, name: str) -> str:
 
 def card(title: str) -> bytes:
     """A picture of 1200 × 630 pixels with the title, on a mosaic of polygons."""
-    lines = textwrap.wrap(title, 26)[:4]
+    lines = textwrap.wrap(title, 21)[:4]
     words = "".join(
         f'<text x="80" y="{200 + 88 * index}" font-size="72" font-weight="700" fill="#fff">'
         f"{html.escape(line)}</text>"

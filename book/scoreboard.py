@@ -1,7 +1,7 @@
 """The scoreboard's page: every claim as an entry that opens to its cases, with the filters above.
 
 Entries are HTML that works without JavaScript; `_static/scoreboard.js` filters, opens what an address names
-and copies citations. The index entry before each gives it its anchor and lets the search find it by its id.
+and copies citations. The index entry before each lets the book's search find it by its id.
 """
 
 import html
@@ -87,7 +87,7 @@ def entry(ledger: Ledger, row: dict, figure: str | None) -> str:
     history = "".join(f"<li>{html.escape(each)}</li>" for each in claim.revised)
     revised = f"<p>Rule or words changed:</p><ul>{history}</ul>" if history else ""
     return (
-        f'<details class="sl-claim {kind(row["verdict"])}" data-claim="{name}" '
+        f'<details id="{name}" class="sl-claim {kind(row["verdict"])}" data-claim="{name}" '
         f'data-verdict="{row["verdict"]}" data-source="{html.escape(row["source"])}" '
         f'data-chapter="{row["chapter"]}"><summary>'
         f'<span class="sl-verdict {kind(row["verdict"])}">{row["verdict"]}</span>'
