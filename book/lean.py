@@ -29,13 +29,16 @@ def finish(folder: Path) -> None:
     """Rewrite all pages of the built book, and draw a share card for each of the book's own."""
     shutil.rmtree(folder / "_static/vendor/fontawesome", ignore_errors=True)
     (folder / "_static/cards").mkdir(exist_ok=True)
+    copy = folder / "_static/copybutton.js"  # its buttons are pictures without a name
+    told = copy.read_text(encoding="utf-8").replace('class="copybtn', 'aria-label="Copy" class="copybtn')
+    copy.write_text(told, encoding="utf-8")
     for page in sorted(folder.rglob("*.html")):
         text = slimmed(page.read_text(encoding="utf-8"))
         # The theme's script picks a colour scheme; be light without it.
         text = text.replace("<html ", '<html data-theme="light" ', 1)
         if page.parent.name in ("book", "notebooks"):
             name = page.stem
-            title, words = told(text)
+            title, words = described(text)
             (folder / f"_static/cards/{name}.png").write_bytes(card(title))
             address = f"{chapters.site()}/{page.relative_to(folder).as_posix()}"
             text = text.replace("</head>", f"{meta(title, words, address, name)}</head>", 1)
@@ -55,7 +58,7 @@ def slimmed(text: str) -> str:
     return text
 
 
-def told(text: str) -> tuple[str, str]:
+def described(text: str) -> tuple[str, str]:
     """A page's title and its first paragraph, as plain text."""
     article = text[max(text.find("<article"), 0) :]
 

@@ -170,7 +170,8 @@ return [...document.querySelectorAll('.sl-figure')].flatMap((figure, number) => 
 UNLABELLED = """
 return [...document.querySelectorAll('.bd-article :is(input, select, button)')].filter(control =>
     control.getClientRects().length && !control.getAttribute('aria-label') && !control.title
-    && !control.innerText && !(control.labels && [...control.labels].some(label => label.innerText.trim()))
+    && !control.textContent.trim()
+    && !(control.labels && [...control.labels].some(label => label.textContent.trim()))
 ).map(control => control.outerHTML);
 """
 TOO_WIDE = """
@@ -449,7 +450,7 @@ def first_node(browser, document: int, selector: str) -> int:
 def test_the_first_screen_of_the_landing_page_holds_question_answer_cards_and_pictures(browser, site):
     open_page(browser, f"{site}/book/index.html")
     bottoms = browser.execute_script(
-        "return [...document.querySelectorAll('h1, .sl-lead, .sl-card, .sl-panel')]"
+        "return [...document.querySelectorAll('.bd-article :is(h1, .sl-lead, .sl-card, .sl-panel)')]"
         ".map(part => part.getBoundingClientRect().bottom)"
     )
     assert len(bottoms) == 1 + 1 + 3 + 4

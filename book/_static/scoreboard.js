@@ -34,7 +34,7 @@
   }
   form.hidden = false;
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("input", filter);
+  for (const kind of ["input", "change"]) form.addEventListener(kind, filter);
   window.addEventListener("hashchange", openNamed);
   openNamed();
 })();
