@@ -11,10 +11,7 @@ Everything is staged under `_build/source`: copies of the pages, the executed ch
 """
 
 import argparse
-import json
 import os
-import platform
-import re
 import shutil
 import subprocess
 import sys
@@ -23,12 +20,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import chapters
-import cost_tables
-import landing
 import lean
 import nbformat
-import reference
-import scoreboard
+import parts
 import staging
 import yaml
 from chapters import NOTEBOOKS, ROOT
@@ -37,25 +31,6 @@ BUILD = ROOT / "_build"
 SOURCE = BUILD / "source"
 RESULTS = BUILD / "results"
 ALONE = {"A1_speed"}  # measures time, so nothing may run beside it
-ROOMS = [
-    "errors",
-    "data",
-    "nets",
-    "training",
-    "codes",
-    "recording",
-    "intervals",
-    "distances",
-    "clustering",
-    "polytopes",
-    "spd",
-    "mechanisms",
-    "zoo",
-    "protocol",
-    "headlines",
-    "claims",
-    "charts",
-]
 
 
 def build(*, run: bool = True) -> None:
@@ -113,7 +88,7 @@ def stage_pages() -> None:
     shutil.copy(ROOT / "_toc.yml", SOURCE)
     (SOURCE / "_config.yml").write_text(yaml.safe_dump(configuration(), allow_unicode=True), encoding="utf-8")
     write_vega(SOURCE / "book/_static/vendor/vega.js")
-    fill(SOURCE / "book")
+    parts.fill(SOURCE)
     staging.stage(SOURCE / "notebooks")
 
 
@@ -133,93 +108,6 @@ def write_vega(path: Path) -> None:
     bundle = vl_convert.javascript_bundle(vl_version=vegalite_version())
     wrapped = f"(() => {{\n{bundle}\n}})();\n"  # it declares `_` at its top, as another script does
     path.write_text(wrapped, encoding="utf-8")
-
-
-def fill(folder: Path) -> None:
-    """Replace every `%% name %%` line of the pages; a name that nothing generates is an error."""
-    parts = {
-        "address": chapters.repository,
-        "api": lambda: reference.page(ROOMS),
-        "citation": citation,
-        "notes": notes,
-        "primer": primer,
-        "scoreboard": lambda: scoreboard.page(SOURCE / "notebooks"),
-        "soak": soak,
-        "status": status,
-        **cost_tables.parts(),
-        **landing.parts(),
-    }
-    for page in sorted(folder.glob("*.md")):
-        text = page.read_text(encoding="utf-8")
-        for name in re.findall(r"%% (\w+) %%", text):
-            if name not in parts:
-                raise SystemExit(f"{page.name} asks for the generated part {name!r}; known: {sorted(parts)}.")
-            text = text.replace(f"%% {name} %%", parts[name]())
-        page.write_text(text, encoding="utf-8")
-
-
-def citation() -> str:
-    """The book as a reference, from the citation file."""
-    told = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    authors = ", ".join(author["name"] for author in told["authors"])
-    return f"{authors}. {told['title']}. Version {told['version']}. {chapters.repository()}"
-
-
-def notes() -> str:
-    """The appendix's parts, one file for each chapter; their links are written as from their own folder."""
-    parts = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "book/notes").glob("*.md"))]
-    return "\n\n".join(part.replace("](../../", "](../") for part in parts) or "Nothing yet."
-
-
-def primer() -> str:
-    """Where a newcomer begins, if the opening chapter is there."""
-    name = "00_polytopes_in_five_minutes"
-    return (
-        f"Begin with [polytopes in five minutes](../notebooks/{name}). " if name in chapters.names() else ""
-    )
-
-
-def status() -> str:
-    """How long each chapter of this build took, and on what."""
-    import torch
-
-    rows = ["| chapter | cells | run time |", "|---|---:|---:|"]
-    total = 0.0
-    for name in chapters.names():
-        notebook = nbformat.read(SOURCE / "notebooks" / f"{name}.ipynb", as_version=4)
-        run = notebook.metadata.get("papermill", {})  # absent where the stored outputs were taken
-        total += run.get("duration", 0)
-        took = f"{run['duration']:.0f} s" if run else "not run"
-        cells = sum(cell.cell_type == "code" for cell in notebook.cells)
-        rows.append(f"| [](../notebooks/{name}) | {cells} | {took} |")
-    rows.append(f"| all | | {total:.0f} s |")
-    versions = f"Python {platform.python_version()}, torch {torch.__version__}, {os.cpu_count()} cores"
-    machine = f"{time.strftime('%d %B %Y')}: {platform.system()} {platform.machine()}, {versions}."
-    return "\n".join([*rows, "", machine])
-
-
-def soak() -> str:
-    """The figures of the last `make soak`."""
-    found = json.loads((ROOT / "book/soak.json").read_text(encoding="utf-8"))
-    tried = {name: sum(counts.values()) for name, counts in found["files"].items()}
-    rows = [
-        "| kind of file | broken | refused with one clear error | read as it was |",
-        "|---|---:|---:|---:|",
-    ]
-    total = [sum(tried.values()), 0, 0]
-    for name, counts in found["files"].items():
-        rows.append(f"| {name} | {tried[name]} | {counts['refused']} | {counts['as it was']} |")
-        total[1:] = total[1] + counts["refused"], total[2] + counts["as it was"]
-    rows.append("| all | {:,} | {:,} | {:,} |".format(*total))
-    kills = found["kills"]
-    words = (
-        f"{kills['same']} of {kills['killed']} trainings and decompositions that were killed (`kill -9`) "
-        "and started again ended with the bits of an uninterrupted run and left nothing behind: "
-        f"{kills['writing']} were killed while a file was half written, and {kills['resumed']} went on from "
-        "a checkpoint."
-    )
-    machine = f"{found['day']}, seed {found['seed']}, {found['minutes']:.0f} minutes: {found['machine']}."
-    return "\n".join([*rows, "", words, "", machine])
 
 
 def store_notebooks(wanted: list[str]) -> None:

@@ -10,7 +10,7 @@ import yaml
 PACE = 200  # words a minute
 #: Where a term is no word of a sentence: fences, headings, tables, code, links, roles, formulas, HTML.
 APART = re.compile(
-    r"```.*?```|^#.*?$|^\|.*?$|^\{.*?\}$|\{[\w:-]+\}`[^`]*`|`[^`]*`|!?\[[^\]]*\](?:\([^)]*\)|\{[^}]*\})?"
+    r"```.*?```|^(?:#|\||<|:::).*?$|^\{.*?\}$|\{[\w:-]+\}`[^`]*`|`[^`]*`|!?\[[^\]]*\](?:\([^)]*\)|\{[^}]*\})?"
     r"|\$\$.*?\$\$|\$[^$\n]*\$|<[^>\n]*>|https?://\S+",
     re.DOTALL | re.MULTILINE,
 )

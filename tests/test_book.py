@@ -6,12 +6,12 @@ import re
 import subprocess
 from pathlib import Path
 
-import build
 import chapters
 import jupytext
 import landing
 import lean
 import nbformat
+import parts
 import pytest
 import reference
 import scoreboard
@@ -306,15 +306,13 @@ def test_a_claim_is_given_the_figure_of_its_own_section(tmp_path):
     assert scoreboard.figures(tmp_path) == {"claim-1": "3.2"}
 
 
-def test_status_page_gives_every_run_time(tmp_path, monkeypatch):
+def test_status_page_gives_every_run_time(tmp_path):
     times = [100.2 + number for number in range(len(NAMES))]
-    (tmp_path / "notebooks").mkdir()
     for name, seconds in zip(NAMES, times, strict=True):
         run = committed(name)
         run.metadata["papermill"] = {"duration": seconds}
-        nbformat.write(run, tmp_path / f"notebooks/{name}.ipynb")
-    monkeypatch.setattr(build, "SOURCE", tmp_path)
-    found = re.findall(r"\b(\d+) s\b", build.status())
+        nbformat.write(run, tmp_path / f"{name}.ipynb")
+    found = re.findall(r"\b(\d+) s\b", parts.status(tmp_path))
     assert found == [f"{seconds:.0f}" for seconds in [*times, sum(times)]]
 
 
