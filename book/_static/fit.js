@@ -143,7 +143,7 @@
 
   async function measure(spec) {
     const { view, finalize } = await window.vegaEmbed(document.createElement("div"), spec, {
-      actions: false, renderer: "none", mode: "vega-lite", tooltip: false,
+      actions: false, renderer: "none", mode: "vega-lite", tooltip: false, logLevel: 1,
     });
     const { x1, x2 } = view.scenegraph().root.bounds;
     finalize();
