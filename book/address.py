@@ -9,10 +9,20 @@ ROOT = Path(__file__).resolve().parents[1]
 GITHUB = r"(?:https?://(?:[^/@]+@)?|(?:ssh://)?git@)github\.com[:/]([\w.-]+/[\w.-]+?)(?:\.git)?/?"
 
 
-def home() -> str:
-    """The project's own address, from the one place that holds it."""
+def project() -> dict:
+    """What `pyproject.toml` says of the project: the one place that holds its address and its version."""
     with open(ROOT / "pyproject.toml", "rb") as file:
-        return tomllib.load(file)["project"]["urls"]["Repository"].rstrip("/")
+        return tomllib.load(file)["project"]
+
+
+def home() -> str:
+    """The project's own address."""
+    return project()["urls"]["Repository"].rstrip("/")
+
+
+def version() -> str:
+    """The project's version."""
+    return project()["version"]
 
 
 def address(root: Path = ROOT) -> str:

@@ -11,10 +11,7 @@ Everything is staged under `_build/source`: copies of the pages, the executed ch
 """
 
 import argparse
-import json
 import os
-import platform
-import re
 import shutil
 import subprocess
 import sys
@@ -23,10 +20,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import chapters
-import cost_tables
-import house
+import lean
 import nbformat
-import reference
+import parts
+import staging
 import yaml
 from address import address
 from chapters import NOTEBOOKS, ROOT
@@ -35,25 +32,6 @@ BUILD = ROOT / "_build"
 SOURCE = BUILD / "source"
 RESULTS = BUILD / "results"
 ALONE = {"A1_speed"}  # measures time, so nothing may run beside it
-ROOMS = [
-    "errors",
-    "charts",
-    "data",
-    "nets",
-    "training",
-    "codes",
-    "recording",
-    "intervals",
-    "distances",
-    "clustering",
-    "polytopes",
-    "spd",
-    "mechanisms",
-    "zoo",
-    "protocol",
-    "headlines",
-    "claims",
-]
 
 
 def build(*, run: bool = True) -> None:
@@ -69,8 +47,9 @@ def build(*, run: bool = True) -> None:
         (SOURCE / "notebooks").mkdir(parents=True)
         for path in stored.values():
             shutil.copy(path, SOURCE / "notebooks")
+    (BUILD / "colab").mkdir(exist_ok=True)
     for name in stored:
-        chapters.pin(SOURCE / "notebooks" / f"{name}.ipynb")
+        chapters.pin(SOURCE / "notebooks" / f"{name}.ipynb", BUILD / "colab" / f"{name}.ipynb")
     stage_pages()
     write_html()
     minutes = (time.monotonic() - started) / 60
@@ -84,11 +63,7 @@ def write_html() -> None:
     built = subprocess.run([*command, "--quiet"], check=False)
     if built.returncode:
         raise SystemExit("jupyter-book found something to complain about: see the warnings above.")
-    for page in (BUILD / "html").rglob(
-        "*.html"
-    ):  # the theme's script picks a colour scheme; be light without it
-        text = page.read_text(encoding="utf-8")
-        page.write_text(text.replace("<html ", '<html data-theme="light" ', 1), encoding="utf-8")
+    lean.finish(BUILD / "html")
 
 
 def run_all(sources: dict[str, Path], target: Path, results: Path) -> None:
@@ -112,12 +87,13 @@ def run_all(sources: dict[str, Path], target: Path, results: Path) -> None:
 
 def stage_pages() -> None:
     """Copy configuration, pages and static files, and fill in what is generated."""
-    ignore = shutil.ignore_patterns("*.py", "*.pyc", "__pycache__", "results", "claims.yml", "*.json")
+    ignore = shutil.ignore_patterns("*.py", "*.pyc", "__pycache__", "results", "notes", "*.yml", "*.json")
     shutil.copytree(ROOT / "book", SOURCE / "book", ignore=ignore, dirs_exist_ok=True)
     shutil.copy(ROOT / "_toc.yml", SOURCE)
     (SOURCE / "_config.yml").write_text(yaml.safe_dump(configuration(), allow_unicode=True), encoding="utf-8")
     write_vega(SOURCE / "book/_static/vendor/vega.js")
-    fill(SOURCE / "book")
+    parts.fill(SOURCE)
+    staging.stage(SOURCE / "notebooks")
 
 
 def configuration() -> dict:
@@ -139,92 +115,6 @@ def write_vega(path: Path) -> None:
     bundle = vl_convert.javascript_bundle(vl_version=vegalite_version())
     wrapped = f"(() => {{\n{bundle}\n}})();\n"  # it declares `_` at its top, as another script does
     path.write_text(wrapped, encoding="utf-8")
-
-
-def fill(folder: Path) -> None:
-    """Replace every `%% name %%` line of the pages; a name that nothing generates is an error."""
-    parts = {
-        "address": address,
-        "api": lambda: reference.page(ROOMS),
-        "house": lambda: house.page(ROOMS),
-        "picture": picture,
-        "scoreboard": scoreboard,
-        "soak": soak,
-        "status": status,
-        **cost_tables.parts(),
-    }
-    for page in sorted(folder.glob("*.md")):
-        text = page.read_text(encoding="utf-8")
-        for name in re.findall(r"%% (\w+) %%", text):
-            if name not in parts:
-                raise SystemExit(f"{page.name} asks for the generated part {name!r}; known: {sorted(parts)}.")
-            text = text.replace(f"%% {name} %%", parts[name]())
-        page.write_text(text, encoding="utf-8")
-
-
-def scoreboard() -> str:
-    """The ledger's table, each verdict marked so that the style sheet can set it off."""
-    from splinelab.claims import VERDICTS, scoreboard_markdown
-
-    def mark(found: re.Match) -> str:
-        return f"[{found[1]}]{{.sl-verdict .sl-{found[1].replace(' ', '-')}}}"
-
-    table = re.sub(rf"\*\*({'|'.join(VERDICTS)})\*\*", mark, scoreboard_markdown())
-    return f":::{{div}} sl-scoreboard\n{table}\n:::"
-
-
-def picture() -> str:
-    """The landing page's chart."""
-    sys.path.insert(0, str(NOTEBOOKS))
-    from pictures.landing import landing
-    from splinelab.charts import page, use
-
-    use()
-    spec = landing().to_dict()
-    return "```{raw} html\n" + page.figure(spec, page.csv_links(spec)) + "\n```"
-
-
-def status() -> str:
-    """How long each chapter of this build took, and on what."""
-    import torch
-
-    rows = ["| chapter | cells | run time |", "|---|---:|---:|"]
-    total = 0.0
-    for name in chapters.names():
-        notebook = nbformat.read(SOURCE / "notebooks" / f"{name}.ipynb", as_version=4)
-        run = notebook.metadata.get("papermill", {})  # absent where the stored outputs were taken
-        total += run.get("duration", 0)
-        took = f"{run['duration']:.0f} s" if run else "not run"
-        cells = sum(cell.cell_type == "code" for cell in notebook.cells)
-        rows.append(f"| [](../notebooks/{name}) | {cells} | {took} |")
-    rows.append(f"| all | | {total:.0f} s |")
-    versions = f"Python {platform.python_version()}, torch {torch.__version__}, {os.cpu_count()} cores"
-    machine = f"{time.strftime('%d %B %Y')}: {platform.system()} {platform.machine()}, {versions}."
-    return "\n".join([*rows, "", machine])
-
-
-def soak() -> str:
-    """The figures of the last `make soak`."""
-    found = json.loads((ROOT / "book/soak.json").read_text(encoding="utf-8"))
-    tried = {name: sum(counts.values()) for name, counts in found["files"].items()}
-    rows = [
-        "| kind of file | broken | refused with one clear error | read as it was |",
-        "|---|---:|---:|---:|",
-    ]
-    total = [sum(tried.values()), 0, 0]
-    for name, counts in found["files"].items():
-        rows.append(f"| {name} | {tried[name]} | {counts['refused']} | {counts['as it was']} |")
-        total[1:] = total[1] + counts["refused"], total[2] + counts["as it was"]
-    rows.append("| all | {:,} | {:,} | {:,} |".format(*total))
-    kills = found["kills"]
-    words = (
-        f"{kills['same']} of {kills['killed']} trainings and decompositions that were killed (`kill -9`) "
-        "and started again ended with the bits of an uninterrupted run and left nothing behind: "
-        f"{kills['writing']} were killed while a file was half written, and {kills['resumed']} went on from "
-        "a checkpoint."
-    )
-    machine = f"{found['day']}, seed {found['seed']}, {found['minutes']:.0f} minutes: {found['machine']}."
-    return "\n".join([*rows, "", words, "", machine])
 
 
 def store_notebooks(wanted: list[str]) -> None:

@@ -5,7 +5,6 @@ second carries the outputs.
 """
 
 import ast
-import json
 import os
 import re
 import subprocess
@@ -19,15 +18,36 @@ from address import address, colab_cell, commit, home
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
-WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 COLAB_TAGS = ["colab", "remove-cell"]
 
 
 def names() -> list[str]:
     """The chapters in the book's order, as `_toc.yml` lists them."""
+    return [Path(file).name for file in pages() if file.startswith("notebooks/")]
+
+
+def pages() -> list[str]:
+    """Every page of the book, the landing page first."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    files = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
-    return [Path(file).name for file in files if file.startswith("notebooks/")]
+    return [toc["root"]] + [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+
+
+def site() -> str:
+    """Where the book is published: the pages of the repository, or what SPLINELAB_SITE says."""
+    owner, name = address().split("/")[-2:]
+    return os.environ.get("SPLINELAB_SITE", f"https://{owner}.github.io/{name}").rstrip("/")
+
+
+def number(name: str) -> str:
+    """What the book calls a chapter: "3" for 03_polytope_density, "A1" for an appendix."""
+    return name.split("_")[0].lstrip("0") or "0"
+
+
+def label(name: str) -> str:
+    """A chapter in a menu or a link: "Chapter 3: polytope density"."""
+    first, _, words = name.partition("_")
+    kind = "Appendix" if first.startswith("A") else "Chapter"
+    return f"{kind} {number(name)}: {words.replace('_', ' ')}"
 
 
 def first_code_cell(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode | None:
@@ -50,11 +70,11 @@ def write_colab_cell(source: Path) -> bool:
     return True
 
 
-def pin(path: Path) -> None:
-    """Make a built notebook's first cell install the very commit that it was built from."""
-    notebook = nbformat.read(path, as_version=4)
+def pin(built: Path, target: Path) -> None:
+    """A copy of a built notebook whose first cell installs the very commit that it was built from."""
+    notebook = nbformat.read(built, as_version=4)
     first_code_cell(notebook).source = colab_cell(address(), commit())
-    nbformat.write(notebook, path)
+    nbformat.write(notebook, target)
 
 
 def execute(
@@ -143,8 +163,9 @@ def take_prose(name: str) -> bool:
 
 
 def cleaned(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Without clocks, progress, standard error and random widget names: two runs differ in results only."""
+    """Without clocks, progress and standard error: two runs differ in results only."""
     notebook.metadata.pop("papermill", None)
+    notebook.metadata.pop("widgets", None)  # a progress bar of some library
     notebook.metadata["language_info"] = {"name": "python"}
     for cell in notebook.cells:
         for key in ("papermill", "execution"):
@@ -153,37 +174,4 @@ def cleaned(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
             del cell.metadata["tags"]
         if cell.cell_type == "code":
             cell["outputs"] = [output for output in cell.outputs if output.get("name") != "stderr"]
-    return _stable_widgets(notebook)
-
-
-def _stable_widgets(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Number the widgets in the order in which the page reaches them."""
-    state = notebook.metadata.get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
-    if not state:
-        notebook.metadata.pop("widgets", None)
-        return notebook
-    order: list[str] = []
-
-    def reach(model: str) -> None:
-        if model in state and model not in order:
-            order.append(model)
-            for child in re.findall(r"IPY_MODEL_(\w+)", json.dumps(state[model], sort_keys=True)):
-                reach(child)
-
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            view = output.get("data", {}).get("application/vnd.jupyter.widget-view+json")
-            if view:
-                reach(view["model_id"])
-
-    def renamed(text: str) -> str:
-        for index, model in enumerate(order):
-            text = text.replace(model, f"{index:032x}")
-        return text
-
-    def anonymous(model: str) -> str:
-        return renamed(json.dumps(state[model], sort_keys=True))
-
-    for model in sorted(set(state) - set(order), key=anonymous):
-        reach(model)
-    return nbformat.reads(renamed(nbformat.writes(notebook)), as_version=4)
+    return notebook

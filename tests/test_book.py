@@ -6,16 +6,20 @@ import re
 import subprocess
 from pathlib import Path
 
-import build
 import chapters
 import jupytext
+import landing
+import lean
 import nbformat
+import parts
 import pytest
 import reference
-import yaml
+import scoreboard
+import staging
 from address import address, colab_cell, home
 from chapters import ROOT
 from jupytext.compare import compare_notebooks
+from PIL import Image
 
 from splinelab.charts.renderer import MIME
 from splinelab.charts.widgets import MIME as FRAMES_MIME
@@ -162,7 +166,7 @@ def test_cleaning_makes_two_runs_the_same_file(tmp_path):
         texts.append(nbformat.writes(chapters.cleaned(nbformat.read(target, as_version=4))))
     assert texts[0] == texts[1]
     assert "noise" not in texts[0].replace("print('noise'", "")
-    assert json.loads(texts[0])["metadata"]["widgets"]
+    assert "widgets" not in json.loads(texts[0])["metadata"]
 
 
 # --- running with other parameters ----------------------------------------------------------------
@@ -211,13 +215,8 @@ def test_vendored_files_come_with_their_licences():
         assert (VENDOR / licence).stat().st_size > 500
 
 
-def pages() -> list[str]:
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    return [toc["root"]] + [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
-
-
 def test_book_has_every_page_and_fetches_nothing_from_elsewhere(built_book):
-    for name in pages():
+    for name in chapters.pages():
         text = (built_book / f"{name}.html").read_text(encoding="utf-8")
         loaded = re.findall(r"<(?:script|img|iframe|link)[^>]+(?:src|href)=\"(https?:[^\"]+)\"", text)
         assert not [link for link in loaded if not link.startswith(address())]
@@ -240,22 +239,80 @@ def test_colab_button_opens_the_chapter_from_the_repository(built_book):
     assert f"https://colab.research.google.com/github/{place}/blob/colab/notebooks/{NAMES[0]}.ipynb" in text
 
 
-def test_scoreboard_is_on_the_landing_page(built_book):
+def test_every_claim_has_its_place_on_the_scoreboard(built_book):
     from splinelab.claims import Ledger
 
-    text = (built_book / "book/index.html").read_text(encoding="utf-8")
-    assert all(claim in text for claim in Ledger.load().claims)
+    text = (built_book / "book/scoreboard.html").read_text(encoding="utf-8")
+    for claim in Ledger.load().claims:
+        assert f'id="{claim}"' in text and f'data-claim="{claim}"' in text
 
 
-def test_status_page_gives_every_run_time(tmp_path, monkeypatch):
+def test_landing_page_refuses_words_that_the_ledger_does_not_bear_out():
+    from splinelab.claims import Ledger
+
+    claim, case, outcome = landing.TURNS
+    assert landing.found(Ledger.load(), claim, case, outcome).outcome == outcome
+    with pytest.raises(SystemExit, match=f"{claim} .*it is {outcome} now"):
+        landing.found(Ledger.load(), claim, case, "holds")
+
+
+def test_chapters_have_numbers_reading_time_and_prerequisites(built_book):
+    for name in NAMES:
+        text = (built_book / f"notebooks/{name}.html").read_text(encoding="utf-8")
+        title = re.search(r"<h1>(.*?)<", text)[1]
+        assert title.startswith(f"{chapters.number(name)}. ")
+        assert re.search(r'class="sl-meta"[^>]*>\d+ min to read', text)
+        assert f">{title}</a>" in text.replace("\n", "") or title in text  # the sidebar has it, too
+    second = (built_book / f"notebooks/{NAMES[1]}.html").read_text(encoding="utf-8")
+    assert re.search(r'class="sl-meta".*read first: <a[^>]*01_spline', second)
+
+
+def test_terms_are_linked_once_outside_headings_code_and_links():
+    terms = staging.glossary("```{glossary}\nspline code\n  A.\npolytope\n  B.\nsome index (SI)\n  C.\n```")
+    text = "# Spline codes\n\n`polytope` [spline code](x) {cite}`polytope` Spline codes, polytopes; SI\n"
+    assert staging.linked(text, terms, set()) == (
+        "# Spline codes\n\n`polytope` [spline code](x) {cite}`polytope` {term}`Spline codes <spline code>`, "
+        "{term}`polytopes <polytope>`; {term}`SI <some index (SI)>`\n"
+    )
+    known = {"polytope"}
+    assert staging.linked("A polytope.", terms, known) == "A polytope."
+
+
+def test_pages_can_be_shared(built_book):
+    for name in chapters.pages():
+        text = (built_book / f"{name}.html").read_text(encoding="utf-8")
+        address = re.search(r'property="og:image" content="([^"]+)"', text)[1]
+        picture = built_book / address.removeprefix(f"{chapters.site()}/")
+        assert Image.open(picture).size == lean.CARD
+        assert re.search(r'property="og:title" content="[^"]{4,}"', text)
+        assert re.search(r'property="og:description" content="[^"]{4,}"', text)
+
+
+def test_slimming_drops_only_what_a_page_does_not_use():
+    head = '<script defer="defer" src="a/tex-svg.js?v=1"></script><link href="a/sphinx-design.min.css"/>'
+    plain, used = f"{head}<body><p></p>", f'{head}<body><p class="math x"><i class="sd-card">'
+    assert lean.slimmed(plain) == "<body><p></p>" and lean.slimmed(used) == used
+
+
+def test_a_claim_is_given_the_figure_of_its_own_section(tmp_path):
+    def drawn(source: str) -> nbformat.NotebookNode:
+        output = nbformat.v4.new_output("display_data", data={MIME: {"usermeta": {"caption": "c"}}})
+        return nbformat.v4.new_code_cell(source, outputs=[output])
+
+    code, text = nbformat.v4.new_code_cell, nbformat.v4.new_markdown_cell
+    cells = [text("# A"), drawn("first"), text("## B"), code('record("claim-1")'), drawn("second")]
+    cells += [text("## C"), code('record("claim-2")')]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "03_x.ipynb")
+    assert scoreboard.figures(tmp_path) == {"claim-1": "3.2"}
+
+
+def test_status_page_gives_every_run_time(tmp_path):
     times = [100.2 + number for number in range(len(NAMES))]
-    (tmp_path / "notebooks").mkdir()
     for name, seconds in zip(NAMES, times, strict=True):
         run = committed(name)
         run.metadata["papermill"] = {"duration": seconds}
-        nbformat.write(run, tmp_path / f"notebooks/{name}.ipynb")
-    monkeypatch.setattr(build, "SOURCE", tmp_path)
-    found = re.findall(r"\b(\d+) s\b", build.status())
+        nbformat.write(run, tmp_path / f"{name}.ipynb")
+    found = re.findall(r"\b(\d+) s\b", parts.status(tmp_path))
     assert found == [f"{seconds:.0f}" for seconds in [*times, sum(times)]]
 
 

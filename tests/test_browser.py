@@ -25,12 +25,14 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from splinelab.charts.theme import DIGITS
+from splinelab.claims import Ledger
 
 pytestmark = pytest.mark.browser
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHAPTERS = [f"notebooks/{name}" for name in chapters.names()]
-PAGES = ["book/index", *CHAPTERS, "book/methods", "book/glossary", "book/api", "book/running", "book/status"]
+PAGES = chapters.pages()
+LANDING = 1_500_000  # bytes of the landing page with all that it loads
 FLAGS = (
     *("headless=new", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "hide-scrollbars"),
     *("disable-background-networking", "disable-component-update", "disable-sync", "disable-dev-shm-usage"),
@@ -97,8 +99,8 @@ def open_page(browser, address: str, size=DESKTOP, scheme: str = "light", script
         WebDriverWait(browser, 60).until(
             lambda b: b.execute_script(
                 "return document.readyState === 'complete'"
-                " && document.documentElement.dataset.charts === 'ready'"
-                " && [...document.querySelectorAll('.sl-frames')].every(f => f.querySelector('.noUi-handle'))"
+                " && (!document.querySelector('script[type*=vegalite]')"
+                "     || document.documentElement.dataset.charts === 'ready')"
                 " && (!document.querySelector('.math') || !!document.querySelector('mjx-container'))"
             )
         )
@@ -140,6 +142,71 @@ return [...document.querySelectorAll('.bd-article thead th')].filter(head => {
 """
 
 
+# Marks and words that stand outside their picture, and points and bars outside the plot that clips them.
+CLIPPED = """
+const seen = 'path, rect, text, circle, line, image', slack = 2;
+return [...document.querySelectorAll('.sl-figure')].flatMap((figure, number) => {
+    const svg = figure.querySelector('.sl-live svg');
+    if (!svg) return [];
+    const frame = svg.getBoundingClientRect();
+    return [...svg.querySelectorAll(seen)].filter(mark => {
+        if (mark.closest('defs, clipPath, [opacity="0"], .background')) return false;
+        const box = mark.getBoundingClientRect();
+        if (!box.width && !box.height) return false;
+        const inside = (outer) => box.left >= outer.left - slack && box.right <= outer.right + slack
+            && box.top >= outer.top - slack && box.bottom <= outer.bottom + slack;
+        if (!inside(frame)) return true;
+        const clip = mark.closest('[clip-path]')?.getAttribute('clip-path').match(/#([^)]+)/);
+        if (!clip || !mark.closest('.mark-symbol, .mark-rect, .mark-text')) return false;
+        const group = mark.closest('[clip-path]').getScreenCTM();
+        const area = svg.querySelector(`#${clip[1]} rect`);
+        if (!area) return false;
+        const width = area.width.baseVal.value * group.a, height = area.height.baseVal.value * group.d;
+        const [left, top] = [group.e - 6, group.f - 6];
+        return !inside({left, top, right: left + width + 12, bottom: top + height + 12});
+    }).map(mark => `figure ${number}: ${mark.tagName} ${mark.textContent.slice(0, 40)}`);
+});
+"""
+UNLABELLED = """
+return [...document.querySelectorAll('.bd-article :is(input, select, button)')].filter(control =>
+    control.getClientRects().length && !control.getAttribute('aria-label') && !control.title
+    && !control.textContent.trim()
+    && !(control.labels && [...control.labels].some(label => label.textContent.trim()))
+).map(control => control.outerHTML);
+"""
+TOO_WIDE = """
+return [...document.querySelectorAll('.sl-figure, .sl-landing, .sl-claim, .sl-filters')].filter(part =>
+    part.getClientRects().length && (part.scrollWidth > part.clientWidth + 1
+    || part.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
+).map(part => part.outerHTML.slice(0, 200));
+"""
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["1280", "390"])
+@pytest.mark.parametrize("page", PAGES)
+def test_nothing_overflows_nothing_is_clipped_and_every_control_has_a_name(browser, site, page, size):
+    open_page(browser, f"{site}/{page}.html", size)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= size[0]
+    assert browser.execute_script(TOO_WIDE) == []
+    assert browser.execute_script(CLIPPED) == []
+    assert browser.execute_script(UNLABELLED) == []
+
+
+def test_charts_follow_a_window_that_changes(browser, site):
+    open_page(browser, f"{site}/{CHAPTERS[1]}.html")
+    widths = (
+        "return [...document.querySelectorAll('.sl-live svg')].map(svg => svg.getBoundingClientRect().width)"
+    )
+    before = browser.execute_script(widths)
+    resize(browser, PHONE)
+    WebDriverWait(browser, 60).until(lambda b: all(w <= PHONE[0] for w in b.execute_script(widths)))
+    fitted = (
+        "return [...document.querySelectorAll('.sl-figure[data-live]')].every(f => f.dataset.width < 390)"
+    )
+    WebDriverWait(browser, 60).until(lambda b: b.execute_script(fitted))
+    assert max(before) > PHONE[0]
+
+
 @pytest.mark.parametrize(("mode", "size"), [("light", DESKTOP), ("dark", DESKTOP), ("phone", PHONE)])
 @pytest.mark.parametrize("page", PAGES)
 def test_page_is_whole(browser, site, page, mode, size):
@@ -164,7 +231,7 @@ def test_page_is_whole(browser, site, page, mode, size):
     figures = browser.find_elements("css selector", ".sl-figure:not(.sl-frames)")
     assert all(figure.get_attribute("data-live") == "yes" for figure in figures)
     assert len(pictures(browser)) == len(figures)
-    assert figures or page not in ["book/index", *CHAPTERS]
+    assert figures or page not in CHAPTERS
     # the page itself does not scroll sideways
     assert browser.execute_script("return document.documentElement.scrollWidth") <= size[0]
     # and no column is so narrow that the one word at its head is broken
@@ -183,7 +250,7 @@ def brightness(browser, expression: str) -> float:
     return (0.299 * red + 0.587 * green + 0.114 * blue) / 255
 
 
-@pytest.mark.parametrize("page", ["book/index", *CHAPTERS])
+@pytest.mark.parametrize("page", CHAPTERS)
 def test_menus_and_sliders_of_charts_change_the_picture(browser, site, page):
     open_page(browser, f"{site}/{page}.html")
     controls = browser.find_elements("css selector", ".vega-bind")
@@ -221,14 +288,6 @@ def settle(browser, live) -> None:
     browser.execute_async_script(script, live)
 
 
-def test_some_chapter_has_something_to_play_with(browser, site):
-    found = 0
-    for page in CHAPTERS[:2]:
-        open_page(browser, f"{site}/{page}.html")
-        found += len(browser.find_elements("css selector", ".vega-bind, .sl-frames .noUi-handle"))
-    assert found >= 2
-
-
 @pytest.mark.parametrize("page", CHAPTERS)
 def test_sliders_over_frames_change_the_picture_without_a_kernel(browser, site, page):
     open_page(browser, f"{site}/{page}.html")
@@ -237,17 +296,17 @@ def test_sliders_over_frames_change_the_picture_without_a_kernel(browser, site, 
         pytest.skip("no slider over frames in this chapter")
     for slider in sliders:
 
-        def frame(slider=slider) -> list[str]:
-            images = slider.find_elements("tag name", "img")
-            return [image.get_attribute("src") for image in images if image.is_displayed()]
+        def told(slider=slider) -> tuple:
+            picture = slider.find_element("tag name", "img").get_attribute("src")
+            return picture, slider.find_element("tag name", "output").text
 
-        before = frame()
-        handle = slider.find_element("css selector", ".noUi-handle")
-        handle.send_keys(Keys.ARROW_RIGHT)
-        if frame() == before:
-            handle.send_keys(Keys.ARROW_LEFT)
-        assert len(before) == 1 and frame() != before
-        assert slider.find_element("css selector", ".widget-readout").text
+        control = slider.find_element("css selector", "input[type=range]")
+        seen = set()
+        for key in [Keys.HOME] + [Keys.ARROW_RIGHT] * int(control.get_attribute("max")):
+            control.send_keys(key)
+            seen.add(told())
+        assert len(seen) == int(control.get_attribute("max")) + 1
+        assert len({label for _, label in seen}) == len(seen)
 
 
 def slices(browser) -> tuple:
@@ -339,11 +398,11 @@ def test_formulas_are_set(browser, site):
 
 
 def test_pages_work_from_the_disk_too(browser, built_book):
-    open_page(browser, (built_book / "book/index.html").as_uri())
+    open_page(browser, (built_book / f"{CHAPTERS[0]}.html").as_uri())
     assert pictures(browser)
 
 
-@pytest.mark.parametrize("page", ["book/index", *CHAPTERS])
+@pytest.mark.parametrize("page", ["book/index", "book/scoreboard", *CHAPTERS])
 def test_without_scripts_pictures_and_scoreboard_stay(programs, site, page, tmp_path):
     browser = start(programs, tmp_path)
     try:
@@ -363,16 +422,19 @@ def test_without_scripts_pictures_and_scoreboard_stay(programs, site, page, tmp_
             models = [browser.execute_cdp_cmd("DOM.getBoxModel", {"nodeId": n}) for n in found["nodeIds"]]
             return [model["model"]["height"] for model in models]
 
-        figures = boxes(".sl-figure")
-        static = boxes(".sl-chart > svg") + boxes(".sl-frames noscript img")
+        if page == "book/scoreboard":
+            assert sum(height > 20 for height in boxes(".sl-claim > summary")) == len(Ledger.load().claims)
+            return
+        figures = boxes(".sl-figure, .sl-panel")
+        static = boxes(".sl-chart > svg") + boxes(".sl-frames img") + boxes(".sl-panel svg")
         assert figures and len(static) == len(figures)
         assert all(height > 40 for height in static)
+        if page == "book/index":
+            return
         styles = browser.execute_cdp_cmd(
             "CSS.getComputedStyleForNode", {"nodeId": first_node(browser, document, ".sl-chart svg text")}
         )["computedStyle"]
         assert {"name": "fill", "value": "none"} not in styles
-        if page == "book/index":
-            assert len(boxes(".sl-scoreboard tbody tr")) > 10
     finally:
         browser.quit()
 
@@ -380,3 +442,96 @@ def test_without_scripts_pictures_and_scoreboard_stay(programs, site, page, tmp_
 def first_node(browser, document: int, selector: str) -> int:
     found = browser.execute_cdp_cmd("DOM.querySelector", {"nodeId": document, "selector": selector})
     return found["nodeId"]
+
+
+# --- the landing page, the scoreboard, the search ---------------------------------------------------
+
+
+def test_the_first_screen_of_the_landing_page_holds_question_answer_cards_and_pictures(browser, site):
+    open_page(browser, f"{site}/book/index.html")
+    bottoms = browser.execute_script(
+        "return [...document.querySelectorAll('.bd-article :is(h1, .sl-lead, .sl-card, .sl-panel)')]"
+        ".map(part => part.getBoundingClientRect().bottom)"
+    )
+    assert len(bottoms) == 1 + 1 + 3 + 4
+    assert max(bottoms) <= DESKTOP[1]
+
+
+def test_the_landing_page_shows_one_image_in_four_pictures_and_one_legend_a_mode(browser, site):
+    open_page(browser, f"{site}/book/index.html")
+    for mode in ("margin", "cluster", "digit"):
+        browser.find_element("css selector", f".sl-modes [value={mode}]").click()
+        shown = [each for each in browser.find_elements("css selector", ".sl-legend") if each.is_displayed()]
+        assert [each.get_attribute("data-mode") for each in shown] == [mode]
+    dot = browser.find_element("css selector", ".sl-panel circle:nth-of-type(7)")
+    place = browser.execute_script("const b = arguments[0].getBoundingClientRect(); return [b.x, b.y]", dot)
+    point_at(browser, place[0] + 2, place[1] + 2)
+    chosen = browser.find_elements("css selector", ".sl-panel .sl-chosen")
+    assert len(chosen) == 4 and len({each.get_attribute("class") for each in chosen}) == 1
+    digit = re.search(r"\bd(\d)\b", chosen[0].get_attribute("class"))[1]
+    assert browser.find_element("css selector", ".sl-peek").text.startswith(f"a {digit}, margin")
+
+
+def loaded(browser, site: str, page: str) -> dict[str, int]:
+    """Bytes of everything that a page loads, by address."""
+    browser.execute_cdp_cmd("Network.setCacheDisabled", {"cacheDisabled": True})
+    open_page(browser, f"{site}/{page}.html")
+    names, sizes = {}, {}
+    for event in requests(browser):
+        told = event["params"]
+        if event["method"] == "Network.responseReceived":
+            names[told["requestId"]] = told["response"]["url"].split("?")[0]
+        elif event["method"] == "Network.loadingFinished" and told["requestId"] in names:
+            sizes[names[told["requestId"]]] = int(told["encodedDataLength"])
+    return {name: size for name, size in sizes.items() if name.startswith(site)}
+
+
+def test_no_page_loads_what_it_does_not_use(browser, site, capsys):
+    for page in PAGES:
+        sizes = loaded(browser, site, page)
+        with capsys.disabled():
+            print(f"\n  {page:<50}{sum(sizes.values()):>12,} bytes in {len(sizes)} requests", end="")
+        files = " ".join(sizes)
+        has = browser.execute_script(
+            "return [document.querySelector('.math'), document.querySelector('script[type*=vegalite]'),"
+            " document.querySelector('.sl-claim'), document.querySelector('.sl-landing')].map(Boolean)"
+        )
+        for used, name in zip(has, ("tex-svg.js", "vega.js", "scoreboard.js", "landing.js"), strict=True):
+            assert (name in files) == used, (page, name)
+        assert "fontawesome" not in files
+        if page == "book/index":
+            assert sum(sizes.values()) < LANDING
+
+
+def claims_shown(browser) -> list[str]:
+    found = browser.find_elements("css selector", ".sl-claim")
+    return [each.get_attribute("data-claim") for each in found if each.is_displayed()]
+
+
+def test_scoreboard_filters_searches_and_opens_what_the_address_names(browser, site):
+    rows = Ledger.load().rows()
+    open_page(browser, f"{site}/book/scoreboard.html")
+    assert claims_shown(browser) == [row["id"] for row in rows]
+    for key in ("verdict", "source", "chapter"):
+        menu = Select(browser.find_element("css selector", f".sl-filters [name={key}]"))
+        menu.select_by_value(rows[0][key])
+        assert claims_shown(browser) == [row["id"] for row in rows if row[key] == rows[0][key]]
+        menu.select_by_value("")
+    search = browser.find_element("css selector", ".sl-filters [name=words]")
+    search.send_keys("spline-2a")
+    found = claims_shown(browser)
+    assert "spline-2a" in found and len(found) < 5
+    open_page(browser, f"{site}/book/scoreboard.html#{rows[5]['id']}")
+    opened = browser.find_elements("css selector", ".sl-claim[open]")
+    assert [each.get_attribute("data-claim") for each in opened] == [rows[5]["id"]]
+    assert len(opened[0].find_elements("css selector", ".sl-case")) == len(rows[5]["cases"])
+    cite = opened[0].find_element("css selector", ".sl-cite").text
+    assert f"claim {rows[5]['id']}: {rows[5]['verdict']} (20" in cite and f"#{rows[5]['id']}" in cite
+
+
+def test_search_finds_a_claim_by_its_id(browser, site):
+    browser.get(f"{site}/search.html?q=ours-post-relu-tie")
+    links = WebDriverWait(browser, 30).until(
+        lambda b: b.find_elements("css selector", "#search-results li a")
+    )
+    assert any("scoreboard.html#ours-post-relu-tie" in link.get_attribute("href") for link in links)

@@ -209,7 +209,30 @@ def test_frames_hold_a_static_picture_and_words(monkeypatch):
     bundle = frames_bundle(monkeypatch, start=1)
     assert Image.open(io.BytesIO(base64.b64decode(bundle["image/png"]))).width > 300
     assert bundle["text/plain"] == "[slider over 3 frames] More and more points."
-    assert bundle[widgets.MIME]["model_id"] == bundle["application/vnd.jupyter.widget-view+json"]["model_id"]
+    assert bundle[widgets.MIME] == {"description": "More and more points.", "labels": ["5", "10", "15"]}
+
+
+def test_frames_are_html_that_asks_for_no_library(monkeypatch):
+    shown = frames_bundle(monkeypatch, start=1, title="<points>", takeaway="It grows.", caption="Points.")
+    text = shown["text/html"]
+    assert "It grows." in text and "&lt;points&gt;" in text and 'alt="More and more points."' in text
+    assert not re.search(r'(src|href)="(?!data:)', text)
+    slider = widgets.slider_html(text)
+    content = json.loads(re.search(r'"application/json">(.*?)</script>', slider)[1])
+    assert content["labels"] == ["5", "10", "15"] and len(set(content["pictures"])) == 3
+    assert f'src="{content["pictures"][1]}"' in slider and 'max="2" value="1"' in slider
+
+
+def test_frames_stand_on_a_light_and_on_a_dark_page(monkeypatch):
+    """Transparent, and nothing in them but colours that differ from both grounds."""
+    slider = widgets.slider_html(frames_bundle(monkeypatch)["text/html"])
+    content = json.loads(re.search(r'"application/json">(.*?)</script>', slider)[1])
+    for address in content["pictures"]:
+        picture = Image.open(io.BytesIO(base64.b64decode(address.split(",")[1]))).convert("RGBA")
+        pixels = np.asarray(picture).reshape(-1, 4)
+        assert (pixels[:, 3] == 0).mean() > 0.3
+        solid = pixels[pixels[:, 3] > 160]
+        assert len(solid) and solid[:, :3].max(axis=1).min() > 60 and solid[:, :3].min(axis=1).max() < 235
 
 
 @pytest.mark.parametrize(

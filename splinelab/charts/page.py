@@ -17,9 +17,7 @@ from docutils import nodes
 from splinelab.charts import renderer as charts
 from splinelab.charts.tables import tables
 from splinelab.charts.widgets import MIME as FRAMES_MIME
-
-WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+from splinelab.charts.widgets import slider_html
 
 
 class ChartRenderer:
@@ -33,7 +31,9 @@ class ChartRenderer:
         if data.mime_type == charts.MIME:
             return chart_nodes(renderer, data.content)
         if data.mime_type == FRAMES_MIME:
-            return frame_nodes(renderer, data.content)
+            cell = renderer.renderer.nb_client.code_cell_outputs(data.cell_index)[1]
+            slider = slider_html(cell[data.output_index]["data"]["text/html"])
+            return frame_nodes(renderer, data.content, slider)
         return None
 
 
@@ -52,10 +52,15 @@ def figure(spec: dict, links: str = "", number: str = "") -> str:
     picture = unique_ids(charts.svg(spec), name)
     safe = text.replace("</", "<\\/")
     return (
-        f'<figure class="sl-figure"><div class="sl-scroll" tabindex="0">'
+        f'<figure class="sl-figure"{anchor(number)}><div class="sl-frame">'
         f'<div class="sl-chart" role="img" aria-label="{label}">{picture}</div></div>'
         f'<script type="{charts.MIME}">{safe}</script>{links}</figure>'
     )
+
+
+def anchor(number: str) -> str:
+    """The attribute by which other pages link to a numbered figure."""
+    return f' id="figure-{number.replace(".", "-")}"' if number else ""
 
 
 def caption(told: dict, number: str) -> str:
@@ -119,20 +124,16 @@ def chart_nodes(renderer: Any, spec: dict) -> list[nodes.Element]:
     return [nodes.raw("", figure(spec, csv_links(spec), number), format="html", classes=["output"])]
 
 
-def frame_nodes(renderer: Any, content: dict) -> list[nodes.Element]:
-    """A slider over frames, and its first frame for readers without JavaScript."""
-    view = {"version_major": 2, "version_minor": 0, "model_id": content["model_id"]}
-    state = renderer.renderer.nb_client.nb_metadata["widgets"][WIDGET_STATE]["state"]
-    still = state[content["image_id"]]["buffers"][0]["data"]
+def frame_nodes(renderer: Any, content: dict, slider: str) -> list[nodes.Element]:
+    """A slider over frames; its HTML works by itself and shows one frame where scripts are off."""
     label = html.escape(content["description"], quote=True)
-    words = caption(content, next_number(renderer)) if "caption" in content else ""
+    number = next_number(renderer) if "caption" in content else ""
+    words = caption(content, number) if number else ""
     return [
         nodes.raw(
             "",
-            f'<figure class="sl-figure sl-frames" role="group" aria-label="{label}">'
-            f'<div class="sl-scroll" tabindex="0">'
-            f'<noscript><img alt="{label}" src="data:image/png;base64,{still}"></noscript>'
-            f'<script type="{WIDGET_VIEW}">{json.dumps(view)}</script></div>{words}</figure>',
+            f'<figure class="sl-figure sl-frames" role="group" aria-label="{label}"{anchor(number)}>'
+            f"{slider}{words}</figure>",
             format="html",
             classes=["output"],
         )

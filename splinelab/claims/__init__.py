@@ -7,7 +7,7 @@ per chapter, and the verdicts that follow from them.
 from splinelab.claims.entries import Case, Claim, Measurement
 from splinelab.claims.ledger import VERDICTS, Finding, Ledger
 from splinelab.claims.notebook import Notebook, write_verdicts
-from splinelab.claims.scoreboard import print_scoreboard, scoreboard_markdown
+from splinelab.claims.scoreboard import print_scoreboard
 
 __all__ = [
     "VERDICTS",
@@ -18,6 +18,5 @@ __all__ = [
     "Measurement",
     "Notebook",
     "print_scoreboard",
-    "scoreboard_markdown",
     "write_verdicts",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from splinelab.claims.ledger import Finding, Ledger
 
-__all__ = ["cases_markdown", "chapter_markdown", "print_scoreboard", "scoreboard_markdown", "verdict_lines"]
+__all__ = ["cases_markdown", "chapter_markdown", "print_scoreboard", "verdict_lines"]
 
 
 def print_scoreboard(as_json: bool = False) -> None:
@@ -23,13 +23,6 @@ def print_scoreboard(as_json: bool = False) -> None:
         for line in _evidence(ledger, row):
             print(f"    {line}")
     print(_caution(ledger))
-
-
-def scoreboard_markdown() -> str:
-    """The scoreboard as a MyST table, every claim in the same type size, linked to its chapter."""
-    ledger = Ledger.load()
-    rows = [{**row, "name": f"[{row['id']}](../notebooks/{row['chapter']})"} for row in ledger.rows()]
-    return f"{_table(ledger, rows)}\n\n{_caution(ledger)}"
 
 
 def chapter_markdown(ledger: Ledger, chapter: str) -> str:

@@ -1,0 +1,169 @@
+"""The scoreboard's page: every claim as an entry that opens to its cases, with the filters above.
+
+Entries are HTML that works without JavaScript; `_static/scoreboard.js` filters, opens what an address names
+and copies citations. The index entry before each lets the book's search find it by its id.
+"""
+
+import html
+import importlib.metadata
+import re
+from pathlib import Path
+
+import chapters
+import nbformat
+
+from splinelab.claims import VERDICTS, Finding, Ledger
+
+SOURCES = {
+    "spline-clustering-mnist": "Research note on spline codes",
+    "polytope-lens": "Polytope lens essay",
+    "stochastic-parameter-decomposition": "Stochastic parameter decomposition",
+    "cross-layer-spd-clustering": "Cross-layer clustering for SPD",
+    "ours": "This book",
+}
+OUTCOMES = ("holds", "contradicted", "undecided")
+
+
+def page(notebooks: Path) -> str:
+    """The filters and all entries, as MyST; `notebooks` holds the chapters that the book is built from."""
+    ledger = Ledger.load()
+    found = figures(notebooks)
+    entries = [entry(ledger, row, found.get(row["id"])) for row in ledger.rows()]
+    anchors = [
+        f"```{{index}} single: {row['id']}\n:name: {row['id']}\n```\n\n```{{raw}} html\n{text}\n```\n"
+        for row, text in zip(ledger.rows(), entries, strict=True)
+    ]
+    caution = (
+        "Intervals are simultaneous over the cases of a claim. Were the truth at every threshold, chance "
+        f"would let a case hold in {ledger.false_holds():.1f} of these {len(ledger.claims)} claims at most."
+    )
+    top = f"```{{raw}} html\n{filters(ledger)}\n```\n"
+    script = '```{raw} html\n<script src="../_static/scoreboard.js" defer></script>\n```'
+    return "\n".join([top, *anchors, caution, "", script])
+
+
+def counts(ledger: Ledger) -> dict[str, int]:
+    """How many claims have which verdict, in the order of `VERDICTS`; those that none has are left out."""
+    found = [verdict for verdict, _ in ledger.verdicts().values()]
+    return {verdict: found.count(verdict) for verdict in VERDICTS if verdict in found}
+
+
+def filters(ledger: Ledger) -> str:
+    """The form above the entries; hidden until the script shows it."""
+    rows = ledger.rows()
+    sources = dict.fromkeys(row["source"] for row in rows)
+    menus = {
+        "verdict": {verdict: f"{verdict} ({n})" for verdict, n in counts(ledger).items()},
+        "source": {name: SOURCES.get(name, name) for name in sources},
+        "chapter": {name: chapters.label(name) for name in dict.fromkeys(row["chapter"] for row in rows)},
+    }
+    selects = "".join(
+        f'<label>{kind}<select name="{kind}"><option value="">all</option>'
+        + "".join(f'<option value="{html.escape(v)}">{html.escape(t)}</option>' for v, t in choices.items())
+        + "</select></label>"
+        for kind, choices in menus.items()
+    )
+    search = (
+        '<label class="sl-search">search'
+        '<input type="search" name="words" placeholder="words or an id"></label>'
+    )
+    return (
+        f'<form class="sl-filters" hidden>{search}{selects}'
+        f'<output aria-live="polite">{len(rows)} claims</output></form>'
+    )
+
+
+def entry(ledger: Ledger, row: dict, figure: str | None) -> str:
+    """One claim: verdict, id and statement; opened, its cases, its rule's history, links and a citation."""
+    claim, name = ledger.claims[row["id"]], html.escape(row["id"])
+    carrying = ledger.verdict(claim.id)[2]
+    told = f"{carrying.case.label}: {carrying.interval.text}" if carrying else row["condition"]
+    chapter = f"../notebooks/{row['chapter']}.html"
+    links = [f'<a href="{chapter}">{html.escape(chapters.label(row["chapter"]))}</a>']
+    if figure:
+        links.append(f'<a href="{chapter}#figure-{figure.replace(".", "-")}">Figure {figure}</a>')
+    theirs = "" if row["theirs"] is None else f" The source's figure: {row['theirs']:g}."
+    source = f"{SOURCES.get(row['source'], row['source'])}, {row_place(claim.place)}"
+    history = "".join(f"<li>{html.escape(each)}</li>" for each in claim.revised)
+    revised = f"<p>Rule or words changed:</p><ul>{history}</ul>" if history else ""
+    return (
+        f'<details id="{name}" class="sl-claim {kind(row["verdict"])}" data-claim="{name}" '
+        f'data-verdict="{row["verdict"]}" data-source="{html.escape(row["source"])}" '
+        f'data-chapter="{row["chapter"]}"><summary>'
+        f'<span class="sl-verdict {kind(row["verdict"])}">{row["verdict"]}</span>'
+        f'<span class="sl-statement"><code>{name}</code> {html.escape(row["statement"])}</span>'
+        f'<span class="sl-told">{html.escape(told)}</span></summary><div class="sl-inside">'
+        f"<p>{html.escape(source)}.{theirs} Measured: {html.escape(' '.join(claim.quantity.split()))}. "
+        f"{html.escape(ledger.scope(claim.id))}.</p>{cases(ledger.found(claim.id))}"
+        f"<p>Rule committed {claim.committed}.</p>{revised}<p>{' · '.join(links)}</p>"
+        f'<p class="sl-cite"><code>{html.escape(citation(ledger, row))}</code>'
+        f'<button type="button" hidden>Copy citation</button></p></div></details>'
+    )
+
+
+def row_place(place: str) -> str:
+    """The place in the source, in one line."""
+    return " ".join(place.split())
+
+
+def kind(verdict: str) -> str:
+    """The class that the style sheet colours."""
+    return f"sl-{verdict.replace(' ', '-')}"
+
+
+def cases(found: list[Finding]) -> str:
+    """What was measured, one line for each case."""
+    lines = []
+    for each in found:
+        other = f" ({each.quantity})" if each.case.quantity else ""
+        seeds = len(each.interval.seeds)
+        nets = f", {seeds} {'net' if seeds == 1 else 'nets'}" if seeds else ""
+        lines.append(
+            f'<li class="sl-case sl-{each.outcome}"><b>{each.outcome}</b> '
+            f"<span>{html.escape(each.case.label + other)}</span> <span>{each.interval.text}</span> "
+            f"<small>rule: {html.escape(str(each.case))}; over {each.interval.over}, "
+            f"n = {each.interval.n}{nets}, {html.escape(each.measurement.data)}, "
+            f"{each.measurement.measured}</small></li>"
+        )
+    return f'<ul class="sl-cases">{"".join(lines)}</ul>' if lines else ""
+
+
+def citation(ledger: Ledger, row: dict) -> str:
+    """A line that cites one claim: id, verdict, version, day, address."""
+    days = [each.measurement.measured for each in ledger.found(row["id"]) if each.measurement.measured]
+    day = max(days) if days else "no measurement"
+    version = importlib.metadata.version("splinelab")
+    return (
+        f"splinelab {version}, claim {row['id']}: {row['verdict']} ({day}). "
+        f"{chapters.site()}/book/scoreboard.html#{row['id']}"
+    )
+
+
+def figures(notebooks: Path) -> dict[str, str]:
+    """The figure that belongs to a claim, where one stands in the section whose cells name the claim."""
+    found: dict[str, str] = {}
+    for path in sorted(notebooks.glob("*.ipynb")):
+        here, number, ids, first = chapters.number(path.stem), 0, [], None
+        for cell in nbformat.read(path, as_version=4).cells:
+            if cell.cell_type == "markdown":
+                if re.search(r"^#{1,3} ", cell.source, re.MULTILINE):
+                    found = {each: first for each in ids if first} | found
+                    ids, first = [], None
+                continue
+            ids += re.findall(r'["\']([a-z]+(?:-[a-z0-9]+)+)["\']', cell.source)
+            for output in cell.outputs:
+                if captioned(output.get("data", {})):
+                    number += 1
+                    first = first or f"{here}.{number}"
+        found = {each: first for each in ids if first} | found
+    return found
+
+
+def captioned(bundle: dict) -> bool:
+    """Whether an output is a figure with a number."""
+    told = [
+        value.get("usermeta") or value
+        for key, value in bundle.items()
+        if key.endswith(("v6+json", "frames+json"))
+    ]
+    return any("caption" in each for each in told)
