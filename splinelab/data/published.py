@@ -17,7 +17,7 @@ class Published:
 
     Attributes
     ----------
-    name, size, sha256 : of the file: bytes (None where it is not known) and hexadecimal checksum, as published.
+    name, size, sha256 : as published; size in bytes or None (not known), the checksum hexadecimal.
     folder : the folder under `SPLINELAB_DATA` and under the cache that holds it.
     what : what it is, for messages.
     origins : the addresses to download it from, in the order in which they are tried.
