@@ -83,7 +83,7 @@ def k_by_split(chosen: Mapping[tuple[str, str], Sequence[int]]) -> alt.TopLevelM
     """
     rows = [(*names, k, found.count(k)) for names, found in chosen.items() for k in sorted({*found})]
     table = pd.DataFrame(rows, columns=["net", "split", "k", "seeds"])
-    ks = list(range(int(table["k"].min()) - 1, int(table["k"].max()) + 2))
+    ks = list(range(int(table["k"].min()), int(table["k"].max()) + 1))
     splits = order(table, "split")
     chart = (
         alt.Chart(table)
@@ -92,7 +92,7 @@ def k_by_split(chosen: Mapping[tuple[str, str], Sequence[int]]) -> alt.TopLevelM
             x=alt.X(
                 "k:Q",
                 title="number of clusters",
-                scale=alt.Scale(domain=[ks[0], ks[-1]]),
+                scale=alt.Scale(domain=[ks[0] - 0.5, ks[-1] + 0.5], nice=False, zero=False),
                 axis=alt.Axis(format="d", values=ks),
             ),
             y=alt.Y("split:N", title=None, sort=splits),
@@ -100,7 +100,7 @@ def k_by_split(chosen: Mapping[tuple[str, str], Sequence[int]]) -> alt.TopLevelM
                 "seeds:Q",
                 title="nets",
                 scale=alt.Scale(domain=[1, 5], range=[40, 260]),
-                legend=alt.Legend(orient="bottom", values=[1, 3, 5]),
+                legend=alt.Legend(orient="bottom", values=[1, 3, 5], symbolFillColor=GREY),
             ),
             color=alt.Color(
                 "split:N",
