@@ -154,7 +154,7 @@ charts.figure(
 # meet strong weight decay, so that generalisation comes late, as in grokking
 # {cite}`power2022grokking,liu2023omnigrok`. *Long-trained* nets have ordinary initial weights and a long run
 # {cite}`humayun2024grok`. *Ordinary* nets see the images 20 times. A fourth kind, *undercooked*, lacks the weight
-# decay and never generalises well. Every zoo net carries its recipe and history:
+# decay and never generalises well. All come trained with the package, in its *zoo*, each with recipe and history:
 
 # %%
 zoo.recipe("G")
