@@ -283,8 +283,7 @@ charts.figure(
 #
 # ## Train one yourself
 #
-# The nets above come from the zoo. Here is one trained before your eyes: the ordinary recipe on four times the
-# images.
+# The nets above come from the zoo. Here is one trained live: the ordinary recipe on four times the images.
 
 # %% tags=["nbval-ignore-output"]
 arm = "N4k-mse" if dataset == "mnist5k" else "N-mse"

@@ -16,8 +16,8 @@
 # # Do spline codes cluster into concepts, and does grokking help?
 #
 # If codes of one digit lie close together (chapter [1](01_spline_vs_activation_distances)), clusters of codes should
-# be digits, found without any label. The source {cite}`spline_clustering` reports **11 clusters** in a grokked
-# network, ten digits and one of uncertain images, against 10 in a network that did not grok and about 8 in
+# be digits, found without any label. The source of chapter 1 {cite}`spline_clustering` reports **11 clusters** in a
+# grokked network, ten digits and one of uncertain images, against 10 in a network that did not grok and about 8 in
 # activations. We run its algorithms on five seeds of each kind of net, on training and on held-out images: whether
 # there are ten clusters or eleven depends on the images and on the kind of training, and not on grokking.
 
@@ -122,8 +122,7 @@ charts.figure(
 
 # %% [markdown]
 # With a tenth of the learning rate the net groks all the same. With dropout nothing is delayed: held-out accuracy
-# rises with training accuracy, and there is little left to gain. Such a net does not grok, or hardly, but it does not
-# fail either.
+# rises with training accuracy, and there is little left to gain. It hardly groks, but it does not fail either.
 #
 # ## How many clusters are there?
 #
@@ -262,8 +261,7 @@ charts.figure(
 #
 # The source scores clusters without labels, by its three indices, and says: codes give more pronounced clusters than
 # activations; single layers score worse than the stack; clusters of codes are less pronounced in an ordinary net. An
-# index belongs to its space, so the first two compare spaces along with clusters; the third compares codes with
-# codes:
+# index belongs to its space, so the first two compare spaces along with clusters; the third does not:
 
 # %% tags=["hide-input"]
 AGAINST = [("GA-mse", "N-mse"), ("G", "N-mse"), ("GA-ce", "N-ce"), ("GCE", "N-ce")]
@@ -292,10 +290,10 @@ charts.figure(
 
 # %%
 stack = {"all layers": recording.stack("pre", output=True)}
+stack["logits"] = recording.output
 for layer, points in (stack | recording.pre).items():
     found = clustering.cluster(points, "kmeans", k=10, n_init=2)
-    score = clustering.silhouette(points, found)
-    print(f"{layer}: silhouette {score:.2f}")
+    print(f"{layer}: silhouette {clustering.silhouette(points, found):.2f}")
 
 # %% [markdown]
 # ## Is k-means the best algorithm?
