@@ -10,11 +10,13 @@ import pytest
 from drawing import drawn
 from PIL import Image
 
-from pictures import clusters, dots, heatmaps, maps, separability, training
+from pictures import clusterings, clusters, dots, heatmaps, maps, separability, training
+from pictures.tables import histogram_table
 from splinelab import clustering, data, protocol
 from splinelab.charts import tables
 from splinelab.codes import SplineCodes
 from splinelab.intervals import over_nets
+from splinelab.nets import mlp
 
 PARTS = ["training", "held-out"]
 
@@ -143,3 +145,20 @@ def test_map_table_and_code_map():
     assert len(table) == 60
     assert table[["x", "y"]].abs().max().max() == 1
     assert {"map_colour", "map_view"} <= names_of_params(drawn(maps.code_map(table)))
+
+
+def test_histogram_table_holds_densities(digits):
+    net = mlp((64, 20, 10), seed=0)
+    table = histogram_table({"mine": net}, {"held-out": digits}, ["Jaccard", "cosine linear"], bins=10)
+    sums = table.groupby(["metric", "pair"])["density"].sum() / 10  # bins are a tenth of the largest distance
+    np.testing.assert_allclose(sums, 1)
+    assert table["distance"].between(0, 1).all()
+
+
+def test_shared_clusters_and_counts_by_hand():
+    labels = np.array([2, 2, 2, 5, 5, 5, 7, 7])
+    apart, together = np.array([0, 0, 0, 1, 1, 1, 2, 2]), np.array([0, 0, 1, 0, 0, 1, 2, 2])
+    assert clusterings.share_a_cluster([apart, together, together], labels, [2, 5]) == 2
+    assert clusterings.share_a_cluster([apart, together], labels, [2, 5, 7]) == 0
+    assert tuple(clusterings.count([10, 11, 11])) == (11, 10, 11)
+    assert clusterings.count([9]).over == "exact"
