@@ -6,108 +6,17 @@ part of the variance comes from the differences between them, that of the images
 and a t distribution with Satterthwaite's degrees of freedom (1946) pays for how few there are of each.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
 from splinelab._arguments import check_seed, check_whole
-from splinelab._schema import (
-    Count,
-    Name,
-    Number,
-    Share,
-    Values,
-    Whole,
-    check,
-    expected,
-    one_of,
-    schema,
-    several,
-)
+from splinelab._interval import LEVEL, OVER, Interval
 from splinelab.errors import InputError
 
 __all__ = ["OVER", "Draws", "Interval", "exactly", "over_nets", "range_over_nets", "two_level"]
-
-OVER = ("images", "nets", "images and nets", "range", "exact")
-LEVEL = 0.95
-
-_Finite = expected(Number, "a number: an interval needs finite low ≤ value ≤ high")
-
-
-@schema("interval", InputError)
-class Interval(Values):
-    """A value and its interval: `value, low, high = interval`.
-
-    over: what varies. "images", "nets" or "images and nets": a confidence interval. "range": from the
-        smallest to the largest net, no confidence interval. "exact": nothing; low and high are the value.
-    n: number of images, samples or runs; seeds: those of the nets, each once.
-    method: how it was found, in words.
-    freedom: degrees of freedom of the t distribution behind a confidence interval; None for the others.
-    level: its coverage, .95 unless `at` was asked for another.
-    """
-
-    value: _Finite
-    low: _Finite
-    high: _Finite
-    over: one_of(*OVER)
-    n: Whole
-    seeds: several(Count, "one or more whole numbers, zero or more")
-    method: Name
-    freedom: expected(Number | None, "a number, or nothing")
-    level: Share = LEVEL
-
-    def __post_init__(self) -> None:
-        ordered, interval = self.low <= self.value <= self.high, (self.low, self.value, self.high)
-        check(ordered, "interval", interval, "one that has finite low ≤ value ≤ high")
-        check(len(set(self.seeds)) == len(self.seeds), "seeds", self.seeds, "each seed once")
-        free = self.freedom is not None
-        check(
-            free == self.confident and (not free or self.freedom > 0),
-            "freedom",
-            self.freedom,
-            "degrees of freedom for a confidence interval, nothing for a range or an exact number",
-        )
-
-    @property
-    def confident(self) -> bool:
-        """Whether this is a confidence interval, and no range over nets."""
-        return self.over not in ("range", "exact")
-
-    def __iter__(self) -> Iterator[float]:
-        return iter((self.value, self.low, self.high))
-
-    def at(self, level: float) -> "Interval":
-        """The interval of another level than .95; a range stays what it is.
-
-        >>> found = over_nets([1.0, 2.0, 3.0])
-        >>> round(found.high, 2), round(found.at(0.5).high, 2)
-        (4.48, 2.47)
-        """
-        if not 0 < level < 1:
-            raise InputError(f"level is {level}: expected a share between 0 and 1")
-        if not self.confident:
-            return self
-        wider = stats.t.ppf((1 + level) / 2, self.freedom) / stats.t.ppf((1 + self.level) / 2, self.freedom)
-        low, high = (
-            self.value - wider * (self.value - self.low),
-            self.value + wider * (self.high - self.value),
-        )
-        return Interval(
-            self.value, low, high, self.over, self.n, self.seeds, self.method, self.freedom, level
-        )  # fmt: skip
-
-    def among(self, tests: int) -> "Interval":
-        """The interval that covers together with those of `tests` − 1 others: Bonferroni's."""
-        return self.at(1 - (1 - LEVEL) / tests)
-
-    @property
-    def text(self) -> str:
-        """Value and interval as readers see them."""
-        if self.low == self.high:
-            return f"{self.value:.3g}"
-        return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
 
 
 def over_nets(values: Sequence[float], *, seeds: Sequence[int] | None = None) -> Interval:
