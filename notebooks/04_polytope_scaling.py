@@ -293,7 +293,7 @@ charts.figure(
 # Is the source's control a matter of initialisation? In torchvision's GoogLeNet {cite}`torchvision_googlenet` every convolution is
 # built with `bias=False` and followed by a batch norm with bias 0; the only other bias is the classifier's, behind the last ReLU.
 # If the source's untrained net was built that way and ran in evaluation mode (it says no more than "the Pytorch version"), *no*
-# experiment could have shown a boundary. Initial weights are small there, too; exercise 1 draws our CNN's like that.
+# experiment could have shown a boundary. Initial weights are small there, too; exercise 1 draws ours like that.
 #
 # ## Does the class change where boundaries are dense?
 #
@@ -332,9 +332,8 @@ charts.figure(
 )
 
 # %% [markdown]
-# **Only in part, as the source says.** From `relu4` and `relu5` the class changes where boundaries crowd, close to the origin. In the
-# other layers density at a change is hardly more above the mean than at a boundary drawn at random. Beyond the activation the class
-# changes where boundaries are sparse.
+# **Only in part, as the source says.** From `relu4` and `relu5` the class changes where boundaries crowd, close to the origin; in the
+# other layers hardly more so than at a boundary drawn at random. Beyond the activation it changes where they are sparse.
 #
 # ## Nets without kinks: soft codes
 #
@@ -384,8 +383,8 @@ charts.figure(
 )
 
 # %% [markdown]
-# **It does:** the lens carries over to smooth nets, with η as its resolution. The soft count may exceed the hard one a little, since a
-# gate that comes close to zero and turns back moves without crossing.
+# **It does:** the lens carries over to smooth nets, with η as its resolution. A gate that comes close to zero and turns back moves
+# without crossing, so the soft count may exceed the hard one a little.
 #
 # ## What holds, what does not, and why
 #
@@ -394,9 +393,8 @@ charts.figure(
 # **In part.** Class changes fall into dense places from the dense layers, and beyond the activation into sparse ones.
 # Noise meets the shell, beyond doubt at few layers.
 #
-# **Does not.** "About halfway" in the CNN; "plenty of class changes" beyond the activation, but for low layers of the residual net;
-# an untrained net without a peak. Our own claim that most boundaries lie in the first tenth, made after a pilot on a CNN
-# without batch norm at this place, holds for the dense layer only.
+# **Does not.** "About halfway" in the CNN; "plenty of class changes" beyond the activation, but for low layers of the residual net; an
+# untrained net without a peak. Our own claim that most boundaries lie in the first tenth holds for the dense layer only.
 #
 # **Why.** A unit flips where its bias equals what the input adds. Batch norm makes the two of one size, dense layers with large
 # inputs do not, and zero biases leave nothing to equal.
