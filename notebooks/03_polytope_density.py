@@ -15,25 +15,13 @@
 # %% [markdown]
 # # Do polytope boundaries run between classes?
 #
-# The first chapters used spline codes as names. This one looks at what they name: **polytopes**, the pieces into which
-# a ReLU network cuts a space, with one affine map on each. *Interpreting neural networks through the polytope lens*
-# {cite}`black2022polytopes` claims that the boundaries between these pieces follow meaning: on the way between two
-# images of one class there are fewer of them per unit of length than between two images of different classes, in
-# trained networks only, and more clearly so the deeper one looks.
-#
-# Here: six small convolutional nets on MNIST-5k and two published ResNets on CIFAR-10. In short:
-#
-# - Codes name affine pieces **exactly**. With max-pooling they need a companion: every fifth or sixth boundary is a
-#   pooling window that changes its winner, which no ReLU records.
-# - Density is lower within a class than between classes in every layer of the trained **residual nets**, and at the input and `relu1`
-#   of the CNNs. Behind that the CNNs' means agree but for `relu5`, where 48 units are left to count, and three nets
-#   are too few to be sure. In the ResNets on CIFAR-10 it holds everywhere but at the input.
-# - "Only in trained networks" is **open** on digits for most layers: untrained nets have a gap at their low layers on the mean, by
-#   which they differ too much to say. Comparing pairs of equal
-#   distance, our own remedy, nearly closes it in one kind of net and widens it in the other. Pairs of equal distance
-#   *and angle* show what the source claims.
-# - "More clearly with depth" **holds** in the ResNets on CIFAR-10, step by step. In the small nets no step is
-#   settled.
+# A ReLU network cuts every space that it sees into {term}`polytopes <polytope>`, with one affine map on each, and a
+# {term}`spline code` names each of them ([the primer](00_polytopes_in_five_minutes) shows why).
+# *Interpreting neural networks through the polytope lens* {cite}`black2022polytopes`, "the source" below, says that the
+# boundaries follow meaning: between two images of one class there are fewer of them per unit of length than between
+# images of two classes, in trained networks only, and the more so the deeper one looks.
+# We count them in six small nets on MNIST-5k, three convolutional (CNN) and three residual (RES), and in two published
+# ResNets on CIFAR-10.
 
 # %% tags=["colab", "remove-cell"]
 # On Colab only: install the commit that this notebook belongs to.
@@ -57,9 +45,8 @@ if "google.colab" in sys.modules:
 seed = 0  # the first of three
 quick = False  # one seed, 200 images and short segments, for a look
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"]
 import itertools
-import math
 from copy import deepcopy
 
 import numpy as np
@@ -67,11 +54,12 @@ import pandas as pd
 import torch
 
 from pictures import density as pictures
-from pictures import polytopes as mosaics
+from pictures.intervals import forest
+from pictures.pairs import ratio_of_alike
 from splinelab import charts, claims, data, polytopes, protocol, record, zoo
 from splinelab.distances import pairwise
-from splinelab.intervals import Interval, range_over_nets
-from splinelab.nets import mlp, resnet_cifar
+from splinelab.intervals import range_over_nets
+from splinelab.nets import resnet_cifar
 
 charts.use()
 committed = seed == 0 and not quick
@@ -82,290 +70,18 @@ ledger = claims.Notebook("03_polytope_density", committed=committed)
 if seed != 0:
     print(f"Other seeds than the zoo's: nets trained for {protocol.SMALL_BUDGET} steps.")
 
-# %% [markdown]
-# The ledger's verdicts on this chapter's claims, from the committed measurements; the last section shows the cases
-# behind each of them.
-
-# %% tags=["hide-input"]
-ledger.summary()
-
-# %% [markdown]
-# ## What is a polytope?
-#
-# Take a net with two inputs, so that everything can be drawn: 2-8-8-3, trained for a second or two on three arms of a
-# spiral. `polytopes.plane` gives all polygons of the square, exactly.
-
-# %% tags=["hide-input"]
-rng = np.random.default_rng(0)
-arm = np.arange(150) % 3
-radius = rng.uniform(0.12, 0.95, len(arm))
-angle = 2 * np.pi * arm / 3 + 2.6 * radius + rng.normal(0, 0.16, len(arm))
-spiral = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
-inputs, targets = torch.from_numpy(spiral), torch.from_numpy(arm)
-
-toy = mlp((2, 8, 8, 3), seed=1, dtype=torch.float64)
-optimiser = torch.optim.Adam(toy.parameters(), lr=0.03)
-for _ in range(400):
-    optimiser.zero_grad()
-    loss = torch.nn.functional.cross_entropy(toy(inputs), targets)
-    loss = loss + 1e-4 * sum(weights.square().sum() for weights in toy.parameters())
-    loss.backward()
-    optimiser.step()
-toy.eval()
-points = pd.DataFrame({"x": spiral[:, 0], "y": spiral[:, 1], "class": arm})
-
-# %%
-square = [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]
-cut = polytopes.plane(toy, *square, margin=0, verify=True)
-cut
-
-# %% [markdown]
-# *Where are they, and what does each of them do?* Point at a polygon in the left picture: below appear its code (the
-# eight units of the first layer, then those of the second), its area, and how steep its affine map is.
+RATIO = "boundaries within a class / between classes"
+PLACES = [
+    (name, training, layer)
+    for name in ["CNN", "RES"]
+    for training in ["trained", "untrained"]
+    for layer in protocol.LAYERS[name]
+    if committed or (training, layer) != ("untrained", "relu5")  # few images, and all codes are equal there
+]
+TRAINING = {"trained": charts.BLUE, "untrained": charts.ORANGE}
+MATCHING = {"all pairs": charts.VERMILION, "equal distance": charts.GREEN}
 
 
-# %% tags=["hide-input"]
-def corners_of(cut) -> list[np.ndarray]:
-    return [cut.to_space(polygon) for polygon in cut.polygons]
-
-
-def code_of(bits: np.ndarray) -> str:
-    return " ".join("".join(map(str, layer)) for layer in (bits[:8], bits[8:]))
-
-
-steepness = np.linalg.norm(cut.maps[:, :, 1:], ord=2, axis=(1, 2))
-table = mosaics.vertices(
-    corners_of(cut),
-    {
-        "class": cut.classes,
-        "steepness": steepness,
-        "area": cut.areas,
-        "code": [code_of(bits) for bits in cut.codes.bits()],
-    },
-)
-mosaics.mosaic(table, points)
-
-# %% [markdown]
-# Inside a polygon the net is one affine map, and nothing else happens: the steepness is constant. Neighbours differ
-# in one bit of the code, the unit whose boundary they share. The map is steep where two arms meet, and the cuts that
-# make it so lie there. That is the intuition behind the claims below.
-#
-# *Why are some boundaries straight and others bent?* Layer by layer:
-
-
-# %% tags=["hide-input"]
-def boundaries(net, cut) -> pd.DataFrame:
-    """Where units of a net are zero, by layer."""
-    polygons = corners_of(cut)
-    values = [record(net, polygon).pre for polygon in polygons]
-    names = {"first layer": "relu1", "second layer": "relu2"}
-    return pd.concat(
-        [
-            mosaics.zero_lines(polygons, [pre[layer] for pre in values], title)
-            for title, layer in names.items()
-        ]
-    )
-
-
-lines = boundaries(toy, cut)
-first = lines[lines["layer"] == "first layer"]
-mosaics.layers([("first layer", first), ("both layers", lines)], table)
-
-# %% [markdown]
-# A unit of the first layer sees the inputs themselves; its boundary is a straight line. A unit of the second layer
-# sees the outputs of the first, which are affine only between the first layer's lines: where its boundary crosses one of
-# them, it bends {cite}`hanin2019regions,balestriero2018spline`. In more dimensions lines become hyperplanes.
-#
-# **Turn one.** The slider turns the weight vector of one unit of the first layer (thick, orange) and leaves all other
-# weights as they are. Boundaries of the second layer are pink. *What moves along?*
-
-
-# %% tags=["hide-input"]
-unit = int(toy.linear2.weight.abs().sum(0).argmax())  # the one that the second layer listens to most
-
-
-def turn(degrees: float, shift: float = 0.0):
-    """The toy net with one weight vector turned and one boundary moved."""
-    net = deepcopy(toy)
-    turned = np.deg2rad(degrees)
-    rotation = torch.tensor([[np.cos(turned), -np.sin(turned)], [np.sin(turned), np.cos(turned)]])
-    with torch.no_grad():
-        weight = net.linear1.weight[unit]
-        net.linear1.bias[unit] += shift * weight.norm()
-        net.linear1.weight[unit] = rotation @ weight
-    return net
-
-
-def frame(net):
-    cut = polytopes.plane(net, *square, margin=0)
-    polygons = corners_of(cut)
-    pre = [record(net, polygon).pre for polygon in polygons]
-    thick = pd.concat(
-        [
-            mosaics.zero_lines(polygons, [z["relu1"][:, [unit]] for z in pre], "first layer"),
-            mosaics.zero_lines(polygons, [z["relu2"] for z in pre], "second layer"),
-        ]
-    )
-    with torch.no_grad():
-        right = float((net(inputs).argmax(1) == targets).double().mean())
-    painted = mosaics.vertices(polygons, {"class": cut.classes})
-    return mosaics.turned(painted, thick, points, f"{len(cut)} polygons, accuracy {right:.2f}")
-
-
-degrees = range(-60, 61, 30 if committed else 60)
-charts.frames(
-    [frame(turn(angle)) for angle in degrees],
-    [f"{angle}°" for angle in degrees],
-    title="turn by",
-    start=degrees.index(0),
-    description="The polygons of the toy net while one boundary of the first layer is turned: boundaries of the "
-    "second layer bend along it, polygons come and go, and the classes move.",
-)
-
-# %% [markdown]
-# The thick straight line turns, and every pink boundary that crosses it gets its kink elsewhere. What lies on the side
-# where the unit is off does not move at all. The next slider shifts the same line through its bias.
-
-# %% tags=["hide-input"]
-shifts = [round(0.1 * step, 1) for step in range(-6, 7, 3 if committed else 6)]
-charts.frames(
-    [frame(turn(0, shift)) for shift in shifts],
-    [f"{shift:+.1f}" for shift in shifts],
-    title="shift by",
-    start=shifts.index(0.0),
-    description="The polygons of the toy net while one boundary of the first layer is shifted across the square.",
-)
-
-# %% [markdown]
-# ## Polytopes between two images
-#
-# A net for images has too many inputs to draw, and too many polytopes to list. On a straight way between two images,
-# though, the boundaries can be found exactly, all of them, in one forward pass. Five lines, and your own CNN and images do
-# as well:
-
-# %%
-net = protocol.nets("CNN", [seed], data.mnist5k())[0]
-two = heldout.images[[heldout.labels.tolist().index(3), heldout.labels.tolist().index(8)]]
-way = polytopes.segment(net, *two, layer="pool2")
-way
-
-# %% [markdown]
-# Here the way leads from a 3 to an 8 through the space behind the layer `pool2`. *What happens to the outputs at the
-# boundaries, and which layers put them there?*
-
-# %% tags=["hide-input"]
-at = np.linspace(0, 1, 61)
-outputs = pd.DataFrame(
-    [
-        {"t": t, "class": k, "output": value}
-        for t, row in zip(at, way.output_at(at), strict=True)
-        for k, value in enumerate(row)
-    ]
-)
-edges = np.linspace(0, 1, 41)
-counted = {
-    **{
-        name: np.histogram(way.crossing_t[way.crossing_layer == i], edges)[0]
-        for i, name in enumerate(way.codes.layers)
-    },
-    "max-pooling": np.histogram(way.pool_crossings, edges)[0],
-}
-pictures.along_segment(
-    outputs,
-    pd.DataFrame(
-        [
-            {"t": t, "layer": name, "boundaries": int(number)}
-            for name, numbers in counted.items()
-            for t, number in zip((edges[1:] + edges[:-1]) / 2, numbers, strict=True)
-        ]
-    ),
-)
-
-# %% [markdown]
-# The curves look smooth and are not: each is made of as many straight pieces as the bars count, and one. *Is that
-# literally true?* The first claim of the source is a definition with content: one bit for each ReLU, and the net is affine
-# wherever they stay the same. So take every piece, go to its middle, and compare the net with the straight line
-# between the piece's ends. Pairs of held-out images, three nets each (from the input, the first three tenths of the way,
-# which hold thousands of pieces); the error is a share of the largest output.
-
-
-# %% tags=["hide-input"]
-WAYS = [("CNN", "input", 2), ("CNN", "pool2", 6), ("RES", "input", 2)] if committed else [("CNN", "pool2", 2)]
-pool = protocol.sample(zoo.heldout("CNN"), 60)  # every ten in a row are ten digits
-
-
-def deviation(name: str, layer: str, count: int, number: int) -> dict[str, float]:
-    """Largest error in the middle of the pieces, with and without the pooling winners; what the pieces are."""
-    exact = deepcopy(protocol.nets(name, [seeds[number]], data.mnist5k())[0]).double()
-    images = torch.from_numpy(pool.images[2 * count * number : 2 * count * (number + 1)]).double()
-    rest, there = polytopes.from_layer(exact, layer, images)
-    there[1::2] = torch.lerp(there[::2], there[1::2], 0.3 if layer == "input" else 1.0)  # pieces enough
-    ways = polytopes.paths(rest, [there[[2 * i, 2 * i + 1]] for i in range(count)])
-    found = {"pieces": 0, "pool": 0, "exact": 0.0, "codes alone": 0.0}
-    for way in ways:
-        largest = np.abs(way.outputs).max()
-        ends = np.concatenate([[0.0], way.boundaries, [1.0]])
-        middle = (ends[1:] + ends[:-1]) / 2
-        with torch.no_grad():
-            true = [
-                rest(torch.from_numpy(way.at(some))).numpy()
-                for some in np.array_split(middle, 1 + len(middle) // 256)
-            ]
-        straight = (way.output_at(ends[1:]) + way.output_at(ends[:-1])) / 2
-        found["exact"] = max(found["exact"], np.abs(np.concatenate(true) - straight).max() / largest)
-        coded = np.unique(np.concatenate([[0.0], way.crossing_t, [1.0]]))
-        bent = way.output_at((coded[1:] + coded[:-1]) / 2)
-        straight = (way.output_at(coded[1:]) + way.output_at(coded[:-1])) / 2
-        found["codes alone"] = max(found["codes alone"], np.abs(bent - straight).max() / largest)
-        found["pieces"] += len(middle)
-        found["pool"] += int((~np.isin(way.boundaries, way.crossing_t)).sum())
-    return found
-
-
-jobs = [(*job, number) for job in WAYS for number in range(len(seeds))]
-affine = protocol.in_parallel(deviation, {job: job for job in jobs})
-
-
-def over_seeds(name: str, layer: str) -> dict[str, list]:
-    runs = [found for job, found in affine.items() if job[:2] == (name, layer)]
-    return {key: [found[key] for found in runs] for key in runs[0]}
-
-
-def rounded_up(error: float) -> float:
-    """To a power of a hundred: what is left of rounding, about 1e-15, differs between processors."""
-    return 10.0 ** (2 * math.ceil(math.log10(error) / 2)) if error else 0.0
-
-
-rows = {}
-for name, layer, count in WAYS:
-    each = over_seeds(name, layer)
-    rows[f"{name}, {layer}"] = {
-        "ways": count * len(seeds),
-        "pieces per way": round(sum(each["pieces"]) / (count * len(seeds))),
-        "error below": f"{max(map(rounded_up, each['exact'])):.0e}",
-        "boundaries of pooling alone": f"{sum(each['pool']) / sum(each['pieces']):.0%}",
-        "error with codes alone": f"{max(each['codes alone']):.0e}",
-    }
-pd.DataFrame(rows).T
-
-# %% [markdown]
-# To within rounding, the net is affine on every piece. (Until 2026-11-27 the ledger kept six decimals of this error, so that
-# it was 0 and no net could have failed.) But look at the last two columns. In the CNN, part of the
-# boundaries belongs to no ReLU: there a max-pooling window changes its winner. Codes that record ReLUs alone give one
-# name to several affine pieces, and a single map is then off by the error in the last column: little, since such
-# pieces are short, and not rounding. The source's network (GoogLeNet) pools as well, and its codes leave this out; the
-# residual net here has no max-pooling, and its codes are complete.
-
-# %% [markdown]
-# ## Fewer boundaries within a class?
-#
-# The source's measure: take two images, their activations at a layer, and the codes from that layer to the output. The
-# **polytope density** of the pair is the number of units that differ, divided by the Euclidean distance of the
-# activations; then it is divided by the mean over all pairs. Here: all pairs of 1000 held-out images, every layer, three
-# nets of each kind. *Is density lower within a class (blue) than between classes (orange), and only after training?*
-
-
-# %% tags=["hide-input"]
 def networks(name: str, training: str) -> list:
     if training == "trained":
         return protocol.nets(name, seeds, data.mnist5k())
@@ -378,393 +94,356 @@ def behind(net, layer: str, images):
     return record(rest, activations, activations=False).codes, activations.flatten(1).numpy()
 
 
-def measure(name: str, training: str, layer: str):
-    """The density of all nets of a kind; for a trained CNN also one net alone, for the test."""
-    looks = [behind(net, layer, heldout) for net in networks(name, training)]
-    codes, activations = map(list, zip(*looks, strict=True))
-    options = {"resamples": resamples, "level": 0.99}
-    whole = polytopes.density(codes, activations, heldout.labels, **options)
-    if name != "CNN" or training != "trained":
-        return whole, None
-    return whole, polytopes.density(codes[0], activations[0], heldout.labels, resamples=100)
-
-
-places = [
-    (name, training, layer)
-    for name in ["CNN", "RES"]
-    for training in ["trained", "untrained"]
-    for layer in protocol.LAYERS[name]
-    if committed or (training, layer) != ("untrained", "relu5")  # few images, and all codes are equal there
-]
-measured = protocol.in_parallel(measure, {place: place for place in places})
-found = {place: whole for place, (whole, _) in measured.items()}
-alone = {place: single for place, (_, single) in measured.items() if single}
-
-
-def rows_of(statistics: dict[str, str], column: str) -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            {"net": name, "training": training, "layer": layer, column: title}
-            | dict(
-                zip(("value", "low", "high"), getattr(found[name, training, layer], statistic), strict=True)
-            )
-            for name, training, layer in places
-            for statistic, title in statistics.items()
-        ]
-    )
-
-
-pictures.intra_inter(rows_of({"intra": "intra-class", "inter": "inter-class"}, "pair"))
-
-# %% [markdown]
-# In trained nets, yes: blue lies below orange from the input on, by about a tenth, which is what the source found. The
-# one exception is `relu5` of the CNN, where only 48 units are left to count and the three nets disagree. In untrained
-# nets the difference is smaller, but at low layers it is there on the mean: at the CNN's input it is two thirds as
-# large as after training. (In the untrained `relu5` nearly half of the pairs have equal codes and most units never
-# change; nothing should be read from it.) The source says that density is lower within classes *only* in the trained net. Until
-# 2026-11-27 the ledger asked untrained nets for equal densities, and so took a higher one within classes for a failure, too.
-#
-# As one number for each layer: intra-class density over inter-class density. Below 1, boundaries are sparser within
-# classes. Bars are 99 % intervals, as in the source, but over images and nets.
-
-# %% tags=["hide-input"]
-pictures.ratios(rows_of({"ratio": "raw", "matched": "distance matched"}, "statistic"))
-
-# %% [markdown]
-# The red dots are that ratio. The green ones answer an objection of ours: two images of one class are closer to each
-# other, and if density depends on distance, some of the gap has nothing to do with class. So pairs are compared within
-# twenty bins of nearly equal distance. We had expected the untrained gap to vanish and the trained one to stay. The
-# trained one stayed. The untrained one shrank in the CNN, and in the residual net it *grew* with depth. *Why?*
-
-# %% [markdown]
-# ## What else differs between pairs?
-#
-# *How does density depend on distance?* Choose a net and a layer.
+def measure(name: str, training: str, layer: str) -> polytopes.Density:
+    """The density behind a layer, over all nets of a kind."""
+    codes, activations = zip(*(behind(net, layer, heldout) for net in networks(name, training)), strict=True)
+    return polytopes.density(list(codes), list(activations), heldout.labels, resamples=resamples, level=0.95)
 
 
 # %% tags=["hide-input"]
-half = protocol.sample(heldout, 400)
-upper = np.triu_indices(len(half), 1)
-same = (half.labels[:, None] == half.labels)[upper]
-
-
-def bins_of(values: np.ndarray, count: int = 20) -> np.ndarray:
-    return np.searchsorted(np.quantile(values, np.arange(1, count) / count), values, side="right")
-
-
-def means(values: np.ndarray, group: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    size = np.bincount(group[mask], minlength=group.max() + 1)
-    total = np.bincount(group[mask], values[mask], group.max() + 1)
-    return total / np.maximum(size, 1), size
-
-
-def ratio_within(density: np.ndarray, group: np.ndarray) -> float:
-    """Intra over inter in each group, averaged with the number of intra pairs as weights."""
-    (intra, some), (inter, others) = (means(density, group, mask) for mask in (same, ~same))
-    usable = (some > 0) & (others > 0) & (inter > 0)
-    return float(np.average(intra[usable] / inter[usable], weights=some[usable]))
-
-
-def pairs_of(name: str, training: str, layer: str) -> dict:
-    """Of the first net the curves, of all nets the ratios: raw, and among pairs that are alike."""
-    ratios = {"raw": [], "distance": [], "angle": [], "both": []}
-    curves = []
-    for net in networks(name, training):
-        codes, activations = behind(net, layer, half)
-        differing = pairwise(codes, metric="hamming")[upper]
-        distance = pairwise(activations, metric="l2")[upper]
-        direction = pairwise(activations, metric="cosine")[upper]
-        density = differing / distance
-        density = density / density.mean()
-        near, alike = bins_of(distance), bins_of(direction)
-        groups = {"raw": 0 * near, "distance": near, "angle": alike, "both": 20 * near + alike}
-        for kind, group in groups.items():
-            ratios[kind].append(ratio_within(density, group))
-        for pair, mask in {"intra-class": same, "inter-class": ~same}.items():
-            if len(ratios["raw"]) == 1:
-                middle, _ = means(distance / distance.mean(), near, mask)
-                height, size = means(density, near, mask)
-                curves += [
-                    {"pair": pair, "distance": x, "density": y}
-                    for x, y, n in zip(middle, height, size, strict=True)
-                    if n >= 30
-                ]
-    return {"ratios": ratios, "curves": curves}
-
-
-telling = [place for place in places if place[2] != "relu5"]  # untrained, hardly a unit there ever changes
-looked = protocol.in_parallel(pairs_of, {place: place for place in telling})
-pictures.by_distance(
-    pd.DataFrame(
-        [
-            {"place": f"{name}, {layer}", "training": training, **point}
-            for name, training, layer in telling
-            for point in looked[name, training, layer]["curves"]
-        ]
-    ),
-    start="RES, block1",
+found = protocol.in_parallel(measure, {place: place for place in PLACES})
+raw = {place: density.ratio for place, density in found.items()}
+below = {kind: sum(raw[place].high < 1 for place in PLACES if place[1] == kind) for kind in TRAINING}
+layers = sum(place[1] == "trained" for place in PLACES)
+charts.figure(
+    forest({(name, layer, kind): raw[name, kind, layer] for name, kind, layer in raw}, TRAINING, RATIO),
+    f"Trained nets have fewer boundaries within a class than between classes at {below['trained']} of {layers} "
+    f"layers, untrained nets at {below['untrained']}",
+    "Polytope density of same-class over different-class pairs, by the layer where the pairs lie; mean of "
+    f"{len(seeds)} nets, all pairs of {len(heldout)} held-out images, 95 % intervals over images and nets. "
+    "Counted: intervals that end below 1.",
+    holds=below["trained"] > below["untrained"],
 )
 
 # %% [markdown]
-# In the untrained residual net near pairs are the denser ones. Images of one class are nearer to each other, so their raw
-# density is raised, and matching lays bare a gap that was hidden. The two curves lie apart at *every* distance. What else
-# differs between pairs of one class and pairs of two? The **angle**, it may be: a bold 3 and a faint 3 can be as far
-# apart as a 3 and an 8, and still point nearly the same way, while a random ReLU net responds to direction above all. So
-# match pairs by distance and by angle (400 bins, 400 images, means over nets). We thought of this after the measurements
-# above, so the ledger has no such claim.
-
-# %% tags=["hide-input"]
-NAMES = {
-    "raw": "raw",
-    "distance": "equal distance",
-    "angle": "equal angle",
-    "both": "equal distance and angle",
-}
-pd.DataFrame(
-    {
-        f"{name}, {layer}": {
-            f"{training}, {title}": f"{np.mean(looked[name, training, layer]['ratios'][kind]):.2f}"
-            for training in ["untrained", "trained"]
-            for kind, title in NAMES.items()
-            if kind != "angle"
-        }
-        for name in ["CNN", "RES"]
-        for layer in protocol.LAYERS[name]
-        if layer != "relu5"
-    }
-).T
-
-# %% [markdown]
-# With both held equal, an untrained net has no gap worth the name, and a trained one keeps a gap in every layer, from a
-# few per cent at the input to a tenth and more behind. That is the contrast which the source claims, and on these nets
-# it takes this control to see it. (`relu5` is left out, for the reason above.)
-
-# %% [markdown]
-# ## How sure is that?
+# ## Does a code name an affine piece?
 #
-# The source gives Welch's t-test over pairs, with p = 3.8e-46. The same test here, for the first of the three CNNs:
+# On the straight way between two images all boundaries can be found exactly, in one forward pass. For your own net,
+# give two inputs and the name of a layer; the way then joins their activations there.
+
+# %%
+net = protocol.nets("CNN", [seed], data.mnist5k())[0]
+three = heldout.images[heldout.labels == 3][0]
+eight = heldout.images[heldout.labels == 8][0]
+
+way = polytopes.segment(net, three, eight, layer="pool2", verify=True)
+print(way)
+before, after = way.codes.bits()[:2]
+print("bits that differ between the first two pieces:", int((before != after).sum()))
+print("where ReLUs switch:", way.crossing_t[:4].round(4), "…")
+print("and pooling alone:", way.pool_crossings[:4].round(4), "…")
 
 # %% tags=["hide-input"]
+charts.figure(
+    pictures.along_segment(way),
+    f"From a 3 to an 8 the net passes {len(way.boundaries):,} boundaries, and bends at each of them a little",
+    "Above, the ten outputs of one trained CNN on the way between two held-out images' activations at pool2. Below, how "
+    "many boundaries it meets in each fortieth of the way, by the layer whose unit switches.",
+)
+
+# %% [markdown]
+# The curves look smooth and are not. `verify=True` compares the net with a straight line in the middle of every piece.
+# The table does so for all nets, with the largest error as a share of the largest output, once at all boundaries and
+# once at those of ReLUs alone. From the input it takes the first three tenths of the way, which hold thousands of pieces.
 
 
-def exponent(p: float) -> str:
-    return "< 1e-300" if p < 1e-300 else f"{p:.0e}"
+# %% tags=["hide-input"]
+WAYS = [("CNN", "input", 1), ("CNN", "pool2", 3), ("RES", "input", 1)] if committed else [("CNN", "pool2", 2)]
+pool = protocol.sample(zoo.heldout("CNN"), 60)  # every ten in a row are ten digits
 
 
-def spread_against_welch(single) -> str:
-    """The standard deviation of intra − inter under resampled images, over Welch's standard error."""
-    gap = single.draws["intra"].minus(single.draws["inter"]).drawn
-    error = abs((single.intra.value - single.inter.value) / single.nets[0].welch.t)
-    return f"{gap.std(ddof=1) / error:.0f}"
+def deviation(name: str, layer: str, count: int, number: int) -> pd.DataFrame:
+    """What each way of one net is made of; every net has images of its own."""
+    exact = deepcopy(protocol.nets(name, [seeds[number]], data.mnist5k())[0]).double()
+    images = torch.from_numpy(pool.images[2 * count * number : 2 * count * (number + 1)]).double()
+    rest, there = polytopes.from_layer(exact, layer, images)
+    there[1::2] = torch.lerp(there[::2], there[1::2], 0.3 if layer == "input" else 1.0)  # pieces enough
+    ways = polytopes.paths(rest, [there[[2 * i, 2 * i + 1]] for i in range(count)])
+    return pd.DataFrame([pictures.errors(rest, way) for way in ways])
 
 
+jobs = {(*job, number): (*job, number) for job in WAYS for number in range(len(seeds))}
+affine = pd.concat(protocol.in_parallel(deviation, jobs), names=["net", "from", "ways", "number"])
+each = affine.groupby(level=["net", "from"], sort=False)
 pd.DataFrame(
     {
-        layer: {
-            "t": f"{single.nets[0].welch.t:.0f}",
-            "df": f"{single.nets[0].welch.df:.0f}",
-            "p": exponent(single.nets[0].welch.p),
-            "true error / Welch's": spread_against_welch(single),
-        }
-        for (_, _, layer), single in alone.items()
+        "pieces": each["pieces"].sum(),
+        "error below": each["exact"].max().map("{:.0e}".format),
+        "boundaries of pooling alone": (each["pool"].sum() / each["pieces"].sum()).map("{:.0%}".format),
+        "error with ReLU codes alone": each["codes alone"].max().map("{:.0e}".format),
     }
-).T
+)
 
 # %% [markdown]
-# Such a p is far too small: 1000 images make half a million pairs, every image sits in 999 of them, and the test takes
-# them all for independent. The last column says by how much it is mistaken: when *images* are resampled, the difference
-# varies that many times more than Welch's test believes. Nor can a test over pairs know that another net of the same
-# recipe may come out otherwise, as `relu5` does. All other intervals in this chapter are over images and nets.
+# **Yes, to within rounding.** With max-pooling a code needs a companion: part of the CNN's boundaries belongs to no
+# ReLU, but to a pooling window that changes its winner. Codes of ReLUs alone, which the source and this chapter
+# count, then give one name to several pieces, and a single map is off by the error in the last column.
+# `record(…, pools=True)` adds the winners.
+#
+# ## Are there fewer boundaries within a class?
+#
+# The source takes two images, their activations at a layer, and the codes from that layer to the output.
+# {term}`Polytope density <polytope density>` is the number of units in which the codes differ, over the Euclidean
+# distance of the activations. For a net and images of your own:
+
+# %%
+rest, activations = polytopes.from_layer(net, "pool2", heldout.images)
+codes = record(rest, activations, activations=False).codes
+
+one = polytopes.density(codes, activations, heldout.labels, resamples=100)
+print(codes)
+print("within a class / between classes:", one.ratio.text)
+print("the same at equal distance:      ", one.matched.text)
+
+welch = one.nets[0].welch
+apart = one.draws["intra"].minus(one.draws["inter"])
+error = apart.drawn.std(ddof=1) / (apart.value / welch.t)
+print(f"Welch: t = {welch.t:.0f} with {welch.df:.0f} degrees of freedom")
+print(f"p < {max(welch.p, 1e-300):.0e}")
+print(f"true standard error / Welch's: {error:.0f}")
 
 # %% [markdown]
+# That is one net. Figure 3.1 has all of them, and the source's answer for trained nets: density is lower within a class
+# from the input on. The exception is `relu5` of the CNN, where 48 units are left to count and the three nets disagree.
+# Untrained nets have a smaller gap, which at low layers is there on the mean; the source has it in trained nets *only*.
+#
+# *How sure is that?* The source gives Welch's t-test over pairs, with p = 3.8e-46. Such a p is far too small. A thousand
+# images make half a million pairs, every image sits in 999 of them, and the test takes them all for independent; when
+# *images* are drawn again, the difference varies as many times more as the last line says. Nor can pairs know that another
+# net of the same recipe may come out otherwise, as `relu5` does. All other intervals here are over images and nets.
+#
+# An objection of ours: two images of a class lie closer together. If density depends on distance, part of the gap has
+# nothing to do with class. *Does the gap stay among pairs of equal distance* (twenty bins)?
+
+# %% tags=["hide-input"]
+matched = {place: density.matched for place, density in found.items()}
+both = dict(zip(MATCHING, (raw, matched), strict=True))
+kept = [interval.high < 1 for (_, training, _), interval in matched.items() if training == "trained"]
+gaps = {
+    (f"{name}, {training}", layer, series): which[name, training, layer]
+    for series, which in both.items()
+    for name, training, layer in which
+    if (training, layer) != ("untrained", "relu5")
+}
+charts.figure(
+    forest(gaps, MATCHING, RATIO),
+    f"At equal distance trained nets keep the gap at {sum(kept)} of {len(kept)} layers, and untrained residual nets get one",
+    "As figure 3.1, with the ratio also taken within twenty bins of Euclidean distance. Left out: relu5 of the untrained "
+    "CNN, where nearly half of the pairs have equal codes and most units never change.",
+    holds=sum(kept) > len(kept) / 2 and matched["RES", "untrained", "block2"].high < 1,
+)
+
+# %% [markdown]
+# The trained gap stays. The untrained one, which we had expected to vanish, shrinks in the CNN and *opens* with depth in
+# the residual net: distance is not the only thing in which pairs differ.
+#
+# ## What else differs between pairs?
+#
+# Look at pairs directly: how many units differ, how far apart the two are, and at which angle. Here behind `block1` of an
+# untrained residual net:
+
+# %%
+fresh, there = polytopes.from_layer(zoo.untrained("RES", seed), "block1", heldout.images)
+pairs = np.triu_indices(len(there), 1)
+differing = pairwise(record(fresh, there, activations=False).codes, metric="hamming")[pairs]
+distance = pairwise(there.flatten(1), metric="l2")[pairs]
+angle = pairwise(there.flatten(1), metric="cosine")[pairs]
+
+of_density = np.corrcoef([differing / distance, distance, angle])[0]
+print(f"density correlates with distance at {of_density[1]:.2f}")
+print(f"and with cosine distance at {of_density[2]:.2f}")
+
+# %% [markdown]
+# Here near pairs are the denser ones. Images of one class are nearer to each other, so their raw density is raised, and
+# matching lays bare a gap that was hidden. But density follows the **angle**, too: a bold 3 and a faint 3 can be as far apart as
+# a 3 and an 8 and still point nearly the same way, and a random ReLU net responds to direction above all. *What is left
+# among pairs of equal distance and equal angle?*
+
+# %% tags=["hide-input"]
+half = protocol.sample(heldout, 400)
+
+
+def alike(name: str, training: str, layer: str) -> tuple[float, float, float]:
+    looks = [behind(net, layer, half) for net in networks(name, training)]
+    each = [ratio_of_alike(*look, half.labels) for look in looks]
+    return np.mean(each), min(each), max(each)
+
+
+ratios = protocol.in_parallel(alike, {place: place for place in PLACES if place[2] != "relu5"})
+least = min(ratios[place][0] for place in ratios if place[1] == "untrained")
+most = max(ratios[place][0] for place in ratios if place[1] == "trained")
+charts.figure(
+    forest({(name, layer, kind): ratios[name, kind, layer] for name, kind, layer in ratios}, TRAINING, RATIO),
+    f"At equal distance and angle untrained nets have no gap to speak of ({least:.2f} and up), and "
+    f"trained nets keep one everywhere ({most:.2f} and down)",
+    f"Ratio within {20 * 20} bins of distance and angle, {len(half)} held-out images; mean of {len(seeds)} nets, bars from "
+    "the smallest to the largest net. Without relu5.",
+    holds=least > most,
+)
+
+# %% [markdown]
+# That is the contrast which the source claims, and on these nets it takes this control to see it. We thought of it after
+# the measurements above, so the {term}`ledger` of claims has no such entry.
+#
 # ## Does the gap grow with depth?
 #
-# Differences between neighbouring layers, on the same images and nets (95 % intervals). Negative: the gap
-# is wider at the later layer.
+# Differences between layers are paired: the same images were drawn for both. On a net of your own:
 
+# %%
+few = protocol.sample(heldout, 200)
+at = {}
+for layer in ["pool3", "relu4"]:
+    rest, there = polytopes.from_layer(net, layer, few.images)
+    codes = record(rest, there, activations=False).codes
+    at[layer] = polytopes.density(codes, there, few.labels, resamples=100)
+
+print("relu4 minus pool3:", at["relu4"].difference(at["pool3"]).text)
 
 # %% tags=["hide-input"]
-def signed(interval: Interval) -> str:
-    value, low, high = interval
-    return f"{value:+.2f} [{low:+.2f}, {high:+.2f}]"
-
-
-def steps(layers) -> list[tuple[str, str]]:
-    return list(itertools.pairwise(layers))
-
-
-def step(name: str, before: str, after: str, statistic: str):
-    one, other = found[name, "trained", after], found[name, "trained", before]
-    return one.difference(other, statistic, level=0.95)
-
-
-pd.DataFrame(
-    {
-        f"{name}, {before} to {after}": {
-            "raw": signed(step(name, before, after, "ratio")),
-            "distance matched": signed(step(name, before, after, "matched")),
-        }
-        for name in ["CNN", "RES"]
-        for before, after in steps(protocol.LAYERS[name])
-    }
-).T
-
-
-# %% tags=["hide-cell"]
-def enter(claim: str, case: str, interval: Interval, sample=heldout, **others) -> None:
-    ledger.record(claim, case, interval, data=sample, **others)
-
-
-def at_95(density, statistic: str) -> Interval:
-    return density.difference(0.0, statistic, level=0.95)
-
-
-if committed:
-    for name, layer, count in WAYS:
-        worst = range_over_nets(
-            [rounded_up(error) for error in over_seeds(name, layer)["exact"]], seeds=seeds
-        )
-        enter("polytope-2", f"{name}, {layer}", worst, pool, n=2 * count * len(seeds))
-    for (name, training, layer), density in found.items():
-        raw, matched = {
-            "trained": ("polytope-4a", "ours-density-matched"),
-            "untrained": ("polytope-4b", "ours-density-matched-untrained"),
-        }[training]
-        enter(raw, f"{name}, {layer}", at_95(density, "ratio"))
-        enter(matched, f"{name}, {layer}", at_95(density, "matched"))
-    for name in ["CNN", "RES"]:
-        for before, after in steps(protocol.LAYERS[name]):
-            case = f"{name}, {before} to {after}"
-            enter("polytope-5", case, step(name, before, after, "ratio"))
-            enter("ours-density-matched-depth", case, step(name, before, after, "matched"))
+steps = {name: list(itertools.pairwise(layers)) for name, layers in protocol.LAYERS.items()}
+taken = {
+    (name, f"{before} to {after}", series): found[name, "trained", after].difference(
+        found[name, "trained", before], statistic
+    )
+    for name in ["CNN", "RES"]
+    for before, after in steps[name]
+    for series, statistic in zip(MATCHING, ["ratio", "matched"], strict=True)
+}
+of_all = [change for (_, _, series), change in taken.items() if series == "all pairs"]
+wider, narrower = sum(change.high < 0 for change in of_all), sum(change.low > 0 for change in of_all)
+charts.figure(
+    forest(taken, MATCHING, "change of the ratio", reference=0.0),
+    f"No steady growth in the small nets: of {len(of_all)} steps {wider} widen the gap beyond doubt, {narrower} the reverse",
+    "Ratio at a layer minus that at the layer before, trained nets, 95 % intervals over images and nets; below 0 the gap is "
+    "wider at the later layer. Counted: all pairs.",
+    holds=wider < len(of_all) / 2,
+)
 
 # %% [markdown]
-# In the small nets there is no steady growth. In the CNN the gap widens in one step, into the output of the
-# last convolution (`relu4`), and is lost in the next. In the residual net it widens by two per cent into `block2`. With
-# distance matched more steps point downwards, but not all. The ledger asks for all eight steps at once, and its wider intervals
-# leave every one of them undecided.
-
-# %% [markdown]
-# ## CIFAR-10
+# No steady growth here: the CNN's gap widens into the output of its last convolution (`relu4`) and is lost in the next
+# layer. The ledger asks for all eight steps at once, with wider intervals, and leaves every one undecided.
 #
-# Small nets on digits are not what the source looked at. ResNet-20 and ResNet-56 {cite}`he2016resnet`, trained on
-# CIFAR-10 {cite}`krizhevsky2009cifar` and published by others, come closer: 188 thousand and 532 thousand units behind
-# the input. All pairs of 500 test images, one net of each kind, so that intervals cover images only. They are measured
-# where their files are at hand (`SPLINELAB_DATA`); elsewhere the ledger keeps what was measured before.
+# ## And in nets of the source's kind?
+#
+# ResNet-20 and ResNet-56 {cite}`he2016resnet`, trained on CIFAR-10 {cite}`krizhevsky2009cifar` and published by others, come
+# closer to what the source looked at. They are measured where the files are at hand (`SPLINELAB_DATA`), with an untrained ResNet-20 as
+# control; elsewhere the ledger keeps what was measured before. Any layer will do that everything passes:
+
+# %%
+big = resnet_cifar(20, seed=0).eval()  # zoo.pretrained("resnet20"): trained, where its file is at hand
+rest, there = polytopes.from_layer(big, "layer2", torch.randn(2, 3, 32, 32))
+
+print("numbers at layer2:", there.flatten(1).shape[1])
+print("units behind it:", record(rest, there, activations=False).codes.units)
 
 # %% tags=["hide-cell", "nbval-ignore-output"]
-TITLES = {"resnet20": "ResNet-20", "resnet56": "ResNet-56"}
-at_hand = committed and data.cifar10_at_hand() and zoo.pretrained_at_hand()
+CIFAR = {"ratio": "polytope-4c", "matched": "ours-density-matched-cifar"}
+NETS = {"resnet20": "ResNet-20", "resnet56": "ResNet-56"}
+large = {}  # (claim, case) → interval
 
 
-def measure_cifar(name: str, training: str, layer: str):
+def measure_cifar(name: str, training: str, layer: str) -> polytopes.Density:
     images = protocol.sample(data.cifar10(), 500)
-    depth = int(name.removeprefix("resnet"))
-    net = zoo.pretrained(name) if training == "trained" else resnet_cifar(depth, seed=0).eval()
-    codes, activations = behind(net, layer, images)
-    return polytopes.density(codes, activations, images.labels, resamples=resamples)
+    net = zoo.pretrained(name) if training == "trained" else big
+    return polytopes.density(*behind(net, layer, images), images.labels, resamples=resamples, level=0.95)
 
 
-if at_hand:
-    cifar = protocol.sample(data.cifar10(), 500)
-    jobs = [
-        (name, training, layer)
-        for training, names in {"trained": TITLES, "untrained": ["resnet20"]}.items()
-        for name in names
-        for layer in protocol.LAYERS[name]
-    ]
-    large = protocol.in_parallel(measure_cifar, {job: job for job in jobs})
-    for name, title in TITLES.items():
-        layers = protocol.LAYERS[name]
-        one = {"sample": cifar}
-        for layer in layers:
-            density = large[name, "trained", layer]
-            enter("polytope-4c", f"{title}, {layer}", at_95(density, "ratio"), **one)
-            enter("ours-density-matched-cifar", f"{title}, {layer}", at_95(density, "matched"), **one)
-        for before, after in steps(layers):
-            pair = large[name, "trained", after], large[name, "trained", before]
-            enter(
-                "polytope-5-cifar",
-                f"{title}, {before} to {after}",
-                pair[0].difference(pair[1], level=0.95),
-                **one,
-            )
-    print("measured again on CIFAR-10; untrained:")
-    control = {
-        f"{TITLES[name]}, {layer}": {
-            "raw": f"{density.ratio.value:.3f}",
-            "distance matched": f"{density.matched.value:.3f}",
+if committed and data.cifar10_at_hand() and zoo.pretrained_at_hand():
+    kinds = [("resnet20", "trained"), ("resnet56", "trained"), ("resnet20", "untrained")]
+    jobs = [(*kind, layer) for kind in kinds for layer in protocol.LAYERS[kind[0]]]
+    there = protocol.in_parallel(measure_cifar, {job: job for job in jobs})
+    for statistic, claim in CIFAR.items():
+        gaps = {job: getattr(density, statistic) for job, density in there.items()}
+        control = [gap.value for (_, training, _), gap in gaps.items() if training == "untrained"]
+        print(f"untrained, {statistic}: from {min(control):.3f} to {max(control):.3f}")
+        large |= {
+            (claim, f"{NETS[name]}, {at}"): gap for (name, kind, at), gap in gaps.items() if kind == "trained"
         }
-        for (name, training, layer), density in large.items()
-        if training == "untrained"
-    }
-    print(pd.DataFrame(control).T)
+    for name in NETS:
+        for before, after in steps[name]:
+            change = there[name, "trained", after].difference(there[name, "trained", before])
+            large["polytope-5-cifar", f"{NETS[name]}, {before} to {after}"] = change
 else:
     print("the files of CIFAR-10 are not at hand: its figures are the stored ones")
 
-# %% [markdown]
-# *Is density lower within a class, and does the gap grow?* From the ledger, with 95 % intervals over images:
-
-
-# %% tags=["hide-input"]
-def stored(claim: str, title: str) -> list[dict]:
-    rows = []
-    for each in ledger.ledger.found(claim):
-        net, layer = each.case.label.split(", ")
-        numbers = dict(zip(("value", "low", "high"), each.measurement, strict=True))
-        rows.append({"net": net, "training": "trained", "layer": layer, "statistic": title, **numbers})
-    return rows
-
-
-on_cifar = [*stored("polytope-4c", "raw"), *stored("ours-density-matched-cifar", "distance matched")]
-pictures.ratios(pd.DataFrame(on_cifar), domain=(0.78, 1.04)) if on_cifar else None
-
-# %% tags=["hide-input"]
-ledger.table("polytope-5-cifar")
-
-# %% [markdown]
-# Here the source's picture appears as it was drawn: no gap at the input, a small one behind the first group of
-# blocks, and a larger one at every later layer, in both nets. An untrained ResNet-20 (in the hidden cell above)
-# has raw ratios just above 1 in every layer, so that the control holds as well. With distance matched its ratios are .98
-# to .99: the trained nets' matched gap *at the input* is hardly more than that, and the deeper ones are.
-
-# %% [markdown]
-# ## What reproduces, what does not, and why
-#
-# **Reproduces.** Codes, with the winners of max-pooling, name affine pieces, to within rounding. Density is lower within
-# classes in every layer of the residual nets, at the input and `relu1` of the CNNs, and in every layer but the input of both
-# ResNets on CIFAR-10. In the ResNets the gap grows with every step towards the output.
-#
-# **Undecided.** The other layers of the CNNs, where the means agree (but for `relu5`) and the three nets differ; whether untrained nets
-# are free of a gap, but for `pool3`, `block1` and `block2`, which are; and growth with depth in the small nets. Until 2026-11-27
-# intervals drew the nets themselves with replacement, which makes them too narrow, and several of these cases were called settled.
-#
-# **Where our own expectation failed.** Matching pairs by distance was to leave untrained nets without a gap. In `block2` of the
-# residual net it opens one. Distance was only one of the things that differ between pairs; the angle is another, and
-# with both held equal the contrast between trained and untrained is clear.
-#
-# **Why.** A likely explanation of `relu5`, not measured: behind it stand 48 units and a linear map to ten outputs, and
-# training has drawn the activations of each class together. Two images of a class are then very close, and the few
-# units that differ are divided by a small distance. Density is a count over a length, and tells less the fewer units
-# there are to count. That small untrained nets have a gap and the untrained ResNet-20 has none may lie in the images:
-# two digits of one class overlap, pixel by pixel, and two photographs of one class do not.
-#
-# **Completeness.** With max-pooling, a code of ReLU bits is not the whole name of a polytope. Densities here count the bits
-# of ReLUs, as the source does; `record(..., pools=True)` adds the winners.
-#
-# The cases behind the verdicts:
 
 # %% tags=["hide-cell"]
+BY_LAYER = {
+    "trained": ("polytope-4a", "ours-density-matched"),
+    "untrained": ("polytope-4b", "ours-density-matched-untrained"),
+}
+BY_STEP = ("polytope-5", "ours-density-matched-depth")
+if committed:
+    for name, layer, count in WAYS:
+        worst = affine.loc[(name, layer), "exact"].groupby("number").max()
+        interval = range_over_nets(worst, seeds=seeds)
+        ledger.record("polytope-2", f"{name}, {layer}", interval, data=pool, n=2 * count * len(seeds))
+    for place in PLACES:
+        for claim, which in zip(BY_LAYER[place[1]], both.values(), strict=True):
+            ledger.record(claim, f"{place[0]}, {place[2]}", which[place], data=heldout)
+    for (name, places, series), change in taken.items():
+        claim = BY_STEP[list(both).index(series)]
+        ledger.record(claim, f"{name}, {places}", change, data=heldout)
+    for (claim, case), interval in large.items():
+        ledger.record(claim, case, interval, data=protocol.sample(data.cifar10(), 500))
 print(ledger.save())
 
-# %% tags=["hide-input", "hide-output"]
-ledger.table()
+# %% tags=["hide-input"]
+stored = {
+    claim: {each.case.label: each.measurement for each in ledger.ledger.found(claim)}
+    for claim in [*CIFAR.values(), "polytope-5-cifar"]
+}
+grows = [change.high < 0 for change in stored["polytope-5-cifar"].values()]
+gaps = {
+    (*label.split(", "), series): (gap.value, gap.low, gap.high)
+    for series, claim in zip(MATCHING, CIFAR.values(), strict=True)
+    for label, gap in stored[claim].items()
+}
+charts.figure(
+    forest(gaps, MATCHING, RATIO),
+    f"On CIFAR-10 there is no gap at the input, and {sum(grows)} of {len(grows)} steps towards the output widen it",
+    "As figure 3.3, for two published ResNets; all pairs of 500 test images, 95 % intervals over images, from the ledger.",
+    holds=all(grows),
+)
+
+# %% [markdown]
+# Here the source's picture appears as it was drawn. The untrained ResNet-20 (printed in the folded cell) has ratios just above
+# 1, and just below at equal distance: the trained nets' matched gap *at the input* is hardly more than that, the deeper ones are.
+#
+# ## What holds, what does not, and why
+#
+# **Holds.** Codes, with the winners of max-pooling, name affine pieces. Density is lower within classes in every layer of
+# the trained residual nets, at the input and `relu1` of the CNNs, and behind the input of both ResNets on CIFAR-10,
+# where the gap grows with every step.
+#
+# **Open.** The other layers of the CNNs, where the means agree (but for `relu5`) and three nets differ too much;
+# whether most untrained nets are free of a gap; growth with depth in the small nets. (Until 27 November 2026 intervals
+# were too narrow, and several of these cases were called settled: see the [notes](../book/notes.md).)
+#
+# **Why.** Not measured: behind `relu5` stand 48 units and a linear map, and training has drawn each class together, so that the
+# few units that differ are divided by a small distance. And two digits of one class overlap, pixel by pixel, as
+# two photographs of one class do not; that may be why small untrained nets have a gap and the untrained ResNet-20 has none.
+#
+# ## Verdicts
+
+# %% tags=["hide-input"]
+ledger.verdicts()
 
 # %% [markdown]
 # ## Exercises
 #
-# 1. Count `record(rest, activations, pools=True)` codes instead, winners included. Does the gap of the CNN change
-#    at `input` and at `pool2`?
-# 2. Leave the digit 1, whose images lie closest together, out of `heldout`. Which ratios move?
-# 3. Divide the Hamming distance by the angle between activations rather than by their distance. In which layers does
-#    an untrained net still show a gap?
+# 1. Count codes with the winners of max-pooling included. Does the CNN's ratio at `pool2` change?
+# 2. Divide by the angle between activations rather than by their distance. Does an untrained CNN still show a gap at its input?
+
+# %% tags=["hide-cell"]
+rest, there = polytopes.from_layer(net, "pool2", half.images)
+codes = record(rest, there, activations=False, pools=True).codes
+fresh, pixels = behind(zoo.untrained("CNN", seed), "input", half)
+unit = pixels / np.linalg.norm(pixels, axis=1, keepdims=True)  # chords between these grow with the angle
+for title, *looks in [
+    ("codes of ReLUs", behind(net, "pool2", half)[0], there, half.labels),
+    ("1. with winners", codes, there, half.labels),
+    ("2. over distance", fresh, pixels, half.labels),
+    ("2. over angle", fresh, unit, half.labels),
+]:
+    print(f"{title:<17}", polytopes.density(*looks, resamples=100).ratio.text)
