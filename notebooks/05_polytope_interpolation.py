@@ -73,7 +73,9 @@ if seed != 0:
 
 # %% tags=["hide-input"]
 LAYERS = ["relu5", "relu4", "pool3", "pool2", "relu1", "input"]
-tables = slices.through(net, LAYERS, triples[0], whole=("relu5", "relu4"))
+# Of ten triples the one with the fewest polygons at relu4, to be seen apart.
+shown = min(triples[:10], key=lambda three: len(polytopes.plane(net, *three, layer="relu4")))
+tables = slices.through(net, LAYERS, shown, whole=("relu5", "relu4"))
 zoom, polygons = tables[2].set_index("layer")["zoom"], tables[1]["layer"].value_counts()
 charts.figure(
     slices.explorer(*tables),
@@ -141,47 +143,29 @@ def some(k: int, n: int) -> np.ndarray:
     return pairs["different"][k * n : (k + 1) * n]
 
 
-# At the input one way takes ten seconds: there a twentieth of it is followed, in five stretches.
+PART = {"input": 0.05}  # there one way takes ten seconds: a twentieth of it is followed, in five stretches
 given = {
-    ("trained", "CNN", layer): lambda k, layer=layer: (
-        layer,
-        some(k, SAMPLED[layer]),
-        COUNTS,
-        0.05 if layer == "input" else 1,
-    )
-    for layer in SAMPLED
+    ("trained", "CNN", layer): lambda k, layer=layer, n=n: (layer, some(k, n), COUNTS, PART.get(layer, 1))
+    for layer, n in SAMPLED.items()
 }
-found, straight, flips = {}, {}, {}
+seen, straight = {}, {}
 for (*_, layer), every in ways.by_seed(ways.seen_by_samples, nets, given).items():
     straight[layer] = ways.bounds(ways.ratio, every[..., 2], every[..., 1])
-    flips[layer] = every[..., 1].mean()
     for k, n in enumerate(COUNTS):
-        found[layer, n] = ways.bounds(ways.ratio, every[..., 3 + k], every[..., 0])
+        seen[layer, n] = ways.bounds(ways.ratio, every[..., 3 + k], every[..., 0])
 
 # %% tags=["hide-input"]
-table = [{"layer": layer, "samples": n, "found": share.value} for (layer, n), share in found.items()]
-first, *_, last = (found[layer, 1024].value for layer in SAMPLED)
+table = [{"layer": layer, "samples": n, "found": share.value} for (layer, n), share in seen.items()]
+first, *_, last = (seen[layer, 1024].value for layer in SAMPLED)
 charts.figure(
     pictures.shares_found(pd.DataFrame(table)),
     f"1,024 samples find {first:.0%} of the regions on a way from the {next(iter(SAMPLED))}, and {last:.0%} on one "
     "from relu4.",
     f"Share of the exact regions between two images of different classes in which a sample lies; CNN, {len(seeds)} "
-    "nets, means over pairs. At the input, regions are those of a twentieth of each way.",
+    "nets, means over pairs. The Hamming distance of the two ends' codes is "
+    f"{', '.join(f'{every.value:.0%} ({layer})' for layer, every in straight.items())} of the exact flips.",
     holds=first < 0.9 < last,
 )
-
-# %% tags=["hide-input"]
-columns = {"flips on a way": "{:.0f}", "Hamming distance of the ends / flips": "{:.3f}"}
-pd.DataFrame(
-    {
-        layer: [
-            form.format(x)
-            for form, x in zip(columns.values(), (flips[layer], straight[layer].value), strict=True)
-        ]
-        for layer in SAMPLED
-    },
-    index=list(columns),
-).T
 
 # %% [markdown]
 # Near the input thousands of samples are not enough; deeper in, polytopes are large and a few hundred do.
@@ -203,35 +187,22 @@ curve = polytopes.path(rest, arc)
 density = curve.density(np.linspace(0, 20, 6))
 print("flips per length in five fifths:", density.round(1))
 
+
 # %% tags=["hide-cell"]
-# Stretches per fifth, of which one at a random place is followed exactly; None: the whole way is.
-STRETCHES = {"relu1": 150, "pool2": 12, "pool3": None, "relu4": None, "relu5": None}
-STRETCHES |= {"stem": 150, "block1": 40, "block2": 6}
-
-
 def share(kind: str, layer: str, pair: str, k: int) -> tuple:
     """What the k-th net looks at: all pairs where ways are cheap to follow, else a third of them, or ten."""
-    cheap, each = STRETCHES[layer] is None, PAIRS // len(seeds)
+    cheap, each = ways.STRETCHES[layer] is None, PAIRS // len(seeds)
     mine = slice(k * each, k * each + (each if cheap or kind == "trained" else 10))
-    return layer, pairs[pair] if cheap and kind == "trained" else pairs[pair][mine], STRETCHES[layer]
+    return layer, pairs[pair] if cheap and kind == "trained" else pairs[pair][mine]
 
 
-keys = [
-    (kind, name, layer, pair) for kind in ("trained", "untrained") for name, layer in ARCS for pair in pairs
-]
+cases = [(kind, *arc) for kind in ("trained", "untrained") for arc in ARCS]
+keys = [(*case, pair) for case in cases for pair in pairs]
 arcs = ways.by_seed(ways.along, nets, {key: lambda k, key=key: share(key[0], *key[2:], k) for key in keys})
 arcs = {key: every.swapaxes(0, 1) for key, every in arcs.items()}  # flips and length × nets × pairs × 5
-
-
-def contrast(key: tuple, inside: list[int], outside: list[int]):
-    """Density in some fifths divided by that in others, on ways between classes."""
-    sums = (arcs[*key, "different"][..., index].sum(axis=-1) for index in (inside, outside))
-    return ways.bounds(ways.quotient, *(part for both in sums for part in both))
-
-
-cases = list(dict.fromkeys(key[:3] for key in keys))
-middle = {key: contrast(key, [2], [0, 4]) for key in cases}
-dips = {key: contrast(key, [1, 3], [0, 2, 4]) for key in cases if key[2] in ("relu1", "pool2", "stem")}
+middle = {key: ways.contrast(arcs[*key, "different"], [2], [0, 4]) for key in cases}
+LOW = [key for key in cases if key[2] in ("relu1", "pool2", "stem")]
+dips = {key: ways.contrast(arcs[*key, "different"], [1, 3], [0, 2, 4]) for key in LOW}
 within = {
     key: ways.bounds(ways.quotient, *arcs[*key, "same"].sum(axis=-1), *arcs[*key, "different"].sum(axis=-1))
     for key in cases
@@ -259,14 +230,11 @@ charts.figure(
 # %%
 from splinelab.intervals import two_level
 
-sides = np.array([arcs["trained", "CNN", "pool3", "different"][0, k] for k in range(len(seeds))])
-print(f"flips: {sides.shape[0]} nets × {sides.shape[1]} pairs × 5 fifths")
-found_middle = two_level(
-    lambda middle, ends: 2 * middle.sum() / ends.sum(),
-    sides[..., 2],
-    sides[..., 0] + sides[..., 4],
-)
-print("flips in the middle / at an end:", found_middle.text)
+flips = arcs["trained", "CNN", "pool3", "different"][0]
+print("nets × pairs × fifths:", flips.shape)
+inside, ends = flips[..., 2], flips[..., 0] + flips[..., 4]
+found = two_level(lambda m, e: 2 * m.sum() / e.sum(), inside, ends)
+print("flips in the middle / at an end:", found.text)
 
 # %% tags=["hide-input"]
 panels = {"middle / ends": middle, "2nd and 4th / others": dips, "same / different class": within}
@@ -279,12 +247,7 @@ table = pd.DataFrame(
 sure = table[(table["net"] == "trained") & (table["panel"] == "middle / ends")]
 denser, sparser = sure.loc[sure["low"] > 1, "case"], sure.loc[sure["high"] < 1, "case"]
 charts.figure(
-    pictures.ratios(
-        table,
-        title="ratio of densities",
-        description="Boundaries per length: middle of the way by its ends, second and fourth fifth by the others, and "
-        "ways within a class by ways between classes.",
-    ),
+    pictures.ratios(table, title="ratio of densities"),
     f"Beyond doubt the middle is denser in {len(denser)} of {len(ARCS)} layers, and less dense in {len(sparser)}"
     + (f": {' and '.join(sparser)}." if len(sparser) else "."),
     f"Ratios of exact boundaries per length; {INTERVALS} Untrained relu5 is left out.",
@@ -321,25 +284,17 @@ for (*_, layer), every in ways.by_seed(ways.around, nets, given).items():  # see
         swept[layer, radius] = ways.bounds(lambda a, b: 2 * ways.ratio(a, b), cloud[..., 2], ends)
 
 # %% tags=["hide-input"]
-EXACT, SAMPLE = "along the way, exact", "round each position, sampled"
-rows = []
-for layer in AROUND:
-    exact = middle["trained", "CNN", layer]
-    rows.append(pictures.interval_row(exact, len(ARCS), case=f"CNN {layer}, exact", net=EXACT))
-    rows += [
-        pictures.interval_row(
-            swept[layer, radius], len(swept), case=f"CNN {layer}, radius {radius:g}", net=SAMPLE
-        )
-        for radius in RADII
-    ]
-sure = sum(not row["low"] <= 1 <= row["high"] for row in rows if row["net"] == SAMPLE)
+cases = {(layer, "exact"): (middle["trained", "CNN", layer], len(ARCS)) for layer in AROUND}
+cases |= {(layer, f"radius {radius:g}"): (every, len(swept)) for (layer, radius), every in swept.items()}
+rows = [
+    pictures.interval_row(
+        every, many, case=f"CNN {layer}, {how}", net="along the way" if how == "exact" else "sampled round it"
+    )
+    for (layer, how), (every, many) in sorted(cases.items())
+]
+sure = sum(not row["low"] <= 1 <= row["high"] for row in rows if "radius" in row["case"])
 charts.figure(
-    pictures.ratios(
-        pd.DataFrame(rows),
-        title="density in the middle fifth / first and last fifth",
-        description="Density in the middle of the way divided by that at its ends, counted exactly along the way and "
-        "sampled round each position with three radii, at pool2 and relu4.",
-    ),
+    pictures.ratios(pd.DataFrame(rows), title="density in the middle fifth / first and last fifth"),
     f"Sampled in a radius, the middle differs from the ends beyond doubt in {sure} of {len(swept)} cases.",
     "150 random points round each position, at three radii (shares of the mean distance between images), beside the "
     f"exact count along the way; {INTERVALS}",
@@ -351,31 +306,30 @@ charts.figure(
 # ## Are polygons densest between three images?
 #
 # The source lays a grid of 4096 × 4096 pixels over its slice and takes the Hamming distance between the codes of
-# adjacent pixels. For one pixel in the middle of the triangle, and its right neighbour:
+# adjacent pixels. For a thousand places anywhere in a slice, and their right neighbours:
 
 # %%
-sheet = polytopes.plane(net, *triples[0], layer="relu4")
+sheet = polytopes.plane(net, *shown, layer="relu4")
 print(sheet, "of", len(np.unique(sheet.classes)), "classes")
-step = np.ptp(sheet.domain, axis=0) / 4096
-centre = sheet.corners.mean(axis=0)
-pixels = sheet.to_space([centre, centre + step * [1, 0]])
-behind, _ = polytopes.from_layer(net, "relu4", triples[0])
+step = np.ptp(sheet.domain, axis=0) / 4096 * [1, 0]
+places = np.random.default_rng(0).uniform(*sheet.domain, (1000, 2))
+pixels = sheet.to_space(np.concatenate([places, places + step]))
+behind, _ = polytopes.from_layer(net, "relu4", shown)
 bits = record(behind, pixels.astype(np.float32)).codes.bits()
-print("bits that differ:", int((bits[0] ^ bits[1]).sum()))
+print((bits[:1000] ^ bits[1000:]).sum(), "bits differ in 1,000 pairs")
 
 # %% tags=["hide-cell"]
 # Pixels inside the triangle, and as many outside, for each triple.
 PIXELS = {("CNN", "pool3"): 250, ("CNN", "relu4"): 1000, ("CNN", "relu5"): 1000}
 PIXELS |= {("RES", "block1"): 50, ("RES", "block2"): 125}
+keys = [(kind, *key) for kind in ("trained", "untrained") for key in PIXELS]
+keys.remove(("untrained", "CNN", "relu5"))  # some of those nets have no boundary there
 given = {
-    (kind, *key): lambda k, kind=kind, layer=key[1], n=n: (
-        layer,
-        triples if kind == "trained" else triples[:10],
-        n if committed else 20,
+    key: lambda k, key=key: (
+        key[2], triples[: 30 if key[0] == "trained" else 10], PIXELS[key[1:]] if committed else 20
     )
-    for kind, (key, n) in product(("trained", "untrained"), PIXELS.items())
-    if (kind, *key) != ("untrained", "CNN", "relu5")
-}
+    for key in keys
+}  # fmt: skip
 counted = ways.by_seed(ways.adjacent, nets, given).items()
 between = {key: ways.bounds(ways.ratio, every[..., 0], every[..., 1]) for key, every in counted}
 
@@ -387,12 +341,7 @@ table = pd.DataFrame(
 )
 sure = table.loc[(table["net"] == "trained") & (table["low"] > 1), "case"]
 charts.figure(
-    pictures.ratios(
-        table,
-        title="Hamming distance of adjacent pixels, between the three images / elsewhere",
-        description="Hamming distance between the codes of adjacent pixels inside the triangle of three images divided "
-        "by that in the rest of the slice, for trained and untrained nets, by layer.",
-    ),
+    pictures.ratios(table, title="Hamming distance of adjacent pixels, between the three images / elsewhere"),
     f"In slices, codes differ more between the three images than elsewhere at {', '.join(sure) or 'no layer'}.",
     f"Pixels drawn at random inside the triangle and outside, each with its right and lower neighbour; {TRIPLES} "
     f"triples of different digits; {INTERVALS}",
@@ -440,12 +389,7 @@ table = pd.DataFrame(
 )
 more = ((table["net"] == "PGD") & (table["low"] > 1)).sum()
 charts.figure(
-    pictures.ratios(
-        table,
-        title="boundaries on the step / on a random step of the same length",
-        description="Boundaries on an adversarial step and on a step towards another image, divided by those on a "
-        "random step of the same length, by net and norm.",
-    ),
+    pictures.ratios(table, title="boundaries on the step / on a random step of the same length"),
     f"The attack fools the nets on {min(fooled.values()):.0%} of images or more, and crosses more boundaries than a "
     f"random step beyond doubt in {more} of {len(fooled)} cases.",
     f"Exact boundaries on one stretch of each fifth of a step in input space, {ATTACKED} images; {INTERVALS}",
@@ -460,26 +404,27 @@ charts.figure(
 
 # %% tags=["hide-cell"]
 if committed:
-    measured = [("polytope-3", f"{n}, {layer}", between["trained", n, layer], TRIPLES) for n, layer in PIXELS]
-    for claim, ratios, n in (("7a", middle, PAIRS), ("7b", dips, PAIRS), ("7c", within, 2 * PAIRS)):
-        measured += [
-            (f"polytope-{claim}", f"{name}, {layer}", every, n)
-            for (kind, name, layer), every in ratios.items()
-            if kind == "trained"
-        ]
+    for claim, ratios, n in (
+        ("3", between, TRIPLES),
+        ("7a", middle, PAIRS),
+        ("7b", dips, PAIRS),
+        ("7c", within, 2 * PAIRS),
+    ):
+        for (kind, name, layer), every in ratios.items():
+            if kind == "trained":
+                ledger.record(f"polytope-{claim}", f"{name}, {layer}", every, n=n, data=heldout)
     for (layer, radius), every in swept.items():
         case = f"CNN, {layer}, radius {radius:g}".replace("0.", ".")
-        measured.append(("polytope-7d", case, every, AROUND[layer] * len(seeds)))
-    measured += [("polytope-11", f"{name}, norm {n}", odds[name, n, "PGD"], ATTACKED) for name, n in fooled]
+        ledger.record("polytope-7d", case, every, n=AROUND[layer] * len(seeds), data=heldout)
+    for name, norm in fooled:
+        ledger.record(
+            "polytope-11", f"{name}, norm {norm}", odds[name, norm, "PGD"], n=ATTACKED, data=heldout
+        )
     for layer in ("input", "pool2"):
-        case, n = f"CNN, {layer}", SAMPLED[layer] * len(seeds)
-        for words, every in (
-            ("Hamming over flips", straight[layer]),
-            ("regions found by 1024 samples", found[layer, 1024]),
-        ):
-            measured.append(("ours-sampling-loses-regions", f"{case}, {words}", every, n))
-    for claim, case, every, n in measured:
-        ledger.record(claim, case, every, n=n, data=heldout)
+        sampled = {"regions found by 1024 samples": seen[layer, 1024], "Hamming over flips": straight[layer]}
+        for words, every in sampled.items():
+            n = SAMPLED[layer] * len(seeds)
+            ledger.record("ours-sampling-loses-regions", f"CNN, {layer}, {words}", every, n=n, data=heldout)
 print(ledger.save())
 
 # %% tags=["hide-input"]

@@ -78,10 +78,9 @@ def test_boundaries_outside_the_stretch_are_left_out():
 def test_way_charts_draw():
     table = pd.DataFrame(
         [
-            {"layer": layer, "net": net, "pairs": pairs, "place": 0.2 * k + 0.1, "density": 1.0, "error": 0.1}
+            {"layer": layer, "kind": kind, "place": 0.2 * k + 0.1, "density": 1.0, "error": 0.1}
             for layer in ["a", "b"]
-            for net in ["trained", "untrained"]
-            for pairs in ["different classes", "same class"]
+            for kind in ["different classes", "same class"]
             for k in range(5)
         ]
     )
@@ -90,7 +89,7 @@ def test_way_charts_draw():
     for chart in [
         interpolation.fifths(table),
         interpolation.shares_found(found),
-        interpolation.ratios(ratio, title="ratio", description="A ratio of 2."),
+        interpolation.ratios(ratio, title="ratio"),
     ]:
         assert chart._repr_mimebundle_()["image/png"]
 
@@ -98,5 +97,5 @@ def test_way_charts_draw():
 def test_an_interval_that_reaches_below_zero_is_drawn_whole():
     """Few nets give wide intervals; a logarithm of their lower ends would draw nothing, or worse."""
     wide = pd.DataFrame({"case": ["a"], "net": ["trained"], "value": [0.9], "low": [-0.4], "high": [2.2]})
-    chart = interpolation.ratios(wide, title="ratio", description="A ratio.")
+    chart = interpolation.ratios(wide, title="ratio")
     assert "NaN" not in vl_convert.vegalite_to_svg(chart.to_dict())

@@ -158,7 +158,7 @@ def fifths(table: pd.DataFrame, *, columns: int = 4) -> alt.TopLevelMixin:
     )
 
 
-def ratios(table: pd.DataFrame, *, null: float = 1.0, title: str, description: str) -> alt.TopLevelMixin:
+def ratios(table: pd.DataFrame, *, null: float = 1.0, title: str) -> alt.TopLevelMixin:
     """Ratios with intervals. Columns: case, net ("trained" or another word), value, low, high; with a column
     `panel`, one panel for each of its words, on equal axes.
     """
@@ -192,4 +192,4 @@ def ratios(table: pd.DataFrame, *, null: float = 1.0, title: str, description: s
         f"{(some['high'] < null).sum()} below"
         for net, some in table.groupby("net", sort=False)
     )
-    return describe(chart, f"{description} {'; '.join(told)}.")
+    return describe(chart, f"Ratios with their intervals, by net and layer: {title}. {'; '.join(told)}.")

@@ -15,12 +15,14 @@ from splinelab.intervals import Interval, two_level
 
 __all__ = [
     "STEPS",
+    "STRETCHES",
     "adjacent",
     "along",
     "around",
     "attacked",
     "bounds",
     "by_seed",
+    "contrast",
     "ends_of",
     "groups",
     "pgd",
@@ -33,6 +35,9 @@ __all__ = [
 
 MEMORY = 3e8  # bytes that one traversal may take
 GRID = 4096  # pixels across a slice, as the source has them
+# Stretches per fifth of a way, of which one is followed; None: the whole way is.
+STRETCHES = {"relu1": 150, "pool2": 12, "pool3": None, "relu4": None, "relu5": None}
+STRETCHES |= {"stem": 150, "block1": 40, "block2": 6}
 STEPS = ("PGD", "random", "other image")
 
 
@@ -68,6 +73,11 @@ def quotient(f1: np.ndarray, l1: np.ndarray, f0: np.ndarray, l0: np.ndarray) -> 
     return ratio(f1, l1) / ratio(f0, l0) if f0.sum() else np.nan
 
 
+def contrast(both: np.ndarray, inside: list[int], outside: list[int]) -> Interval | None:
+    """Density in some fifths divided by that in others; flips and length × nets × ways × 5."""
+    return bounds(quotient, *both[..., inside].sum(axis=-1), *both[..., outside].sum(axis=-1))
+
+
 def bounds(statistic, *arrays: np.ndarray) -> Interval | None:
     """A statistic of nets × pairs with its interval over images and nets; None where it has no value."""
     return two_level(statistic, *arrays) if np.isfinite(statistic(*arrays)) else None
@@ -96,9 +106,10 @@ def in_fifths(rest, ways: list[np.ndarray], *, whole: bool = False, seed: int = 
     return np.array([flips, length], float).reshape(2, *chosen.shape).sum(axis=-1)
 
 
-def along(model, layer: str, pairs: np.ndarray, stretches: int | None) -> np.ndarray:
-    """`in_fifths` on the great arcs between two activations, in so many stretches a fifth; None: all, in four."""
+def along(model, layer: str, pairs: np.ndarray) -> np.ndarray:
+    """`in_fifths` on the great arcs between two activations, whole where `STRETCHES` has nothing for the layer."""
     rest, ends = ends_of(model, layer, pairs)
+    stretches = STRETCHES[layer]
     arcs = [polytopes.slerp(*both, 5 * (stretches or 4) + 1) for both in ends]
     return in_fifths(rest, arcs, whole=stretches is None, seed=len(pairs))
 
