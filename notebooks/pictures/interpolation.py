@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from splinelab.charts.renderer import describe, order
-from splinelab.charts.theme import BLUE, GREY, ORANGE, VERMILION
+from splinelab.charts.theme import BLUE, GREEN, GREY, ORANGE, VERMILION
 from splinelab.intervals import Interval
 
 __all__ = ["boundaries", "fifth_rows", "fifths", "interval_row", "ratios", "shares_found"]
@@ -163,7 +163,7 @@ def ratios(table: pd.DataFrame, *, null: float = 1.0, title: str) -> alt.TopLeve
     `panel`, one panel for each of its words, on equal axes.
     """
     words, panels = order(table, "net"), "panel" in table
-    colours = [BLUE, GREY, VERMILION, ORANGE][: len(words)]
+    colours = ([BLUE, GREY] if len(words) < 3 else [BLUE, VERMILION, GREEN, ORANGE])[: len(words)]
     base = alt.Chart(table).encode(
         y=alt.Y("case:N", title=None, sort=order(table, "case")),
         yOffset=alt.YOffset("net:N", sort=words),
