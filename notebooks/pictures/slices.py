@@ -17,7 +17,6 @@ __all__ = ["explorer", "slice_tables", "through"]
 
 SIDE = 400
 MOST, WINDOWED = 700, 110  # polygons: more than 700 would not be seen apart; a window holds roughly 110
-TOLD = ["region", "code", "area", "class"]
 UNIT = alt.Scale(domain=[-0.01, 1.01], nice=False)
 BOX = {"x": alt.X("x:Q", scale=UNIT, axis=None), "y": alt.Y("y:Q", scale=UNIT, axis=None)}
 
@@ -144,9 +143,8 @@ def explorer(
     layers = list(frames["layer"])
     if set(regions["layer"]) != set(layers) or set(images["layer"]) != set(layers):
         raise InputError(f"regions and images must have the layers of frames, {', '.join(layers)}.")
-    vertices = vertices.assign(layer=vertices["region"].map(regions.set_index("region")["layer"]))
-    vertices, regions, frames, images = (
-        table.assign(at=table["layer"].map(layers.index)) for table in (vertices, regions, frames, images)
+    regions, frames, images = (
+        table.assign(at=table["layer"].map(layers.index)) for table in (regions, frames, images)
     )
     pick = alt.param(
         name="slice_layer",
@@ -183,10 +181,11 @@ def _shown(table: pd.DataFrame) -> alt.Chart:
 def _polygons(vertices: pd.DataFrame, regions: pd.DataFrame, hover: alt.Parameter) -> list[alt.Chart]:
     """All polygons of the layer, and the one under the pointer once more, framed."""
     classes = sorted(regions["class"].unique(), key=int)
-    looked_up = alt.LookupData(data=regions[TOLD], key="region", fields=["class"])
+    looked_up = alt.LookupData(data=regions[["region", "at", "class"]], key="region", fields=["at", "class"])
     loops = (
-        _shown(vertices)
+        alt.Chart(vertices)
         .transform_lookup(lookup="region", from_=looked_up)
+        .transform_filter("datum.at == slice_layer")
         .encode(order="place:Q", detail="region:N", tooltip=alt.value(None), **BOX)
     )
     fill = alt.Fill(
@@ -235,7 +234,7 @@ def _words(regions: pd.DataFrame, hover: alt.Parameter) -> alt.LayerChart:
         "class in its middle": "datum['class']",
     }
     told = [
-        alt.Chart(regions[TOLD])
+        alt.Chart(regions[["region", "code", "area", "class"]])
         .transform_filter(hover)
         .transform_calculate(words=f"'{name}: ' + {value}")
         .mark_text(align="left", fontSize=12, color=INK)
