@@ -66,7 +66,8 @@ PAIRS, TRIPLES = (60, 30) if committed else (10, 10)
 ARCS = [(name, layer) for name in ["CNN", "RES"] for layer in protocol.LAYERS[name][1:]]
 INTERVALS = f"95 % intervals over images and {len(seeds)} nets, simultaneous over the claim's cases."
 other, same, three = ways.groups(heldout, PAIRS, TRIPLES)
-pairs = {"different": heldout.images[other], "same": heldout.images[same]}
+different = heldout.images[other]
+pairs = {"different": different, "same": heldout.images[same]}
 triples = heldout.images[three]
 if seed != 0:
     print(f"Other seeds than the zoo's: nets trained for {protocol.SMALL_BUDGET} steps.")
@@ -79,8 +80,8 @@ tables = slices.through(net, LAYERS, shown, whole=("relu5", "relu4"))
 zoom, polygons = tables[2].set_index("layer")["zoom"], tables[1]["layer"].value_counts()
 charts.figure(
     slices.explorer(*tables),
-    f"Between three images lie {polygons['relu5']} polytopes behind the last ReLU layer, and at the input "
-    f"{polygons['input']} in 1/{zoom['input']:.0f} of the slice's width.",
+    f"Between three images lie {polygons['relu5']} polytopes at relu5, a deep layer, and at the input "
+    f"{polygons['input']} in 1/{zoom['input']:,.0f} of the slice's width.",
     "Exact slices through the activations of three held-out images in one CNN, coloured by the class that the net "
     "sees in the middle of each polygon. Whole slices show the triangle of the three images, dashed; windows are "
     "the red square in the small picture.",
@@ -103,6 +104,7 @@ eight, nine = (heldout.images[heldout.labels == d][0] for d in (8, 9))
 way = polytopes.segment(net, eight, nine, layer="pool3", verify=True)
 print(way)
 print("the first five:", way.boundaries[:5].round(4))
+print("classes on the way:", way.class_changes()[1])
 
 # %% [markdown]
 # `verify=True` has compared the middle of every piece with the network, to 12 digits. *Would equidistant samples see
@@ -136,16 +138,14 @@ for n in (64, 1024, 4096):
 # %% tags=["hide-cell"]
 COUNTS = [2**k for k in range(6, 13)]
 SAMPLED = {"input": 5, "pool2": 5, "pool3": 20, "relu4": 20} if committed else {"pool2": 2, "relu4": 4}
-
-
-def some(k: int, n: int) -> np.ndarray:
-    """The n pairs of different classes that the k-th net looks at."""
-    return pairs["different"][k * n : (k + 1) * n]
-
-
 PART = {"input": 0.05}  # there one way takes ten seconds: a twentieth of it is followed, in five stretches
 given = {
-    ("trained", "CNN", layer): lambda k, layer=layer, n=n: (layer, some(k, n), COUNTS, PART.get(layer, 1))
+    ("trained", "CNN", layer): lambda k, layer=layer, n=n: (
+        layer,
+        ways.part_of(different, n, k),
+        COUNTS,
+        PART.get(layer, 1),
+    )
     for layer, n in SAMPLED.items()
 }
 seen, straight = {}, {}
@@ -159,8 +159,7 @@ table = [{"layer": layer, "samples": n, "found": share.value} for (layer, n), sh
 first, *_, last = (seen[layer, 1024].value for layer in SAMPLED)
 charts.figure(
     pictures.shares_found(pd.DataFrame(table)),
-    f"1,024 samples find {first:.0%} of the regions on a way from the {next(iter(SAMPLED))}, and {last:.0%} on one "
-    "from relu4.",
+    f"1,024 samples find {first:.0%} of the regions on a way at {next(iter(SAMPLED))}, and {last:.0%} at relu4.",
     f"Share of the exact regions between two images of different classes in which a sample lies; CNN, {len(seeds)} "
     "nets, means over pairs. The Hamming distance of the two ends' codes is "
     f"{', '.join(f'{every.value:.0%} ({layer})' for layer, every in straight.items())} of the exact flips.",
@@ -180,25 +179,19 @@ charts.figure(
 # calls "relatively weak"; a "double dip" in lower layers; and a decrease in later ones.
 
 # %%
-both = np.stack([eight, nine])
+both = np.stack([eight, nine])  # or images of yours
 rest, ends = polytopes.from_layer(net, "pool3", both)
 arc = polytopes.slerp(*ends.double().numpy(), steps=21)
 curve = polytopes.path(rest, arc)
 density = curve.density(np.linspace(0, 20, 6))
+print(curve)
 print("flips per length in five fifths:", density.round(1))
 
-
 # %% tags=["hide-cell"]
-def share(kind: str, layer: str, pair: str, k: int) -> tuple:
-    """What the k-th net looks at: all pairs where ways are cheap to follow, else a third of them, or ten."""
-    cheap, each = ways.STRETCHES[layer] is None, PAIRS // len(seeds)
-    mine = slice(k * each, k * each + (each if cheap or kind == "trained" else 10))
-    return layer, pairs[pair] if cheap and kind == "trained" else pairs[pair][mine]
-
-
 cases = [(kind, *arc) for kind in ("trained", "untrained") for arc in ARCS]
 keys = [(*case, pair) for case in cases for pair in pairs]
-arcs = ways.by_seed(ways.along, nets, {key: lambda k, key=key: share(key[0], *key[2:], k) for key in keys})
+given = {key: lambda k, key=key: (key[2], ways.share(pairs[key[3]], key, k, len(seeds))) for key in keys}
+arcs = ways.by_seed(ways.along, nets, given)
 arcs = {key: every.swapaxes(0, 1) for key, every in arcs.items()}  # flips and length × nets × pairs × 5
 middle = {key: ways.contrast(arcs[*key, "different"], [2], [0, 4]) for key in cases}
 LOW = [key for key in cases if key[2] in ("relu1", "pool2", "stem")]
@@ -274,7 +267,7 @@ for radius in (0.1, 1.0, 10.0):
 RADII = (0.01, 0.1, 0.5)
 AROUND = {"pool2": 5, "relu4": 20 if committed else 5}
 given = {
-    ("trained", "CNN", layer): lambda k, layer=layer, n=n: (layer, some(k, n), RADII)
+    ("trained", "CNN", layer): lambda k, layer=layer, n=n: (layer, ways.part_of(different, n, k), RADII)
     for layer, n in AROUND.items()
 }
 swept = {}
@@ -435,7 +428,6 @@ ledger.verdicts()
 #
 # 1. Take a straight segment instead of the arc, at pool3. Does the middle stay as dense?
 # 2. To which layers do the boundaries of the arc's middle fifth belong? (`curve.crossing_layer`)
-# 3. Let the steps keep the pixels in [0, 1]. Does PGD still cross as many boundaries as noise?
 
 # %% tags=["hide-cell"]
 print("1. straight:", way.density(np.linspace(0, 1, 6)).round(1))
@@ -443,8 +435,3 @@ print("1. straight:", way.density(np.linspace(0, 1, 6)).round(1))
 inside = (curve.crossing_t > 8) & (curve.crossing_t < 12)
 counts = np.bincount(curve.crossing_layer[inside], minlength=len(curve.codes.layers))
 print("2.", dict(zip(curve.codes.layers, map(int, counts), strict=True)))
-
-for name, step in {"PGD": attack, "noise": noise / noise.norm()}.items():
-    clipped = (image + step).clamp(0, 1) - image
-    stretch = polytopes.segment(net, image[0], (image + 0.1 * clipped / clipped.norm())[0])
-    print(f"3. {name}: {stretch.crossings} boundaries on a tenth of length 1")

@@ -119,7 +119,12 @@ charts.figure(
 # %%
 rest, activations = polytopes.from_layer(net, "pool3", pixels)
 codes = record(rest, activations).codes
-found = clustering.cluster(codes, "hdbscan", metric="hamming", min_cluster_size=10)
+found = clustering.cluster(
+    codes,
+    "hdbscan",
+    metric="hamming",
+    min_cluster_size=10,
+)
 pd.crosstab(pd.Series(found, name="cluster"), pd.Series(truth, name="digit"))
 
 # %% [markdown]
@@ -193,7 +198,7 @@ charts.figure(
 # Digits that look alike lie together before anything is learnt. Raw pixels:
 
 # %%
-raw = clustering.cluster(images.flat, "hdbscan", metric="l2", min_cluster_size=10)
+raw = clustering.cluster(images.flat, "hdbscan", min_cluster_size=10)
 tops = pd.crosstab(raw[raw >= 0], truth[raw >= 0])
 pure = tops.max(axis=1) >= 0.9 * tops.sum(axis=1)
 print(f"{pure.sum()} of {len(pure)} clusters of pixels are monosemantic,")
@@ -357,9 +362,12 @@ charts.figure(
 # nearest images, how many lie in each cluster of codes?
 
 # %%
-mixed = int(np.argmin([np.bincount(top).max() for top in truth[nearest[:20]].T]))
-clusters, many = np.unique(found[nearest[:20, mixed]], return_counts=True)
-print(f"direction {mixed}:", dict(zip(map(int, clusters), map(int, many), strict=True)))
+top = nearest[:20]
+purest = [np.bincount(digits).max() for digits in truth[top].T]
+mixed = int(np.argmin(purest))
+for cluster in np.unique(found[top[:, mixed]]):
+    many = np.sum(found[top[:, mixed]] == cluster)
+    print(f"{many} of direction {mixed}'s 20 lie in cluster {cluster}")
 
 # %% tags=["hide-input"]
 meets = [

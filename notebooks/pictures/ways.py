@@ -25,10 +25,12 @@ __all__ = [
     "contrast",
     "ends_of",
     "groups",
+    "part_of",
     "pgd",
     "quotient",
     "ratio",
     "seen_by_samples",
+    "share",
     "spanned",
     "to_length",
 ]
@@ -61,6 +63,19 @@ def by_seed(function, nets: dict[tuple, list], jobs: dict) -> dict[tuple, np.nda
     }
     ran = protocol.in_parallel(function, calls)
     return {key: np.stack([ran[*key, k] for k in range(len(nets[key[:2]]))]) for key in jobs}
+
+
+def part_of(pairs: np.ndarray, n: int, k: int) -> np.ndarray:
+    """The n pairs that the k-th net looks at, and no other net."""
+    return pairs[k * n : (k + 1) * n]
+
+
+def share(pairs: np.ndarray, key: tuple, k: int, nets: int) -> np.ndarray:
+    """The pairs whose arcs the k-th net follows: all where that is cheap, else its part; untrained nets fewer."""
+    cheap, each = STRETCHES[key[2]] is None, len(pairs) // nets
+    if key[0] == "trained":
+        return pairs if cheap else part_of(pairs, each, k)
+    return part_of(pairs, each, k)[: each if cheap else 10]
 
 
 def ratio(top: np.ndarray, bottom: np.ndarray) -> float:
