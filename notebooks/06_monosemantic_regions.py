@@ -73,10 +73,12 @@ SPACES = ["codes", "one position", "whole activation"]
 HALVES = 30 if committed else 4  # half-samples of images behind an interval
 draw = np.random.default_rng(0)
 halves = [np.sort(draw.permutation(len(truth))[: len(truth) // 2]) for _ in range(HALVES)]
-models = {(name, "untrained", s): zoo.untrained(name, s) for name in meanings.LAYERS for s in seeds}
-for name in meanings.LAYERS:
-    for s, model in zip(seeds, protocol.nets(name, seeds, data.mnist5k()), strict=True):
-        models[name, "trained", s] = model
+models = {
+    (name, "trained", s): model
+    for name in meanings.LAYERS
+    for s, model in zip(seeds, protocol.nets(name, seeds, data.mnist5k()), strict=True)
+}
+models |= {(name, "untrained", s): zoo.untrained(name, s) for name in meanings.LAYERS for s in seeds}
 net = models["CNN", "trained", seed]
 ran = protocol.in_parallel(
     meanings.look,
@@ -244,19 +246,9 @@ print(f"HDBSCAN: {counts.max(axis=1).sum() / kept.sum():.0%}")
 # %% tags=["hide-input"]
 rivals = [row for case in CASES for row in runs if row["layer"] == case and row.get("kmeans")]
 rivals = [row for row in rivals if row["space"] != "one position"]
-keys = ["layer", "space", "seed"]
-curves = pd.DataFrame(
-    {key: row[key] for key in keys} | {"kept": share, "purity": purity}
-    for row in rivals
-    for share, purity in zip(meanings.KEPT, row["kmeans"]["curve"], strict=True)
-)
-dots = pd.DataFrame(
-    {key: row[key] for key in keys} | {"kept": 1 - row["noise"], "purity": row["kmeans"]["HDBSCAN"]}
-    for row in rivals
-)
 ahead = sum(row["kmeans"]["HDBSCAN"] > row["kmeans"]["same images"] for row in rivals)
 charts.figure(
-    regions.rejection(curves, dots),
+    regions.rejection(*regions.rejection_tables(rivals)),
     f"On the images that it keeps HDBSCAN is purer than k-means in {ahead} of {len(rivals)} clusterings.",
     "Purity (images that are of their cluster's largest class) against the share of images kept. Dots: HDBSCAN; grey "
     "lines: k-means on all images with as many clusters, judged on the densest; one for each net.",
@@ -297,19 +289,13 @@ ran = protocol.in_parallel(
 )
 cosines = {(case, kind, s): values for (case, _, s), every in ran.items() for kind, values in every.items()}
 
-
-def passing(case: str, kind: str):
-    """Share of directions that pass, mean over seeds, with the interval of half-samples (top 10 of a half)."""
-    every = [cosines[case, kind, s] for s in seeds]
-    on_all = [np.mean(meanings.top_share(values, 20, truth) >= 0.8) for values in every]
-    halved = [
-        [np.mean(meanings.top_share(values[half], 10, truth[half]) >= 0.8) for values in every]
-        for half in halves
-    ]
-    return Draws(np.array(on_all), np.array(halved), len(images)).interval(seeds=seeds)
-
-
-passed = {(case, kind): passing(case, kind) for case in NMF_LAYERS for kind in KINDS}
+passed = {
+    (case, kind): meanings.passing([cosines[case, kind, s] for s in seeds], truth, halves).interval(
+        seeds=seeds
+    )
+    for case in NMF_LAYERS
+    for kind in KINDS
+}
 
 # %% tags=["hide-input"]
 table = pd.DataFrame(interval_row(every, 1, case=kind, net=case) for (case, kind), every in passed.items())

@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from splinelab import clustering, polytopes, record
 from splinelab.distances import pairwise
+from splinelab.intervals import Draws
 
 __all__ = [
     "KEPT",
@@ -22,6 +23,7 @@ __all__ = [
     "look",
     "measure",
     "meets",
+    "passing",
     "sheet",
     "top_share",
 ]
@@ -152,6 +154,14 @@ def top_share(values: np.ndarray, many: int, truth: np.ndarray) -> np.ndarray:
     """For every direction: the share of the largest class among its `many` images of largest cosine."""
     top = truth[np.argsort(-values, axis=0, kind="stable")[:many]]
     return np.array([np.bincount(column).max() / many for column in top.T])
+
+
+def passing(cosines: list[np.ndarray], truth: np.ndarray, halves: list[np.ndarray]) -> Draws:
+    """Share of each net's directions (images × directions) whose 20 nearest images are to 80 % of one class; and of
+    half-samples, where the nearest 10 are asked."""
+    nets = [np.mean(top_share(values, 20, truth) >= 0.8) for values in cosines]
+    halved = [[np.mean(top_share(v[half], 10, truth[half]) >= 0.8) for v in cosines] for half in halves]
+    return Draws(np.array(nets), np.array(halved), len(truth))
 
 
 def meets(

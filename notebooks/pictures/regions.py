@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 
 from pictures.maps import thumbnails
-from pictures.meanings import largest
+from pictures.meanings import KEPT, largest
 from splinelab.charts.renderer import describe, order
 from splinelab.charts.theme import BLUE, GREEN, GREY, ORANGE, VERMILION
 from splinelab.data import Dataset
 
-__all__ = ["contact_sheet", "explorer", "explorer_tables", "rejection"]
+__all__ = ["contact_sheet", "explorer", "explorer_tables", "rejection", "rejection_tables"]
 
 KEYS = ("layer", "space", "net")
 SPACES = {"codes": BLUE, "one position": VERMILION, "whole activation": GREEN}
@@ -195,6 +195,19 @@ def contact_sheet(groups: list[tuple[str, np.ndarray]]) -> alt.TopLevelMixin:
         f"Images of clusters, one row each, and of noise: {'; '.join(titles)}. A title says how many images there are "
         "and which share of them is of the largest class.",
     )
+
+
+def rejection_tables(runs: list[dict]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The tables of `rejection`, from `meanings.look`'s rows that have a rival."""
+    curves, dots = [], []
+    for row in runs:
+        where, rival = {key: row[key] for key in ("layer", "space", "seed")}, row["kmeans"]
+        dots.append({**where, "kept": 1 - row["noise"], "purity": rival["HDBSCAN"]})
+        curves += [
+            {**where, "kept": kept, "purity": purity}
+            for kept, purity in zip(KEPT, rival["curve"], strict=True)
+        ]
+    return pd.DataFrame(curves), pd.DataFrame(dots)
 
 
 def rejection(curves: pd.DataFrame, dots: pd.DataFrame) -> alt.TopLevelMixin:
