@@ -17,8 +17,8 @@
 #
 # A neuron often answers to several unrelated things. The polytope lens {cite}`black2022polytopes`, called the source
 # here, proposes *regions* instead: cluster activations, or spline codes (which units are on), with HDBSCAN
-# {cite}`campello2013hdbscan`, and most clusters mean one thing. Counted on digits that is so where many images are left
-# out as noise, and raw pixels do half as well.
+# {cite}`campello2013hdbscan`, and most clusters mean one thing. Counted on digits, that mostly costs a third of the
+# images or more, left out as noise, and clusters of an untrained net's activations are often as pure.
 
 # %% tags=["colab", "remove-cell"]
 # On Colab only: fetch the repository and install the package from it.
