@@ -7,7 +7,7 @@ import torch
 import vl_convert
 from torch import nn
 
-from pictures import interpolation, slices
+from pictures import interpolation, slices, ways
 from splinelab import polytopes
 from splinelab.charts import renderer
 from splinelab.errors import InputError
@@ -78,10 +78,9 @@ def test_boundaries_outside_the_stretch_are_left_out():
 def test_way_charts_draw():
     table = pd.DataFrame(
         [
-            {"layer": layer, "net": net, "pairs": pairs, "place": 0.2 * k + 0.1, "density": 1.0, "error": 0.1}
+            {"layer": layer, "kind": kind, "place": 0.2 * k + 0.1, "density": 1.0, "error": 0.1}
             for layer in ["a", "b"]
-            for net in ["trained", "untrained"]
-            for pairs in ["different classes", "same class"]
+            for kind in ["different classes", "same class"]
             for k in range(5)
         ]
     )
@@ -90,7 +89,7 @@ def test_way_charts_draw():
     for chart in [
         interpolation.fifths(table),
         interpolation.shares_found(found),
-        interpolation.ratios(ratio, title="ratio", description="A ratio of 2."),
+        interpolation.ratios(ratio, title="ratio"),
     ]:
         assert chart._repr_mimebundle_()["image/png"]
 
@@ -98,5 +97,46 @@ def test_way_charts_draw():
 def test_an_interval_that_reaches_below_zero_is_drawn_whole():
     """Few nets give wide intervals; a logarithm of their lower ends would draw nothing, or worse."""
     wide = pd.DataFrame({"case": ["a"], "net": ["trained"], "value": [0.9], "low": [-0.4], "high": [2.2]})
-    chart = interpolation.ratios(wide, title="ratio", description="A ratio.")
+    chart = interpolation.ratios(wide, title="ratio")
     assert "NaN" not in vl_convert.vegalite_to_svg(chart.to_dict())
+
+
+def test_through_shows_a_square_that_holds_the_three(found):
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2)).eval()
+    images = np.random.default_rng(0).random((3, 1, 2, 2), np.float32)
+    vertices, regions, frames, faces = slices.through(net, ["input"], images, whole=("input",))
+    assert frames["zoom"].tolist() == [1] and str(len(regions)) in frames["title"][0]
+    assert (vertices[["x", "y"]].max() - vertices[["x", "y"]].min()).to_numpy() == pytest.approx([1, 1])
+    assert faces[["x", "y"]].to_numpy().min() >= 0 and faces[["x", "y"]].to_numpy().max() <= 1
+
+
+def test_fifths_are_counted_on_stretches_as_on_the_whole():
+    """On units that switch at even distances each leg meets as many boundaries for its length."""
+    net = nn.Sequential(nn.Linear(1, 100), nn.ReLU(), nn.Linear(100, 1)).eval()
+    with torch.no_grad():
+        net[0].weight.fill_(1)
+        net[0].bias.copy_(-(torch.arange(100) + 0.5) / 100)
+    way = np.linspace(0, 1, 21)[:, None]
+    whole, some = (ways.in_fifths(net, [way], whole=how) for how in (True, False))
+    assert whole[0].tolist() == [[20] * 5] and some[0].tolist() == [[5] * 5]
+    assert whole[1] == pytest.approx(np.full((1, 5), 0.2)) and some[1] == pytest.approx(np.full((1, 5), 0.05))
+
+
+def test_samples_find_what_the_stretches_hold():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(1, 10), nn.ReLU(), nn.Linear(10, 1)).eval()
+    with torch.no_grad():
+        net[1].weight.fill_(1)
+        net[1].bias.copy_(-(torch.arange(10) + 0.5) / 10)
+    pairs = np.array([[[[[0.0]]], [[[1.0]]]]], np.float32)
+    ((regions, flips, hamming, few, many),) = ways.seen_by_samples(net, "input", pairs, [2, 1000], 1)
+    assert (regions, flips, hamming, few, many) == (11, 10, 10, 2, 11)
+
+
+def test_rows_are_relative_to_ways_between_classes():
+    arcs = {
+        ("trained", "A", "l", "different"): np.ones((2, 1, 3, 5)),
+        ("trained", "A", "l", "same"): np.ones((2, 1, 3, 5)),
+    }
+    arcs["trained", "A", "l", "same"][0] *= 2
+    rows = interpolation.fifth_rows(arcs).groupby("kind")["density"].mean()
+    assert rows.to_dict() == {"different classes": 1, "same class": 2}

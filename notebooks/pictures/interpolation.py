@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from splinelab.charts.renderer import describe, order
-from splinelab.charts.theme import BLUE, GREY, ORANGE, VERMILION
+from splinelab.charts.theme import BLUE, GREEN, GREY, ORANGE, VERMILION
+from splinelab.intervals import Interval
 
-__all__ = ["boundaries", "fifths", "ratios", "shares_found"]
+__all__ = ["boundaries", "fifth_rows", "fifths", "interval_row", "ratios", "shares_found"]
 
 
 def boundaries(places, samples: dict[str, list[float]], start: float, stop: float) -> alt.TopLevelMixin:
@@ -64,9 +65,14 @@ def shares_found(table: pd.DataFrame) -> alt.TopLevelMixin:
                 scale=alt.Scale(type="log", base=2),
                 axis=alt.Axis(values=sorted(table["samples"].unique()), format="d"),
             ),
-            y=alt.Y("found:Q", title="share of the regions found", scale=alt.Scale(domain=[0, 1])),
+            y=alt.Y(
+                "found:Q",
+                title="share of the regions found",
+                scale=alt.Scale(domain=[0, 1]),
+                axis=alt.Axis(format="%"),
+            ),
             color=alt.Color("layer:N", title="way from", sort=order(table, "layer")),
-            tooltip=["layer:N", "samples:Q", alt.Tooltip("found:Q", format=".2f")],
+            tooltip=["layer:N", "samples:Q", alt.Tooltip("found:Q", format=".0%")],
         )
         .properties(width=420, height=240)
     )
@@ -82,86 +88,108 @@ def shares_found(table: pd.DataFrame) -> alt.TopLevelMixin:
     )
 
 
-def fifths(
-    table: pd.DataFrame, *, columns: int = 4, title: str = "boundaries per length"
-) -> alt.TopLevelMixin:
-    """Density along the way, a panel for each layer, trained above untrained.
+def fifth_rows(arcs: dict[tuple, np.ndarray]) -> pd.DataFrame:
+    """The table of `fifths`, from kind, net, layer, pair → flips and length × nets × ways × 5.
 
-    Columns: place (middle of a stretch, 0 to 1), density (relative), error (its standard error), pairs
-    ("same class", "different classes"), net ("trained", "untrained"), layer.
+    Each net's densities are relative to its mean between classes; where one meets no boundary, the layer is left
+    out.
     """
+    rows = []
+    for (kind, name, layer, pair), (flips, length) in arcs.items():
+        crossed, walked = arcs[kind, name, layer, "different"].sum(axis=(2, 3))
+        if not crossed.all() or (kind, pair) == ("untrained", "same"):
+            continue
+        scale = (crossed / walked)[:, None]
+        relative = (flips / length / scale[..., None]).reshape(-1, 5)
+        density = (flips.sum(axis=1) / length.sum(axis=1) / scale).mean(axis=0)
+        error = relative.std(axis=0) / np.sqrt(len(relative))
+        words = "same class" if pair == "same" else "different classes"
+        table = pd.DataFrame({"place": 0.1 + 0.2 * np.arange(5), "density": density, "error": error})
+        words += "" if kind == "trained" else ", untrained net"
+        rows.append(table.assign(layer=f"{name} {layer}", kind=words))
+    return pd.concat(rows)
+
+
+def interval_row(found: Interval, among: int, **names: str) -> dict:
+    """A row of the table of `ratios`: an interval that holds together with those of a claim's other cases."""
+    return names | dict(zip(["value", "low", "high"], found.among(among), strict=True))
+
+
+def fifths(table: pd.DataFrame, *, columns: int = 4) -> alt.TopLevelMixin:
+    """Density along the way, a panel for each layer, all on the same axes.
+
+    Columns: layer, kind (of ways and net), place (middle of a stretch, 0 to 1), density (relative), error
+    (its standard error). At most three kinds, in the order of first appearance.
+    """
+    kinds = order(table, "kind")
     table = table.assign(low=table["density"] - table["error"], high=table["density"] + table["error"])
-    layers, nets = order(table, "layer"), order(table, "net")
-    known = set(zip(table["layer"], table["net"], strict=True))
-    kinds = alt.Scale(domain=["different classes", "same class"], range=[BLUE, ORANGE])
-
-    def panel(layer: str, net: str) -> alt.LayerChart:
-        base = alt.Chart(table[(table["layer"] == layer) & (table["net"] == net)]).encode(
-            x=alt.X(
-                "place:Q", title="way", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(values=[0, 0.5, 1])
-            ),
-            color=alt.Color(
-                "pairs:N", title="images of", scale=kinds, legend=alt.Legend(orient="top", symbolOpacity=1)
-            ),
-        )
-        band = base.mark_area(opacity=0.22).encode(
-            y=alt.Y("low:Q", title=title if layer in layers[::columns] else None, scale=alt.Scale(zero=True)),
-            y2="high:Q",
-        )
-        line = base.mark_line(point=True).encode(
-            y="density:Q",
-            tooltip=[
-                "layer:N",
-                "net:N",
-                "pairs:N",
-                "place:Q",
-                alt.Tooltip("density:Q", format=".2f"),
-                alt.Tooltip("error:Q", format=".2f"),
-            ],
-        )
-        return alt.layer(band, line).properties(width=118, height=105, title=f"{layer}, {net}")
-
-    rows = [
-        alt.hconcat(*(panel(*each) for each in some), spacing=14)
-        for first in range(0, len(layers), columns)
-        for net in nets
-        if (some := [(layer, net) for layer in layers[first : first + columns] if (layer, net) in known])
-    ]
+    base = alt.Chart(table).encode(
+        x=alt.X("place:Q", title="way", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(values=[0, 0.5, 1])),
+        color=alt.Color(
+            "kind:N",
+            title=None,
+            scale=alt.Scale(domain=kinds, range=[BLUE, ORANGE, GREY][: len(kinds)]),
+            legend=alt.Legend(orient="top", symbolOpacity=1),
+        ),
+    )
+    band = base.mark_area(opacity=0.2).encode(y=alt.Y("low:Q", title="boundaries per length"), y2="high:Q")
+    line = base.mark_line(point=True).encode(
+        y="density:Q",
+        tooltip=[
+            "layer:N",
+            "kind:N",
+            "place:Q",
+            alt.Tooltip("density:Q", format=".2f"),
+            alt.Tooltip("error:Q", format=".2f"),
+        ],
+    )
+    chart = (
+        alt.layer(band, line)
+        .properties(width=118, height=120)
+        .facet(alt.Facet("layer:N", title=None, sort=order(table, "layer")), columns=columns)
+    )
+    lowest = table.loc[table.groupby(["layer", "kind"], sort=False)["density"].idxmin()]
+    middle = lowest[np.isclose(lowest["place"], 0.5)].groupby("kind").size()
+    told = "; ".join(f"{kind}, {middle.get(kind, 0)} of {(lowest['kind'] == kind).sum()}" for kind in kinds)
     return describe(
-        alt.vconcat(*rows, spacing=10).configure_title(fontSize=11, anchor="middle", offset=4),
-        "Exact boundaries per length in the five fifths of the way between two images, for each layer, in "
-        "trained and in untrained nets, for pairs of one class and of different classes. 1 is the mean "
-        "between different classes; bands are standard errors.",
+        chart,
+        "Exact boundaries per length in the five fifths of the way between two images, a panel for each layer "
+        f"on equal axes; bands are standard errors. Layers in which the middle fifth is the lowest: {told}.",
     )
 
 
-def ratios(table: pd.DataFrame, *, null: float = 1.0, title: str, description: str) -> alt.TopLevelMixin:
-    """Ratios with intervals. Columns: case, value, low, high, net ("trained" or another word)."""
-    words = order(table, "net")
-    colour = alt.Color(
-        "net:N",
-        title=None,
-        scale=alt.Scale(domain=words, range=[BLUE, GREY, VERMILION, ORANGE][: len(words)]),
-        legend=alt.Legend(orient="top"),
-    )
+def ratios(table: pd.DataFrame, *, null: float = 1.0, title: str) -> alt.TopLevelMixin:
+    """Ratios with intervals. Columns: case, net ("trained" or another word), value, low, high; with a column
+    `panel`, one panel for each of its words, on equal axes.
+    """
+    words, panels = order(table, "net"), "panel" in table
+    colours = ([BLUE, GREY] if len(words) < 3 else [BLUE, VERMILION, GREEN, ORANGE])[: len(words)]
     base = alt.Chart(table).encode(
         y=alt.Y("case:N", title=None, sort=order(table, "case")),
         yOffset=alt.YOffset("net:N", sort=words),
-        color=colour,
+        color=alt.Color(
+            "net:N",
+            title=None,
+            scale=alt.Scale(domain=words, range=colours),
+            legend=alt.Legend(orient="top") if len(words) > 1 else None,
+        ),
         tooltip=[
             "case:N",
             "net:N",
             *(alt.Tooltip(f"{name}:Q", format=".2f") for name in ["value", "low", "high"]),
         ],
     )
-    scale = alt.Scale(zero=False, nice=False)  # an interval of few nets may reach below zero
+    scale = alt.Scale(zero=False, nice=True)  # an interval of few nets may reach below zero
     bars = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=title, scale=scale), x2="high:Q")
     dots = base.mark_point(size=60, opacity=1).encode(x=alt.X("value:Q", scale=scale))
-    line = alt.Chart(pd.DataFrame({"null": [null]})).mark_rule(strokeDash=[4, 3]).encode(x="null:Q")
-    chart = alt.layer(line, bars, dots).properties(width=430, height=alt.Step(16))
+    line = alt.Chart(table).mark_rule(strokeDash=[4, 3]).encode(x=alt.datum(null))
+    width = 150 if panels else 430
+    chart = alt.layer(line, bars, dots).properties(width=width, height=alt.Step(16))
+    if panels:
+        chart = chart.facet(column=alt.Column("panel:N", title=None, sort=order(table, "panel")))
     told = (
         f"{(some['low'] > null).sum()} of {len(some)} intervals ({net}) lie above {null:g}, "
         f"{(some['high'] < null).sum()} below"
         for net, some in table.groupby("net", sort=False)
     )
-    return describe(chart, f"{description} {'; '.join(told)}.")
+    return describe(chart, f"Ratios with their intervals, by net and layer: {title}. {'; '.join(told)}.")

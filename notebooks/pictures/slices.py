@@ -6,13 +6,19 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from pictures.maps import thumbnails
+from pictures.ways import MEMORY, ends_of, spanned
+from splinelab import polytopes
 from splinelab.charts.renderer import describe
 from splinelab.charts.theme import DIGITS, GREY, INK, VERMILION
 from splinelab.errors import InputError
 
-__all__ = ["explorer", "slice_tables"]
+__all__ = ["explorer", "slice_tables", "through"]
 
 SIDE = 400
+MOST, WINDOWED = 700, 110  # polygons: more than 700 would not be seen apart; a window holds roughly 110
+UNIT = alt.Scale(domain=[-0.01, 1.01], nice=False)
+BOX = {"x": alt.X("x:Q", scale=UNIT, axis=None), "y": alt.Y("y:Q", scale=UNIT, axis=None)}
 
 
 def slice_tables(name: str, plane) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -68,6 +74,61 @@ def _short(codes) -> list[str]:
     ]
 
 
+def through(model, layers: list[str], images: np.ndarray, whole: tuple[str, ...]) -> tuple[pd.DataFrame, ...]:
+    """The four tables of `explorer` for slices through three images (3 × 1 × height × width).
+
+    Layers of `whole` show the whole slice, a square round the three, where it has no more than 700 polygons; the
+    others a window in the middle of the triangle.
+    """
+    tables, frames, faces = [], [], []
+    for layer in layers:
+        rest, (points,) = ends_of(model, layer, images[None])
+        *_, corners, domain = spanned(points)
+        centre, side = domain.mean(axis=0), np.ptp(domain, axis=0).max()
+        low, part = centre - side / 2, side
+        seen = _window(rest, points, centre, side) if layer in whole else None
+        words = "the whole slice"
+        if seen is None or len(seen) > MOST:
+            centre = corners.mean(axis=0)
+            seen, part = _about(WINDOWED, rest, points, centre, side / 2000)
+            words = f"a window, 1/{side / part:.0f} of the slice's width"
+        box = (centre + np.array([[-part / 2], [part / 2]]) - low) / side
+        tables.append(slice_tables(layer, seen))
+        title = f"from {layer}: {words}, {len(seen)} polygons"
+        frames.append((layer, title, *box.ravel(), side / part))
+        faces += [
+            (layer, part == side, place, image, *xy)
+            for place, (image, xy) in enumerate(zip(thumbnails(images), (corners - low) / side, strict=True))
+        ]
+    vertices, regions = map(pd.concat, zip(*tables, strict=True))
+    frames = pd.DataFrame(frames, columns=["layer", "title", "x", "y", "x2", "y2", "zoom"])
+    return (
+        vertices,
+        regions,
+        frames,
+        pd.DataFrame(faces, columns=["layer", "whole", "place", "image", "x", "y"]),
+    )
+
+
+def _window(rest, points: np.ndarray, centre: np.ndarray, side: float) -> polytopes.Plane:
+    """The polygons of a square of the slice, in coordinates of the square."""
+    origin, axes, *_ = spanned(points)
+    square = centre + side * (np.array([[0, 0], [1, 0], [0, 1]]) - 0.5)
+    three = (origin + square @ axes).reshape(3, *points.shape[1:])
+    return polytopes.plane(rest, *three, margin=0, memory=MEMORY)
+
+
+def _about(regions: int, rest, points, centre: np.ndarray, side: float) -> tuple[polytopes.Plane, float]:
+    """A window that holds roughly so many regions, and its side; the first one tried has this side."""
+    seen = _window(rest, points, centre, side)
+    for _ in range(4):
+        if regions / 1.5 < len(seen) < regions * 1.2:
+            break
+        side *= np.clip(np.sqrt(regions / len(seen)), 0.1, 6)
+        seen = _window(rest, points, centre, side)
+    return seen, side
+
+
 def explorer(
     vertices: pd.DataFrame, regions: pd.DataFrame, frames: pd.DataFrame, images: pd.DataFrame
 ) -> alt.TopLevelMixin:
@@ -77,12 +138,14 @@ def explorer(
     in the slider's order, with layer, title (what the picture says about it), and x, y, x2, y2: the window
     within the slice. `images`: three rows for each layer with layer, image (a data URL), place (0 to 2), x, y
     (where it lies in the slice) and whole (whether the polygons show the whole slice). These coordinates are
-    shares of the slice's longer side. Hovering over a polygon frames it; code, area and class stand beside.
+    shares of the slice's side. Hovering over a polygon frames it; code, area and class stand beside.
     """
     layers = list(frames["layer"])
     if set(regions["layer"]) != set(layers) or set(images["layer"]) != set(layers):
         raise InputError(f"regions and images must have the layers of frames, {', '.join(layers)}.")
-    number = {layer: place for place, layer in enumerate(layers)}
+    regions, frames, images = (
+        table.assign(at=table["layer"].map(layers.index)) for table in (regions, frames, images)
+    )
     pick = alt.param(
         name="slice_layer",
         value=0,
@@ -91,61 +154,80 @@ def explorer(
     hover = alt.selection_point(
         name="slice_region", fields=["region"], on="pointerover", clear=False, empty=False
     )
+    frames = frames[["layer", "title", "x", "y", "x2", "y2", "at"]]
+    title = (
+        _shown(frames)
+        .mark_text(align="left", fontSize=13, color=INK)
+        .encode(text="title:N", x=alt.value(0), y=alt.value(-12))
+    )
+    polygons = alt.layer(*_polygons(vertices, regions, hover), _triangle(images), title)
+    beside = alt.vconcat(_place(frames, images), _words(regions, hover), spacing=30)
+    chart = alt.hconcat(polygons, beside, spacing=20).add_params(pick)
+    counts = regions.groupby("layer", sort=False).size()
+    return describe(
+        chart,
+        "The polygons of an exact slice through three images' activations, coloured by class, with the place "
+        "of the three images beside it. The slider changes the layer: "
+        + ", ".join(f"{layer} {counts[layer]} regions" for layer in layers)
+        + ". Hovering over a polygon shows its code, area and class.",
+    )
 
-    def shown(table: pd.DataFrame) -> alt.Chart:
-        return alt.Chart(table.assign(at=table["layer"].map(number)).drop(columns="layer")).transform_filter(
-            "datum.at == slice_layer"
-        )
 
+def _shown(table: pd.DataFrame) -> alt.Chart:
+    """The rows of the slider's layer."""
+    return alt.Chart(table.drop(columns="layer")).transform_filter("datum.at == slice_layer")
+
+
+def _polygons(vertices: pd.DataFrame, regions: pd.DataFrame, hover: alt.Parameter) -> list[alt.Chart]:
+    """All polygons of the layer, and the one under the pointer once more, framed."""
     classes = sorted(regions["class"].unique(), key=int)
-    scale = alt.Scale(domain=[-0.01, 1.01], nice=False)
-    table = regions.assign(at=regions["layer"].map(number))[["region", "at", "class"]]
-    looked_up = alt.LookupData(data=table, key="region", fields=["at", "class"])
+    looked_up = alt.LookupData(data=regions[["region", "at", "class"]], key="region", fields=["at", "class"])
     loops = (
         alt.Chart(vertices)
         .transform_lookup(lookup="region", from_=looked_up)
         .transform_filter("datum.at == slice_layer")
-        .encode(
-            x=alt.X("x:Q", scale=scale, axis=None),
-            y=alt.Y("y:Q", scale=scale, axis=None),
-            order="place:Q",
-            detail="region:N",
-            tooltip=alt.value(None),
-        )
+        .encode(order="place:Q", detail="region:N", tooltip=alt.value(None), **BOX)
     )
-    polygons = (
-        loops.mark_line(interpolate="linear-closed", stroke="#ffffff", strokeWidth=0.6, fillOpacity=0.75)
-        .encode(
-            fill=alt.Fill(
-                "class:N",
-                title="class",
-                legend=alt.Legend(orient="bottom", symbolType="square", symbolStrokeWidth=0, symbolSize=120),
-                scale=alt.Scale(domain=classes, range=[DIGITS[int(name)] for name in classes]),
-            )
-        )
-        .add_params(hover)
-        .properties(width=SIDE, height=SIDE)
+    fill = alt.Fill(
+        "class:N",
+        title="class",
+        legend=alt.Legend(orient="bottom", symbolType="square", symbolStrokeWidth=0, symbolSize=120),
+        scale=alt.Scale(domain=classes, range=[DIGITS[int(name)] for name in classes]),
     )
+    polygons = loops.mark_line(
+        interpolate="linear-closed", stroke="#ffffff", strokeWidth=0.6, fillOpacity=0.75
+    ).encode(fill=fill)
     # A frame of its own, on top: neighbours would be painted over the polygon's stroke.
     frame = loops.transform_filter(hover).mark_line(
         interpolate="linear-closed", stroke=VERMILION, strokeWidth=3
     )
-    title = (
-        shown(frames)
-        .mark_text(align="left", fontSize=13, color=INK)
-        .encode(text="title:N", x=alt.value(0), y=alt.value(-12))
-    )
-    box = {"x": alt.X("x:Q", scale=scale, axis=None), "y": alt.Y("y:Q", scale=scale, axis=None)}
-    window = shown(frames).mark_rect(fillOpacity=0.15, fill=VERMILION, stroke=VERMILION, strokeWidth=2)
-    window = window.encode(x2="x2:Q", y2="y2:Q", **box)
-    faces = shown(images).mark_image(width=44, height=44).encode(url="image:N", **box)
-    lines = (
-        shown(images)
-        .mark_line(interpolate="linear-closed", color=GREY, strokeWidth=1.5)
-        .encode(order="place:Q", **box)
-    )
-    small = alt.layer(window, lines, faces).properties(width=190, height=190, title="window in the slice")
-    # Text, because the tooltip of a line shows at its vertices only, and nobody hovers on a touch screen.
+    return [polygons.add_params(hover).properties(width=SIDE, height=SIDE), frame]
+
+
+def _triangle(images: pd.DataFrame) -> alt.Chart:
+    """The triangle of the three images, where the whole slice is drawn."""
+    edges = images[images["whole"]].sort_values(["layer", "place"])
+    ends = edges.groupby("layer")[["x", "y"]].transform(lambda corners: np.roll(corners, -1))
+    edges = edges.assign(x2=ends["x"], y2=ends["y"])[["layer", "at", "x", "y", "x2", "y2"]]
+    rule = _shown(edges).mark_rule(color=INK, strokeWidth=1.5, strokeDash=[5, 3])
+    return rule.encode(x2="x2:Q", y2="y2:Q", tooltip=alt.value(None), **BOX)
+
+
+def _place(frames: pd.DataFrame, images: pd.DataFrame) -> alt.LayerChart:
+    """Where the three images and the window lie in the slice."""
+    window = _shown(frames).mark_rect(fillOpacity=0.15, fill=VERMILION, stroke=VERMILION, strokeWidth=2)
+    lines = _shown(images).mark_line(interpolate="linear-closed", color=GREY, strokeWidth=1.5)
+    faces = _shown(images).mark_image(width=44, height=44).encode(url="image:N", **BOX)
+    return alt.layer(
+        window.encode(x2="x2:Q", y2="y2:Q", **BOX), lines.encode(order="place:Q", **BOX), faces
+    ).properties(width=190, height=190, title="window in the slice")
+
+
+def _words(regions: pd.DataFrame, hover: alt.Parameter) -> alt.LayerChart:
+    """What is known of the polygon under the pointer.
+
+    Text, because the tooltip of a line shows at its vertices only, and nobody hovers on a touch screen.
+    """
     words = {
         "units on · code": "datum.code",
         "area": "format(datum.area, '.3g')",
@@ -159,21 +241,4 @@ def explorer(
         .encode(text="words:N", x=alt.value(0), y=alt.value(20 * line + 10))
         for line, (name, value) in enumerate(words.items())
     ]
-    panel = alt.layer(*told).properties(width=190, height=60, title="the polygon under the pointer")
-    small = alt.vconcat(small, panel, spacing=30)
-    edges = images[images["whole"]].sort_values(["layer", "place"])
-    ends = edges.groupby("layer")[["x", "y"]].transform(lambda corners: np.roll(corners, -1))
-    triangle = (
-        shown(edges.assign(x2=ends["x"], y2=ends["y"])[["layer", "x", "y", "x2", "y2"]])
-        .mark_rule(color=INK, strokeWidth=1.5, strokeDash=[5, 3])
-        .encode(x2="x2:Q", y2="y2:Q", tooltip=alt.value(None), **box)
-    )
-    chart = alt.hconcat(alt.layer(polygons, frame, triangle, title), small, spacing=20).add_params(pick)
-    counts = regions.groupby("layer", sort=False).size()
-    return describe(
-        chart,
-        "The polygons of an exact slice through three images' activations, coloured by class, with the place "
-        "of the three images beside it. The slider changes the layer: "
-        + ", ".join(f"{layer} {counts[layer]} regions" for layer in layers)
-        + ". Hovering over a polygon shows its code, area and class.",
-    )
+    return alt.layer(*told).properties(width=190, height=60, title="the polygon under the pointer")
