@@ -56,8 +56,8 @@ def test_importance_maps_keep_the_order_of_the_table():
         for f in range(3)
     ]
     spec = drawn(decomposition.importance_maps(pd.DataFrame(rows)))
-    assert [panel["title"] for panel in spec["hconcat"]] == ["linear2", "linear1"]
-    assert spec["hconcat"][0]["encoding"]["x"]["sort"] == ["2", "0", "1"]
+    assert [panel["title"] for panel in spec["concat"]] == ["linear2", "linear1"]
+    assert spec["concat"][0]["encoding"]["x"]["sort"] == ["2", "0", "1"]
     assert "linear2 3 for 3 features and 3 components; linear1 3 for" in spec["description"]
 
 
@@ -71,3 +71,4 @@ def test_quality_points_have_a_panel_for_each_score():
     )
     spec = drawn(decomposition.quality_points(table))
     assert [panel["encoding"]["x"]["title"] for panel in spec["vconcat"]] == ["MMCS", "ML2R"]
+    assert "between 0.998 and 0.999 (MMCS)" in spec["description"]
