@@ -98,9 +98,8 @@ charts.figure(
 )
 
 # %% [markdown]
-# *Before you read on:* PyTorch is enough. The chapter takes about eight minutes; [chapter
-# 8](08_cross_layer_mechanisms) joins the pieces across layers, [chapter 9](09_residual_mlp_circuits) goes on to deeper
-# models.
+# [Chapter 8](08_cross_layer_mechanisms) joins the pieces across layers, [chapter 9](09_residual_mlp_circuits) goes on to
+# deeper models.
 #
 # ## How do the pieces form?
 #

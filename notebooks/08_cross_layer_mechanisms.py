@@ -114,9 +114,6 @@ charts.figure(
 )
 
 # %% [markdown]
-# *Before you read on:* [chapter 7](07_parameter_decomposition) says what components and importances are. The chapter
-# takes about eight minutes.
-#
 # ## Which components are needed on the same inputs?
 #
 # The **profile** of a component is its importance on each of many samples. Here is the toy model with an identity between

@@ -1,7 +1,5 @@
 """The figures of decompositions: from small tables to pictures."""
 
-import math
-
 import pandas as pd
 import pytest
 from drawing import drawn
@@ -28,24 +26,6 @@ def test_forming_shows_the_moment_of_the_slider():
     assert (slider["value"], slider["bind"]["min"], slider["bind"]["max"]) == (2, 0, 2)
     assert texts(spec).count("datum.moment == moment") >= 2
     assert "from step 1 to 90. At the end 3 arrows are left, 1 of them" in spec["description"]
-
-
-def test_losses_show_the_terms_that_were_there():
-    history = pd.DataFrame(
-        {
-            "step": [10, 20, 30],
-            "importance": [1e-2, 5e-3, 1e-3],
-            "faithfulness": [1e-3, 0.0, 1e-9],
-            "together": [2e-3, 1e-3, 5e-4],
-            "local": [math.nan] * 3,
-            "alive:linear1": [20, 9, 5],
-            "alive:linear2": [20, 8, 6],
-        }
-    )
-    spec = drawn(decomposition.losses(history))
-    assert "ending at 5, 6" in spec["description"]
-    domain = spec["vconcat"][0]["encoding"]["color"]["scale"]["domain"]
-    assert domain == ["importance", "faithfulness", "together"]
 
 
 def test_importance_maps_keep_the_order_of_the_table():

@@ -1,4 +1,4 @@
-"""Pictures of a decomposition: vectors as they form, curves of a run, importances of components.
+"""Pictures of a decomposition: vectors as they form, importances of components, scores.
 
 Every function takes tidy tables (pandas) and returns a described Altair chart.
 """
@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from splinelab.charts.renderer import describe, order
-from splinelab.charts.theme import BLUE, GREY, PALETTE, VERMILION
+from splinelab.charts.theme import BLUE, GREY, VERMILION
 
-__all__ = ["forming", "importance_maps", "losses", "quality_points"]
+__all__ = ["forming", "importance_maps", "quality_points"]
 
 
 def forming(vectors: pd.DataFrame, columns: pd.DataFrame) -> alt.TopLevelMixin:
@@ -61,49 +61,6 @@ def forming(vectors: pd.DataFrame, columns: pd.DataFrame) -> alt.TopLevelMixin:
         f"arrows, at a moment of training chosen with the slider, from step {steps[0]} to {steps[-1]}. At "
         f"the end {len(last)} arrows are left, {int((last['importance'] > 0.5).sum())} of them of importance "
         "above .5.",
-    )
-
-
-def losses(history: pd.DataFrame) -> alt.TopLevelMixin:
-    """The terms of the loss above the number of alive components, by step: a decomposition's history."""
-    step = alt.X("step:Q", title=None)
-    terms = [
-        name for name in ("importance", "faithfulness", "together", "local") if history[name].notna().any()
-    ]
-    long = history.melt("step", terms, "term", "value").dropna()
-    long["value"] = long["value"].clip(lower=1e-8)
-    top = (
-        alt.Chart(long)
-        .mark_line()
-        .encode(
-            x=step,
-            y=alt.Y("value:Q", title="loss", scale=alt.Scale(type="log"), axis=alt.Axis(format=".0e")),
-            color=alt.Color(
-                "term:N", title=None, sort=terms, scale=alt.Scale(domain=terms, range=PALETTE[: len(terms)])
-            ),
-            tooltip=["step:Q", "term:N", alt.Tooltip("value:Q", format=".2e")],
-        )
-        .properties(width=440, height=170)
-    )
-    layers = [name for name in history if name.startswith("alive:")]
-    alive = history.melt("step", layers, "matrix", "components")
-    alive["matrix"] = alive["matrix"].str.removeprefix("alive:")
-    below = (
-        alt.Chart(alive)
-        .mark_line(interpolate="step-after")
-        .encode(
-            x=step.title("training step"),
-            y=alt.Y("components:Q", title="alive", scale=alt.Scale(zero=True)),
-            color=alt.Color("matrix:N", title=None, sort=order(alive, "matrix")),
-            tooltip=["step:Q", "matrix:N", "components:Q"],
-        )
-        .properties(width=440, height=110)
-    )
-    left = ", ".join(str(int(history[name].iloc[-1])) for name in layers)
-    return describe(
-        alt.vconcat(top, below).resolve_scale(color="independent"),
-        "Above, the terms of the loss against the training step on a log scale; below, how many components "
-        f"of each matrix are alive, ending at {left}.",
     )
 
 
