@@ -57,7 +57,12 @@ def removals(table: pd.DataFrame, floor: float = 0.01) -> alt.TopLevelMixin:
         .transform_calculate(jitter="random()")
         .mark_circle(size=22, opacity=0.5)
         .encode(
-            x=alt.X("shown:Q", title="harm, as a share of removing everything", scale=LOG),
+            x=alt.X(
+                "shown:Q",
+                title="harm, as a share of removing everything",
+                scale=alt.Scale(type="log", domain=[5e-7, 2], nice=False),
+                axis=alt.Axis(values=[10.0**power for power in range(-6, 1)], format=".0e"),
+            ),
             y=alt.Y("model:N", title=None, sort=order(rows, "model")),
             yOffset=alt.YOffset("jitter:Q"),
             color=alt.Color(
@@ -87,12 +92,13 @@ def harms(table: pd.DataFrame) -> alt.TopLevelMixin:
     """Harm to the worst-hit other feature against the own: columns model, own, worst, cluster, seed."""
     table = table.assign(own=table["own"].clip(lower=1e-9), worst=table["worst"].clip(lower=1e-9))
     low, high = table[["own", "worst"]].min().min(), table[["own", "worst"]].max().max()
+    decades = alt.Axis(values=[10.0**power for power in range(-9, 2)], format=".0e")
     points = (
         alt.Chart(table)
         .mark_circle(size=22, opacity=0.7)
         .encode(
-            x=alt.X("own:Q", title="harm to the own feature", scale=LOG, axis=alt.Axis(format=".0e")),
-            y=alt.Y("worst:Q", title="harm to the worst-hit other", scale=LOG, axis=alt.Axis(format=".0e")),
+            x=alt.X("own:Q", title="harm to the own feature", scale=LOG, axis=decades),
+            y=alt.Y("worst:Q", title="harm to the worst-hit other", scale=LOG, axis=decades),
             color=alt.Color(
                 "model:N", title=None, sort=order(table, "model"), scale=alt.Scale(range=PALETTE)
             ),
