@@ -24,7 +24,7 @@ def times(table: pd.DataFrame) -> alt.TopLevelMixin:
                 "ms:Q",
                 title="CPU time (ms, log)",
                 scale=alt.Scale(type="log", domain=[low, high], nice=False),
-                axis=alt.Axis(values=[10**power for power in range(-1, 6)], format="~s"),
+                axis=alt.Axis(values=[m * 10**power for power in range(-1, 6) for m in (1, 3)], format="~s"),
             ),
             y=alt.Y("comparison:N", sort=comparisons, title=None),
             yOffset=alt.YOffset("way:N", sort=ways),
