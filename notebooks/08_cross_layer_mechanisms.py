@@ -107,7 +107,7 @@ forty_profiles, forty_known = studied["TMS 40-10", close]
 among = pairs_of(forty_known, forty_profiles)
 charts.figure(
     pictures.correlation_map(*pictures.correlations(forty_profiles, forty_known, least=0.05)),
-    "Components of one feature are needed together: forty pairs stand out beside the diagonal",
+    "Components of one feature are needed together: forty pairs stand out beside the diagonal.",
     f"Correlation of importances over {SAMPLES:,} samples, of 40 encoder and 40 decoder components in the order of the "
     f"features that they answer to; TMS 40-10, seed {close}. The pairs: {among.min():.2f} and more.",
     holds=bool(len(among) == 40 and among.min() > 0.5),
@@ -139,7 +139,7 @@ known = studied["TMS 5-2+ID", close][1]
 five = pairs_of(known, profiles)
 charts.figure(
     pictures.correlation_map(*pictures.correlations(profiles, known)),
-    "Each encoder component has its partner in the decoder",
+    "Each encoder component has its partner in the decoder.",
     f"Correlation of importances, TMS 5-2+ID, seed {close}; the pairs: {five.min():.2f} to {five.max():.2f}. "
     "Blue: positive, orange: negative.",
     holds=bool(five.min() > 0.5),
@@ -186,7 +186,7 @@ charts.figure(
             ["model", "samples", "largest"], axis=1
         )
     ),
-    f"A thousand samples of rare features leave chance correlations of {rare[1]:.2f}, twenty thousand {rare[2]:.2f}",
+    f"A thousand samples of rare features leave chance correlations of {rare[1]:.2f}, twenty thousand {rare[2]:.2f}.",
     "Largest correlation of any two components after each was shuffled by itself; a point is one of 20 shuffles. Features "
     f"are on in one sample of 20 (TMS 40-10) or of 100 (MLP, 2 blocks); seed {close}.",
     holds=rare[1] > 0.2 > rare[2],
@@ -227,7 +227,7 @@ sweep = pictures.groupings(profiles, known, target.features)
 all_right = sweep.counts.set_index(["k", "threshold"])["right"]
 charts.figure(
     pictures.regrouping(*sweep),
-    "With few neighbours the groups are right at nearly every threshold; with ten only a high one brings them out",
+    "With few neighbours the groups are right at nearly every threshold; with ten only a high one brings them out.",
     f"Mutual neighbour graph of TMS 5-2+ID, seed {close}. Blue: its group is one mechanism, whole.",
     holds=bool(all_right["adaptive", 0.0] and all_right["2", 0.0] and not all_right["10", 0.0]),
 )
@@ -250,7 +250,12 @@ for method in (
     mechanisms.PaperSpectral(10, reading="algorithm"),  # the source's
 ):
     groups = method.fit(profiles).labels_
-    result = mechanisms.exact_groups(groups, known.truth, profiles.layers, known.expected)
+    result = mechanisms.exact_groups(
+        groups,
+        known.truth,
+        profiles.layers,
+        known.expected,
+    )
     print(f"{type(method).__name__}: {result.exact} of {result.of}")
 
 # %% [markdown]
@@ -277,7 +282,7 @@ level = scores[scores["method"].isin(OURS + apart)].groupby(["model", "seed"])["
 gap = int((level.max() - level.min()).max())
 charts.figure(
     pictures.methods(scores),
-    f"Prepared alike, spectral clustering, HDBSCAN and linkage are level to within {gap} groups, the source's method included",
+    f"Prepared alike, spectral clustering, HDBSCAN and linkage are level to within {gap} groups, the source's method included.",
     f"Exact groups by method, a point for each of {len(seeds)} seeds; dashed: all of them.",
     holds=gap <= 2,
 )
@@ -311,7 +316,7 @@ fifty = scores[scores["model"] == "MLP, 2 blocks"].assign(count=lambda t: t["spr
 ten = fifty[fifty["method"].str.startswith("source")]["spread"]
 charts.figure(
     pictures.methods(fifty, "clusters that hold them (ideal: {of})"),
-    f"With ten neighbours the fifty fall into {ten.min()} to {ten.max()} clusters",
+    f"With ten neighbours the fifty fall into {ten.min()} to {ten.max()} clusters.",
     f"The output components of the two-block model, a point for each of {len(seeds)} seeds, nothing merged by hand.",
     holds=bool(ten.min() > 1),
 )
