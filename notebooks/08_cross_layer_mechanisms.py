@@ -15,24 +15,10 @@
 # %% [markdown]
 # # Which components work together?
 #
-# A decomposition takes each matrix apart by itself. Mechanisms do not stop at a matrix: what reads a feature in one
-# layer and what writes it in another belong together. Seshadri et al. {cite}`seshadri2025cross` propose to find out by
-# **correlation**: components that matter on the same inputs serve the same mechanism. They build a graph of nearest
-# neighbours from the correlations of importances and cut it by spectral clustering.
-#
-# On toy models the right answer is known, so the proposal can be scored group by group. This chapter does that on
-# four models and five seeds of each, with the decompositions of [chapter 7](07_parameter_decomposition) and
-# [chapter 9](09_residual_mlp_circuits), and compares the proposal with simpler ones. In short:
-#
-# - The idea holds on good decompositions: **every** mechanism of both toy models of superposition and of the residual MLP with
-#   two blocks comes out on every seed, the identity included, and 96 to 101 of 103 in three blocks. (The two-block
-#   decompositions were made with a step that knows the features.)
-# - **The method hardly matters, the preparation does.** Spectral clustering, HDBSCAN, average linkage and a threshold that
-#   held-out samples choose are level to within two groups, once always-on components are set apart and the number of
-#   neighbours is not fixed at ten.
-# - As printed, with k = 10, the proposal finds the 40 pairs of the larger model, misses all six mechanisms of the small one,
-#   and splits the group of 50. With k = 2 and the same preparation it finds what the others find, or up to two groups less.
-# - A few things in the source's text do not fit together; we tried them where they can be tried.
+# A decomposition ([chapter 7](07_parameter_decomposition)) takes each matrix apart by itself; a mechanism does not stop
+# at a matrix. Seshadri et al. {cite}`seshadri2025cross`, the source of this chapter, join components that matter on the
+# same inputs: a graph of nearest neighbours by correlation, cut by spectral clustering. On toy models, where the right
+# groups are known, the idea holds; **which method cuts the graph hardly matters, what is done before does**.
 
 # %% tags=["colab", "remove-cell"]
 # On Colab only: install the commit that this notebook belongs to.
@@ -55,10 +41,12 @@ if "google.colab" in sys.modules:
 # %% tags=["parameters", "hide-cell"]
 seed = 0  # of the decomposition that is looked at closely (the zoo has 0 to 4), and of the live one
 quick = False  # two seeds, fewer samples, for a look
+device = "auto"  # of the live decomposition: "cuda" where there is one, else "cpu"
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"]
 import numpy as np
 import pandas as pd
+import torch
 
 from pictures import mechanisms as pictures
 from splinelab import charts, claims, mechanisms, spd, zoo
@@ -69,6 +57,8 @@ committed = seed == 0 and not quick
 ledger = claims.Notebook("08_cross_layer_mechanisms", committed=committed)
 seeds = range(2) if quick else range(5)
 close = seed if seed in seeds else 0
+if device == "auto":
+    device = "cuda" if torch.cuda.is_available() else "cpu"
 SAMPLES = 5_000 if quick else 20_000
 MODELS = {
     "TMS 5-2+ID": "TMS-5-2-ID",
@@ -76,271 +66,8 @@ MODELS = {
     "MLP, 2 blocks": "MLP-2",
     "MLP, 3 blocks": "MLP-3",
 }
-
-# %% [markdown]
-# The ledger's verdicts on this chapter's claims, from the committed measurements.
-
-# %% tags=["hide-input"]
-ledger.summary()
-
-# %% [markdown]
-# ## Step 1: profiles and their correlation
-#
-# The **profile** of a component is its importance on each of many samples. Here is the toy model with an identity
-# between encoder and decoder, five features in two units; twelve components are alive. We take 20,000 samples, not
-# the source's 1,000, for a reason that comes below.
-
-# %%
-decomposition = zoo.decomposition("TMS-5-2-ID", close)
-target = spd.TARGETS["TMS-5-2-ID"]
-profiles = mechanisms.profiles_of(decomposition, target.fresh_samples(SAMPLES).split(5_000))
-profiles
-
-# %% [markdown]
-# Two of them are always on: the identity's. A profile that never varies has no correlation with anything, and the
-# formula divides by zero. Being on for every input is what they have in common, so we set them apart as a mechanism of
-# their own before anything is correlated. The source does not say what it does with such components.
-#
-# *Do the others pair up?* Every row and column is a component, ordered by matrix and by the feature that it answers to.
-
-
-# %% tags=["hide-input"]
-def named(
-    found: spd.Decomposition, name: str, seen: mechanisms.Profiles
-) -> tuple[mechanisms.Known, list[str], np.ndarray]:
-    """What is known, names by matrix and feature, and the positions in that order, of components that vary."""
-    known = mechanisms.known_mechanisms(found, spd.TARGETS[name])
-    parts = {"linear1": "encoder", "linear2": "decoder"}
-    names = [
-        f"{parts.get(layer, layer)} {truth}" for layer, truth in zip(seen.layers, known.truth, strict=True)
-    ]
-    names = [text if names[:place].count(text) == 0 else f"{text}'" for place, text in enumerate(names)]
-    layers = list(dict.fromkeys(seen.layers))
-    places = sorted(seen.varying, key=lambda p: (layers.index(seen.layers[p]), known.truth[p]))
-    return known, names, np.array(places)
-
-
-def correlations_table(
-    seen: mechanisms.Profiles, names: list[str], places: np.ndarray, least: float = 0.0
-) -> pd.DataFrame:
-    found = mechanisms.correlation(seen.values[:, places])
-    rows, columns = np.nonzero(np.abs(found) >= least)
-    label = np.array(names)[places]
-    return pd.DataFrame(
-        {"first": label[rows], "second": label[columns], "correlation": found[rows, columns].round(3)}
-    )
-
-
-known, names, places = named(decomposition, "TMS-5-2-ID", profiles)
-pictures.correlation_map(
-    correlations_table(profiles, names, places), [names[place] for place in places], "TMS 5-2+ID"
-)
-
-# %% [markdown]
-# Yes. The cells beside the diagonal are the five pairs, at .7. They are not 1, because a decoder component also
-# matters for two neighbouring features, as [chapter 7](07_parameter_decomposition) found; that is the paler pattern
-# within the decoder. *And with forty features?*
-
-# %% tags=["hide-input"]
-forty = zoo.decomposition("TMS-40-10", close)
-forty_profiles = mechanisms.profiles_of(forty, spd.TARGETS["TMS-40-10"].fresh_samples(SAMPLES).split(5_000))
-forty_known, forty_names, forty_places = named(forty, "TMS-40-10", forty_profiles)
-pictures.correlation_map(
-    correlations_table(forty_profiles, forty_names, forty_places, least=0.05),
-    [forty_names[place] for place in forty_places],
-    "TMS 40-10",
-)
-
-# %% [markdown]
-# Forty pairs over a faint background. The source reports correlations of .995 to .998 for such pairs. *Why are ours lower?*
-
-
-# %% tags=["hide-input"]
-def pair_correlations(batches) -> np.ndarray:
-    """Of each encoder component with the decoder component of the same feature."""
-    rho = mechanisms.correlation(mechanisms.profiles_of(forty, batches).values)
-    side = forty_profiles.layers == "linear1"
-    return np.array(
-        [rho[(forty_known.truth == f) & side][:, (forty_known.truth == f) & ~side].max() for f in range(40)]
-    )
-
-
-lone = np.zeros((8_000, 40), np.float32)
-lone[np.arange(8_000), np.repeat(np.arange(40), 200)] = np.random.default_rng(0).uniform(size=8_000)
-lone = spd.one_hot(40).new_tensor(lone)
-for said, batches in (
-    ("features on at random", spd.TARGETS["TMS-40-10"].fresh_samples(SAMPLES).split(5_000)),
-    ("one feature at a time", [lone]),
-):
-    print(f"{said}: median {np.median(pair_correlations(batches)):.2f}")
-often = forty_profiles.frequency
-for matrix, label in (("linear1", "encoder"), ("linear2", "decoder")):
-    print(
-        f"{label} components are on in {often[forty_profiles.layers == matrix].mean():.1%} of samples, features in 5 %"
-    )
-
-# %% [markdown]
-# It is the inputs. With one feature at a time, as the source describes its samples, the pairs come close to 1. With several on at
-# once a decoder component is also needed to undo what other features leave in its output, and fires twice as often
-# as its feature. Such samples are what the model was trained on, so we keep them.
-#
-# ## Step 2: how large a correlation means something?
-#
-# Profiles of sparse features are mostly zeros, and two that share nothing can agree by chance. Shuffle every profile by
-# itself and look for the largest correlation that is left: that is the **permutation null**. *How does it depend on the
-# number of samples?*
-
-# %% tags=["hide-input"]
-mlp = zoo.decomposition("MLP-2", close)
-mlp_x = spd.TARGETS["MLP-2"].fresh_samples(20_000)
-nulls = {}
-for count in (128, 1_000, 5_000, 20_000):
-    for name, found in (("TMS 40-10", forty), ("MLP, 2 blocks", mlp)):
-        x = spd.TARGETS[MODELS[name]].fresh_samples(count)
-        few = mechanisms.profiles_of(found, x.split(5_000))
-        nulls[name, count] = mechanisms.permutation_null(few, draws=20, seed=0)
-pd.DataFrame(
-    {
-        name: {
-            f"{count:,} samples": f"{np.quantile(nulls[name, count], 0.95):.2f}"
-            for count in (128, 1_000, 5_000, 20_000)
-        }
-        for name in ("TMS 40-10", "MLP, 2 blocks")
-    }
-)
-
-# %% [markdown]
-# With 128 samples chance alone reaches .6 to 1: two rare features need only coincide once. With the source's 1,000 it
-# it is still close to .5 where features are on in one sample of a hundred. With 20,000 it is .05. What lies above that is no chance; whether it is a
-# mechanism is another question, since components may share inputs without sharing work.
-#
-# Above the null, held-out samples decide: a threshold is good if both halves of the samples give the same groups, and
-# safest in the middle of the widest range where they do (`mechanisms.choose_threshold`). We scored all methods with the
-# plain rule, the larger of the null and .5, which was fixed on other seeds; here is what the longer rule would choose.
-
-# %% tags=["hide-input"]
-for label, seen in (("TMS 5-2+ID", profiles), ("TMS 40-10", forty_profiles)):
-    choice = mechanisms.choose_threshold(seen)
-    low, high = choice.plateau
-    print(
-        f"{label}: groups are the same from {low:.2f} to {high:.2f}; chosen {choice.threshold:.2f}, fixed rule {choice.fixed:.2f}"
-    )
-
-# %% [markdown]
-# Each of the two has a range in which nothing changes. For the small one it is narrow and begins just above .5, so the fixed
-# rule is a close call there: decoder components of neighbouring features are correlated at about that level. The methods below are
-# therefore shown with both.
-#
-# ## Step 3: a graph, and groups
-#
-# Every component chooses its *k* nearest neighbours, an edge stands where two chose each other. *What do k and the
-# threshold do?* The outer ring holds the encoder's components, the inner one the decoder's, in the order of
-# features; the identity's two are in the middle. Choose k, move the threshold, and watch groups merge and split.
-
-# %% tags=["hide-input"]
-KS = ["adaptive", "1", "2", "4", "10"]
-THRESHOLDS = [round(0.1 * step, 1) for step in range(10)]
-radius = {"linear1": 1.0, "linear2": 0.55, "hidden.0": 0.12}
-angle = 2 * np.pi * known.truth / target.features
-spin = np.array(
-    [np.pi * profiles.layers[:place].tolist().count("hidden.0") for place in range(profiles.components)]
-)
-angle = np.where(profiles.layers == "hidden.0", spin, angle)
-x = np.array([radius[layer] for layer in profiles.layers]) * np.cos(angle)
-y = np.array([radius[layer] for layer in profiles.layers]) * np.sin(angle)
-nodes, edges, counts = [], [], []
-for k in KS:
-    for threshold in THRESHOLDS:
-        tried = mechanisms.SpectralMechanisms(k if k == "adaptive" else int(k), threshold=threshold).fit(
-            profiles
-        )
-        result = mechanisms.exact_groups(tried.labels_, known.truth, profiles.layers, known.expected)
-        exact = result.table.set_index("mechanism")["exact"]
-        for place in range(profiles.components):
-            nodes.append(
-                (
-                    k,
-                    threshold,
-                    names[place],
-                    x[place].round(3),
-                    y[place].round(3),
-                    int(tried.labels_[place]),
-                    int(exact[known.truth[place]]),
-                )
-            )
-        for one, other in zip(*tried.graph_.weights.nonzero(), strict=True):
-            if one < other:
-                a, b = tried.nodes_[one], tried.nodes_[other]
-                edges.append(
-                    (k, threshold, *x[[a]].round(3), *y[[a]].round(3), *x[[b]].round(3), *y[[b]].round(3))
-                )
-        counts.append(
-            (
-                k,
-                threshold,
-                f"{tried.graph_.edges} edges, {tried.n_clusters_} groups, {result.exact} of {result.of} exact",
-            )
-        )
-pictures.regrouping(
-    pd.DataFrame(nodes, columns=["k", "threshold", "component", "x", "y", "cluster", "exact"]),
-    pd.DataFrame(edges, columns=["k", "threshold", "x", "y", "x2", "y2"]),
-    pd.DataFrame(counts, columns=["k", "threshold", "said"]),
-)
-
-# %% [markdown]
-# With an adaptive k, or any up to 4, the five pairs and the identity are right for every threshold up to .7; above
-# that the pairs fall apart, since their own correlation is .7. With k = 10, the source's choice, every component may choose
-# every other: k decides nothing, everything merges, and only a threshold of .4 or more brings the pairs out.
-#
-# ## Step 4: the eigengap
-#
-# The source takes the number of clusters K from the spectrum of the graph's Laplacian: the largest gap between
-# consecutive eigenvalues. *Is there one?*
-
-# %% tags=["hide-input"]
-studied = {}
-for label, name in MODELS.items():
-    for s in seeds:
-        found = zoo.decomposition(name, s)
-        seen = mechanisms.profiles_of(found, spd.TARGETS[name].fresh_samples(SAMPLES).split(5_000))
-        studied[label, s] = seen, mechanisms.known_mechanisms(found, spd.TARGETS[name])
-rows = []
-for label in MODELS:
-    fitted = mechanisms.SpectralMechanisms().fit(studied[label, 0][0])
-    rows += [
-        {"graph": label, "rank": rank, "eigenvalue": round(value, 4), "k": fitted.gap_.k}
-        for rank, value in enumerate(fitted.eigenvalues_.tolist(), 1)
-    ]
-pictures.spectrum(pd.DataFrame(rows))
-
-# %% [markdown]
-# In a graph of separate pairs the eigenvalue 0 appears once per connected part, isolated nodes included, and the gap after it
-# is as clear as a gap can be. It says how many parts there are, which counting the parts says as well. The large group of
-# the residual MLPs was set apart before and is not among them, so the right number there is 100 and 102; whatever
-# lies above is surplus. A right K is no proof of right groups either: two features that exchange components leave it as
-# it is.
-#
-# ## Methods side by side
-#
-# Eleven ways to group the same components, on four models and five seeds: our spectral method (adaptive k, threshold .5,
-# inside each connected part), HDBSCAN {cite}`campello2013hdbscan` on $1 - \rho$, average linkage cut at .5, connected
-# components of $\rho > .5$ and of $\rho$ above the threshold that held-out samples choose for each model. Then the source's
-# method with its k = 10, on the whole graph (Algorithm 1) and on the largest part (section 4). A third reading, part by
-# part, it describes for its language model only, with k = 4; we run it with both k. What its appendix A allows, to merge
-# and split clusters by hand afterwards, we leave out. (Until 2026-11-27 this chapter called all three readings of the same
-# text, and the verdicts on the two toy models of superposition rested on other methods than the source's.)
-#
-# Two things would make this unfair. Our methods set always-on components apart, which is a piece of preparation, not of
-# clustering; and k = 10 was meant for 36 components, where our decomposition has 12. So the source's method is run once more
-# with k = 2 and the same preparation, on the whole graph and part by part. One liberty is ours throughout: K is at most half of the nodes. The
-# source caps K for its language model only.
-#
-# The score is strict. A mechanism counts if all its alive components are in one group, nothing else is, and every
-# matrix has at least one. *How many come out exactly?*
-
-# %% tags=["hide-input"]
-thresholds = {key: mechanisms.choose_threshold(seen).threshold for key, (seen, _) in studied.items()}
-METHODS = {
+READINGS = ("whole graph", "largest part", "part by part")
+METHODS = {  # of a threshold that held-out samples chose; only one method takes it
     "spectral, adaptive k": lambda t: mechanisms.SpectralMechanisms(),
     "HDBSCAN": lambda t: mechanisms.HdbscanMechanisms(),
     "average linkage": lambda t: mechanisms.AverageLinkage(),
@@ -353,237 +80,369 @@ METHODS = {
     "whole graph, k = 2, apart": lambda t: mechanisms.PaperSpectral(2, reading="algorithm", sets_apart=True),
     "part by part, k = 2, apart": lambda t: mechanisms.PaperSpectral(2, reading="parts", sets_apart=True),
 }
+OURS = list(METHODS)[:3]  # with the threshold .5, chosen on other seeds
+
+
+def pairs_of(truth: mechanisms.Known, seen: mechanisms.Profiles) -> np.ndarray:
+    """Correlation of each encoder component with the decoder component of the same feature."""
+    rho, first = mechanisms.correlation(seen.values), seen.layers == "linear1"
+    features = [(truth.truth == f, f) for f in np.unique(truth.truth[first])]
+    return np.array([rho[mine & first][:, mine & (seen.layers == "linear2")].max() for mine, _ in features])
+
+
+def one_at_a_time(generator: np.random.Generator) -> torch.Tensor:
+    """The source's validation set: blocks of 200 rows for each of 40 features in turn."""
+    x = np.zeros((8_000, 40), np.float32)
+    x[np.arange(8_000), np.repeat(np.arange(40), 200)] = generator.uniform(size=8_000)
+    return torch.from_numpy(x)
+
+
+# %% tags=["hide-input"]
+found = {(label, s): zoo.decomposition(name, s) for label, name in MODELS.items() for s in seeds}
+studied = {}
+for (label, s), one in found.items():
+    target = spd.TARGETS[MODELS[label]]
+    seen = mechanisms.profiles_of(one, target.fresh_samples(SAMPLES).split(5_000))
+    studied[label, s] = seen, mechanisms.known_mechanisms(one, target)
+forty_profiles, forty_known = studied["TMS 40-10", close]
+among = pairs_of(forty_known, forty_profiles)
+charts.figure(
+    pictures.correlation_map(*pictures.correlations(forty_profiles, forty_known, least=0.05)),
+    "Components of one feature are needed together: forty pairs stand out beside the diagonal.",
+    f"Correlation of importances over {SAMPLES:,} samples, of 40 encoder and 40 decoder components in the order of the "
+    f"features that they answer to; TMS 40-10, seed {close}. The pairs: {among.min():.2f} and more.",
+    holds=bool(len(among) == 40 and among.min() > 0.5),
+)
+
+# %% [markdown]
+# ## Which components are needed on the same inputs?
+#
+# The **profile** of a component is its importance on each of many samples. Here is the toy model with an identity between
+# encoder and decoder, five features in two units.
+
+# %%
+decomposition = zoo.decomposition("TMS-5-2-ID", close)
+target = spd.TARGETS["TMS-5-2-ID"]
+x = target.fresh_samples(SAMPLES)  # for a net of your own: its inputs
+profiles = mechanisms.profiles_of(decomposition, x.split(5_000))
+rho = mechanisms.correlation(profiles.values[:, profiles.varying])
+partners = (rho - np.eye(len(rho))).max(axis=1)
+print(profiles)
+print("each one's best partner:", partners.round(2).tolist())
+
+# %% [markdown]
+# Some are always on: the identity's. A profile that never varies has no correlation with anything (the formula divides
+# by zero), so we set such components apart as a mechanism of their own. The source does not say what it does with them.
+# *Do the others pair up?*
+
+# %% tags=["hide-input"]
+known = studied["TMS 5-2+ID", close][1]
+five = pairs_of(known, profiles)
+charts.figure(
+    pictures.correlation_map(*pictures.correlations(profiles, known)),
+    "Each encoder component has its partner in the decoder.",
+    f"Correlation of importances, TMS 5-2+ID, seed {close}; the pairs: {five.min():.2f} to {five.max():.2f}. "
+    "Blue: positive, orange: negative.",
+    holds=bool(five.min() > 0.5),
+)
+
+# %% [markdown]
+# They do. The pairs do not reach 1, because a decoder component also matters for its feature's neighbours ([chapter
+# 7](07_parameter_decomposition)): the paler pattern within the decoder. The source reports more than .99, on samples with
+# one feature on at a time. With several on, a decoder component is also needed to undo what other features leave in its
+# output. Such samples are what the model was trained on, so we keep them ([notes](../book/notes.md)).
+#
+# ## How large a correlation means something?
+#
+# Profiles of rare features are mostly zeros, and two that share nothing can agree by chance. Shuffle every profile by
+# itself, and look for the largest correlation that is left: the **permutation null**. Above it, held-out samples decide:
+# a threshold is good if both halves of the samples give the same groups.
+
+# %%
+by_chance = mechanisms.permutation_null(profiles, draws=20, seed=0)
+choice = mechanisms.choose_threshold(profiles)
+low, high = choice.plateau or (np.nan, np.nan)
+print(f"largest correlation by chance: {by_chance.max():.2f}")
+print(f"groups stay the same from {low:.2f} to {high:.2f}")
+print(f"chosen: {choice.threshold:.2f}")
+
+# %% tags=["hide-input"]
+NULLS = (128, 1_000, 20_000)
+nulls = {
+    (label, count): mechanisms.permutation_null(
+        mechanisms.profiles_of(
+            found[label, close], spd.TARGETS[MODELS[label]].fresh_samples(count).split(5_000)
+        ),
+        draws=20,
+        seed=0,
+    )
+    for label in ("TMS 40-10", "MLP, 2 blocks")
+    for count in NULLS
+}
+middle = {key: float(np.median(values)) for key, values in nulls.items()}
+rare = [middle["MLP, 2 blocks", count] for count in NULLS]
+charts.figure(
+    pictures.nulls(
+        pd.DataFrame([(*key, each) for key, values in nulls.items() for each in values]).set_axis(
+            ["model", "samples", "largest"], axis=1
+        )
+    ),
+    f"A thousand samples of rare features leave chance correlations of {rare[1]:.2f}, twenty thousand {rare[2]:.2f}.",
+    "Largest correlation of any two components after each was shuffled by itself; a point is one of 20 shuffles. Features "
+    f"are on in one sample of 20 (TMS 40-10) or of 100 (MLP, 2 blocks); seed {close}.",
+    holds=rare[1] > 0.2 > rare[2],
+)
+
+# %% [markdown]
+# The source takes 1,000 samples; with features this rare that is too few. What lies above the null is no chance. Whether it
+# is a mechanism is another question: components may share inputs without sharing work.
+#
+# ## How do groups come out of a graph?
+#
+# Every component chooses its *k* nearest neighbours; an edge stands where two chose each other. Groups are scored
+# strictly: a mechanism is **exact** if all its alive components are in one group, nothing else is, and every matrix
+# has at least one.
+
+# %%
+# What this toy model is known to have, and which component serves what.
+known = mechanisms.known_mechanisms(decomposition, target)
+
+# %%
+grouping = mechanisms.SpectralMechanisms(threshold=0.5).fit(profiles)
+labels = grouping.labels_  # the group of each component
+score = mechanisms.exact_groups(
+    labels,
+    known.truth,
+    profiles.layers,
+    known.expected,
+)
+print(score.exact, "of", score.of, "groups are exact")
+print(grouping.graph_.edges, "edges;", grouping.n_clusters_, "groups")
+
+# %% [markdown]
+# *What do k and the threshold do?* The outer ring holds the encoder's components, the inner one the decoder's, in the
+# order of features; the identity's are in the middle. Choose k, move the threshold.
+
+# %% tags=["hide-input"]
+sweep = pictures.groupings(profiles, known, target.features)
+all_right = sweep.counts.set_index(["k", "threshold"])["right"]
+charts.figure(
+    pictures.regrouping(*sweep),
+    "With few neighbours the groups are right at nearly every threshold; with ten only a high one brings them out.",
+    f"Mutual neighbour graph of TMS 5-2+ID, seed {close}. Blue: its group is one mechanism, whole.",
+    holds=bool(all_right["adaptive", 0.0] and all_right["2", 0.0] and not all_right["10", 0.0]),
+)
+
+# %% [markdown]
+# With k = 10, the source's choice, every component of this small model may choose every other: k decides nothing,
+# everything merges, and the threshold does all the work. At the other end the pairs fall apart where the threshold passes
+# their own correlation.
+#
+# ## Does the method matter?
+#
+# Any of these takes profiles and gives groups:
+
+# %%
+for method in (
+    mechanisms.SpectralMechanisms(),
+    mechanisms.HdbscanMechanisms(),
+    mechanisms.AverageLinkage(),
+    mechanisms.ThresholdComponents(choice.threshold),
+    mechanisms.PaperSpectral(10, reading="algorithm"),  # the source's
+):
+    groups = method.fit(profiles).labels_
+    result = mechanisms.exact_groups(
+        groups,
+        known.truth,
+        profiles.layers,
+        known.expected,
+    )
+    print(f"{type(method).__name__}: {result.exact} of {result.of}")
+
+# %% [markdown]
+# Eleven ways side by side: ours (adaptive k), HDBSCAN {cite}`campello2013hdbscan` on $1 - \rho$, average linkage, and plain
+# thresholds on the correlation $\rho$; then the source's with its k = 10, on the whole graph (its Algorithm 1), on the
+# largest part (its section 4) and part by part, which it describes for its language model, with k = 4. Our methods set
+# always-on components apart, which is preparation, not clustering; so the source's is run once more with k = 2 and the
+# same preparation (*apart*). *How many mechanisms come out exactly?*
+
+# %% tags=["hide-input"]
 rows = []
 for (label, s), (seen, truth) in studied.items():
+    chosen = mechanisms.choose_threshold(seen).threshold
+    shared = truth.truth == spd.TARGETS[MODELS[label]].features  # the identity's, or the output matrices'
     for method, make in METHODS.items():
-        labels = make(thresholds[label, s]).fit(seen).labels_
+        labels = make(chosen).fit(seen).labels_
         result = mechanisms.exact_groups(labels, truth.truth, seen.layers, truth.expected)
-        agreement = mechanisms.mechanism_ari(labels, truth.truth)
-        rows.append(
-            {
-                "model": label,
-                "method": method,
-                "seed": s,
-                "exact": result.exact,
-                "of": result.of,
-                "clusters": len(np.unique(labels[labels >= 0])),
-                "ARI": agreement,
-            }
-        )
-scores = pd.DataFrame(rows)
-pictures.methods(scores)
-
-# %% tags=["hide-input"]
-scores.groupby(["method", "model"], sort=False)["exact"].agg(
-    lambda found: " ".join(map(str, found))
-).unstack()[list(MODELS)]
+        spread = len(np.unique(labels[shared & (labels >= 0)]))
+        clusters = len(np.unique(labels[labels >= 0]))
+        rows.append((label, method, s, result.exact, result.of, clusters, spread))
+scores = pd.DataFrame(rows, columns=["model", "method", "seed", "count", "of", "clusters", "spread"])
+apart = [method for method in METHODS if method.endswith("apart")]
+level = scores[scores["method"].isin(OURS + apart)].groupby(["model", "seed"])["count"]
+gap = int((level.max() - level.min()).max())
+charts.figure(
+    pictures.methods(scores),
+    f"Prepared alike, spectral clustering, HDBSCAN and linkage are level to within {gap} groups, the source's method included.",
+    f"Exact groups by method, a point for each of {len(seeds)} seeds; dashed: all of them.",
+    holds=gap <= 2,
+)
 
 # %% [markdown]
-# On these decompositions the choice of method hardly matters. Ours, HDBSCAN and average linkage agree to within a group;
-# a plain threshold does nearly as well if held-out samples choose it, and fails on the small model at .5, where neighbours are
-# correlated at that level.
-#
-# What matters is what is done before. With k = 10 as printed, the source's method finds nothing in the small model, where
-# ten neighbours are nearly all there are, all 40 pairs of the larger one, and up to 13 groups fewer than the others
-# elsewhere. With k = 4, part by part, it finds one to five of the six. The largest-part reading
-# fails wherever the graph falls into many parts, because all other parts are handed out to the clusters of one. With k = 2
-# and always-on components apart, its other two readings are level with the rest, but for two groups in three blocks: **what
-# looked like a weakness of spectral clustering is one of its preparation**. What no method finds lies in the decompositions;
+# *Method by method, in its worst seed:*
+
+# %% tags=["hide-input"]
+scores.pivot_table("count", "method", "model", "min", sort=False)[list(MODELS)].rename_axis(None, axis=1)
+
+# %% [markdown]
+# What looked like a weakness of spectral clustering is one of its preparation: ten neighbours are nearly all there are in
+# the small model, and fewer than a large group needs. Reading the text as *largest part* fails wherever the graph falls
+# into many, because the others are handed out to the clusters of one. What no method finds lies in the decompositions;
 # [chapter 9](09_residual_mlp_circuits) looks at those.
 #
-# ## What the source leaves open, tried out
+# ## What does the source's text leave open?
 #
-# A few things in the source's text do not fit together. None decides over its idea, but each changes what a reader would
-# implement, so we tried them.
-#
-# **k = 10 and a group of 50.** In the two-block model 50 output components should form one group. With mutual nearest
-# neighbours and k = 10 nobody has more than ten edges, and a large group need not hold together. *Over how many groups are
-# the 50 spread?*
+# **A group of 50, and ten neighbours.** In the two-block model 50 output components should form one group. *Over how many
+# clusters are they spread?*
+
+# %%
+seen, truth = studied["MLP, 2 blocks", close]
+outputs = truth.truth == spd.TARGETS["MLP-2"].features
+source = mechanisms.PaperSpectral(10, reading="algorithm").fit(seen)
+clusters = set(source.labels_[outputs])
+print(outputs.sum(), "components in", len(clusters), "clusters")
 
 # %% tags=["hide-input"]
-spread = {}
-for s in seeds:
-    seen, truth = studied["MLP, 2 blocks", s]
-    outputs = truth.truth == spd.TARGETS["MLP-2"].features
-    for method in METHODS:
-        labels = METHODS[method](thresholds["MLP, 2 blocks", s]).fit(seen).labels_
-        spread[method, s] = len(np.unique(labels[outputs & (labels >= 0)]))
-pd.Series(
-    {method: " ".join(str(spread[method, s]) for s in seeds) for method in METHODS},
-    name="groups that hold the 50",
-).to_frame()
+fifty = scores[scores["model"] == "MLP, 2 blocks"].assign(count=lambda t: t["spread"], of=1)
+ten = fifty[fifty["method"].str.startswith("source")]["spread"]
+charts.figure(
+    pictures.methods(fifty, "clusters that hold them (ideal: {of})"),
+    f"With ten neighbours the fifty fall into {ten.min()} to {ten.max()} clusters.",
+    f"The output components of the two-block model, a point for each of {len(seeds)} seeds, nothing merged by hand.",
+    holds=bool(ten.min() > 1),
+)
 
 # %% [markdown]
-# With k = 10 the fifty fall into several groups on every seed: nobody may have more than ten edges. (The source may have
-# merged its own by hand.) Set apart as always on, they are one group by definition, whatever the method.
+# With k = 10 nobody may have more than ten edges, so a large group need not hold together. (The source may have merged
+# its own by hand, which its appendix allows.) Set apart as always on, the fifty are one group by definition.
 #
-# **Which thousand rows?** The toy model's validation set is described as blocks of 200 rows for each feature in turn,
-# and 1,000 samples are used. Which, the text does not say (until 2026-11-27 this chapter put the first 1,000 into its mouth);
-# its public script takes the first, which cover five features of 40. *Does it matter?* The source's method, on the whole graph:
+# **Which thousand rows, and alive above what?** The source's validation set has a block of rows for each feature in turn, of
+# which it uses 1,000; its public script takes the first. And it calls a component alive above .1, or above .2 where
+# importances are "moderate".
 
 # %% tags=["hide-input"]
-rows_found = []
+rows_found = {"1,000 rows at random": [], "first 1,000 rows": []}
 for s in seeds:
-    found, truth = zoo.decomposition("TMS-40-10", s), studied["TMS 40-10", s][1]
     generator = np.random.default_rng(s)
-    blocks = np.zeros((40 * 200, 40), np.float32)
-    blocks[np.arange(8_000), np.repeat(np.arange(40), 200)] = generator.uniform(size=8_000)
-    whole = lone.new_tensor(blocks)
-    line = {}
-    for said, chosen in (
-        ("1,000 rows at random", whole[generator.permutation(8_000)[:1_000]]),
-        ("first 1,000 rows", whole[:1_000]),
-    ):
-        seen = mechanisms.profiles_of(found, [chosen])
+    whole = one_at_a_time(generator)
+    chosen = {"1,000 rows at random": generator.permutation(8_000)[:1_000], "first 1,000 rows": slice(1_000)}
+    for said, some in chosen.items():
+        seen, truth = mechanisms.profiles_of(found["TMS 40-10", s], [whole[some]]), studied["TMS 40-10", s][1]
         labels = mechanisms.PaperSpectral(10, reading="algorithm").fit(seen).labels_
-        line[said] = mechanisms.exact_groups(labels, truth.truth, seen.layers, truth.expected).exact
-    rows_found.append(line)
-rows_found = pd.DataFrame(rows_found, index=pd.Index(seeds, name="seed"))
-rows_found
-
-# %% [markdown]
-# A thousand rows at random are enough for this model. In the first thousand the components of the other 35 features are
-# never on, so their pairs cannot be found. We do not know which rows the published 40 of 40 came from; a reader who follows
-# the code should take the first kind.
-#
-# **Alive at .05, .1 or .2.** One appendix calls a component alive above .05; another takes .1, and .2 for the two-block model,
-# where importances are "moderate rather than binary", while in the toy models of superposition a component is either nearly
-# always inactive or clearly active, above .5. The zoo keeps what is alive above .1, so nothing can be said of .05 here.
-
-# %% tags=["hide-input"]
-alive = pd.DataFrame(
-    {
-        label: {
-            f"τ = {tau}": " ".join(str(int((studied[label, s][0].peak > tau).sum())) for s in seeds)
-            for tau in (0.1, 0.2, 0.5)
-        }
-        for label in MODELS
-    }
-)
-alive
-
-# %% [markdown]
-# In the toy models of superposition it is as the source says: a component is either off or clearly on. But so it is in
-# both residual MLPs, where .2, or even .5, filters nothing. Our recipe drops components of small importance between its
-# stages, which the source's does not, so that a trade-off may well be there in its decompositions. (Until 2026-11-27 this
-# chapter had the source say that the threshold makes no difference; it says that it controls the trade-off between keeping
-# relevant components and filtering noise.)
-#
-# **97 or 100.** The two-block model has "97 of 100 ground-truth feature mechanisms as size-2 clusters" in one place and "100 pair clusters" in
-# another. [Chapter 9](09_residual_mlp_circuits) puts the counts side by side. Nothing of ours can settle it; the ledger lists it
-# as not tested.
-#
-# **Where is the identity?** In TMS 5-2+ID the source finds five clusters; "the identity functionality is distributed across
-# all 5 clusters". Its table of these clusters has two columns, for layers 1 and 2, whose entries add up to all 36 components. Components
-# of a third matrix, the identity, would have to be among them, and the table does not say where.
-#
-# ## Try it on an unfinished decomposition
-#
-# Finished decompositions are easy to cluster. This one is made now, with a fifth of the steps and one start.
-
-# %% tags=["nbval-ignore-output"]
-recipe = spd.OURS["TMS-40-10"].replace(starts=1)
-recipe = recipe.replace(
-    stages=[stage.replace(steps=stage.steps // (50 if quick else 5)).to_dict() for stage in recipe.stages]
-)
-rough = spd.decompose(zoo.toy_model("TMS-40-10", seed), recipe, seed).decomposition  # live, about 20 seconds
-seen = mechanisms.profiles_of(rough, spd.TARGETS["TMS-40-10"].fresh_samples(SAMPLES).split(5_000))
-truth = mechanisms.known_mechanisms(rough, spd.TARGETS["TMS-40-10"])
-chosen = mechanisms.choose_threshold(seen).threshold
-pd.Series(
-    {
-        method: mechanisms.exact_groups(
-            make(chosen).fit(seen).labels_, truth.truth, seen.layers, truth.expected
-        ).exact
-        for method, make in METHODS.items()
-    },
-    name=f"exact of 40; {int(seen.alive.sum())} alive",
-).to_frame()
-
-# %% [markdown]
-# More components are alive than there should be, and some features' parts are spread over several, so that every method
-# loses groups. The readings with k = 10 are a gamble here: they found about as many as the others on one processor and next
-# to none on another, since a weak correlation more or less decides whether everything hangs together with everything.
-#
-# ## Enter the measurements
-
-
-# %% tags=["hide-input"]
-def enter(claim: str, case: str, counts: list[int], label: str, n: int = SAMPLES) -> None:
-    """Record a count over the nets of a model: the median, and its range."""
-    found = range_over_nets(counts, seeds=seeds)
-    ledger.record(claim, case, found, n=n, data=spd.TARGETS[MODELS[label]])
-
-
-def count_of(label: str, method: str, count: str = "exact") -> list[int]:
-    return scores.loc[(scores["model"] == label) & (scores["method"] == method), count].tolist()
-
-
-for claim, label in (("spd-tms-5-2-id", "TMS 5-2+ID"), ("spd-tms-40-10", "TMS 40-10")):
-    for method in ("spectral, adaptive k", "HDBSCAN", "average linkage"):
-        enter(claim, method, count_of(label, method), label)
-printed = "source, whole graph"
-enter("spd-tms-5-2-id", "the source's method", count_of("TMS 5-2+ID", printed), "TMS 5-2+ID")
-clusters = count_of("TMS 5-2+ID", printed, "clusters")
-enter("spd-tms-5-2-id", "the source's method, clusters", clusters, "TMS 5-2+ID")
-at_random = rows_found["1,000 rows at random"].tolist()
-enter("spd-tms-40-10", "the source's method, one feature at a time", at_random, "TMS 40-10", n=1_000)
-together = count_of("TMS 40-10", printed)
-enter("spd-tms-40-10", "the source's method, features at random", together, "TMS 40-10")
-for label in ("TMS 40-10", "TMS 5-2+ID", "MLP, 2 blocks"):
-    for reading in ("whole graph", "largest part", "part by part"):
-        enter("spd-three-readings", f"{label}, {reading}", count_of(label, f"source, {reading}"), label)
-    four = count_of(label, "part by part, k = 4")
-    enter("spd-three-readings", f"{label}, part by part, k = 4", four, label)
-for reading in ("whole graph", "largest part", "part by part"):
-    enter("spd-k-10-clique", reading, [spread[f"source, {reading}", s] for s in seeds], "MLP, 2 blocks")
-for said in rows_found:
-    enter("spd-validation-rows", said, rows_found[said].tolist(), "TMS 40-10", n=1_000)
-for label in ("TMS 40-10", "TMS 5-2+ID"):
-    for reading in ("whole graph", "part by part"):
-        found = count_of(label, f"{reading}, k = 2, apart")
-        enter("ours-spd-prepared", f"{label}, {reading}", found, label)
+        exact = mechanisms.exact_groups(labels, truth.truth, seen.layers, truth.expected).exact
+        rows_found[said].append(exact)
+between = {}
 for label in MODELS:
     # Residual MLPs: alive at the lower threshold only. Toy models of superposition: neither off nor clearly on.
     least = 0.2 if label.startswith("MLP") else 0.5
     peaks = [studied[label, s][0].peak for s in seeds]
-    enter(
-        "spd-alive-threshold", label, [int(((peak > 0.1) & (peak <= least)).sum()) for peak in peaks], label
-    )
-for count in (128, 1_000, 20_000):
+    between[label] = [int(((peak > 0.1) & (peak <= least)).sum()) for peak in peaks]
+for said, exact in rows_found.items():
+    print(f"TMS 40-10, {said}: {min(exact)} to {max(exact)} pairs of 40 by the source's method")
+print("alive above .1 but not above .2 (MLP) or .5 (TMS), all seeds:", sum(map(sum, between.values())))
+
+# %% [markdown]
+# In the first thousand rows the components of most features are never on, so their pairs cannot be found; a reader who
+# follows the code should take rows at random. And no threshold filters anything in our decompositions: our recipe drops
+# components of small importance between its stages, the source's does not. Two further places, the 97 or 100 pairs and
+# where the identity went, are in the [notes](../book/notes.md).
+
+# %% tags=["hide-cell"]
+SMALL, LARGE, BLOCKS = "TMS 5-2+ID", "TMS 40-10", "MLP, 2 blocks"
+PRINTED, FOUR = "source, whole graph", "part by part, k = 4"
+of = dict(list(scores.groupby(["model", "method"])))
+
+
+def enter(claim: str, case: str, label: str, values, n: int = SAMPLES) -> None:
+    """Record a count over the nets of a model: the median, and its range."""
+    ledger.record(claim, case, range_over_nets(values, seeds=seeds), n=n, data=spd.TARGETS[MODELS[label]])
+
+
+for claim, label in (("spd-tms-5-2-id", SMALL), ("spd-tms-40-10", LARGE)):
+    for method in OURS:
+        enter(claim, method, label, of[label, method]["count"])
+enter("spd-tms-5-2-id", "the source's method", SMALL, of[SMALL, PRINTED]["count"])
+enter("spd-tms-5-2-id", "the source's method, clusters", SMALL, of[SMALL, PRINTED]["clusters"])
+lone_rows = rows_found["1,000 rows at random"]
+enter("spd-tms-40-10", "the source's method, one feature at a time", LARGE, lone_rows, n=1_000)
+enter("spd-tms-40-10", "the source's method, features at random", LARGE, of[LARGE, PRINTED]["count"])
+for label in (LARGE, SMALL, BLOCKS):
+    enter("spd-three-readings", f"{label}, {FOUR}", label, of[label, FOUR]["count"])
+    for reading in READINGS:
+        enter("spd-three-readings", f"{label}, {reading}", label, of[label, f"source, {reading}"]["count"])
+for reading in READINGS:
+    enter("spd-k-10-clique", reading, BLOCKS, of[BLOCKS, f"source, {reading}"]["spread"])
+for label in (LARGE, SMALL):
+    for reading in ("whole graph", "part by part"):
+        prepared = of[label, f"{reading}, k = 2, apart"]["count"]
+        enter("ours-spd-prepared", f"{label}, {reading}", label, prepared)
+for said, exact in rows_found.items():
+    enter("spd-validation-rows", said, LARGE, exact, n=1_000)
+for label, values in between.items():
+    enter("spd-alive-threshold", label, label, values)
+for count in NULLS:
     drawn = nulls["MLP, 2 blocks", count]
-    shuffles = f"median and range of {len(drawn)} shuffles"
-    found = Interval(
-        float(np.median(drawn)), drawn.min(), drawn.max(), "range", count, (seed,), shuffles, None
-    )
-    ledger.record("ours-spd-null", f"{count:,} samples", found, data=spd.TARGETS["MLP-2"])
+    how = f"median and range of {len(drawn)} shuffles"
+    ends = (float(np.median(drawn)), drawn.min(), drawn.max())
+    interval = Interval(*ends, "range", count, (seed,), how, None)
+    ledger.record("ours-spd-null", f"{count:,} samples", interval, data=spd.TARGETS["MLP-2"])
 print(ledger.save())
 
 # %% [markdown]
-# ## What reproduces, what does not, and why
+# ## Verdicts
 #
-# **Reproduces.** Components that matter on the same inputs do serve the same mechanism in these models: 40 of 40 pairs, by the
-# source's method as by every other, on its kind of samples and on ours.
+# **Holds.** Components that matter on the same inputs serve the same mechanism in these models; the pairs of the larger toy
+# model come out whole by every method, the source's included.
 #
-# **Does not.** The method as printed, where ten neighbours are nearly all of twelve components, or fewer than a group of 50
-# needs. The source says itself that it did not isolate the identity of the small model; its method finds none of the six
-# mechanisms on our decompositions, where most other methods find all. Which of its descriptions one follows decides over
-# everything on the residual MLPs. The first thousand rows of the validation set cannot hold 40 pairs. And no threshold on
-# importance filters anything in our residual MLPs.
+# **Does not.** The method as printed, where ten neighbours are nearly all there are, or fewer than a group needs. The
+# first thousand rows. A threshold on importance that filters something.
 #
-# **Why.** Importances, not clustering, are the hard part. Where the decomposition is right, correlations of .6 to 1 stand
-# against a null of .05, and any sensible rule finds the groups. Where it is not finished, no rule does.
+# **Why.** Importances, not clustering, are the hard part: where the decomposition is right, any sensible rule finds the
+# groups.
 #
-# **Ours.** With features as rare as one in a hundred, a thousand samples leave chance correlations of nearly .5; take more.
+# **Corrected on 27 November 2026.** Until then this chapter called all three readings of the same text, let its verdicts
+# rest on other methods than the source's, had the source say that the first 1,000 rows were used, and that the alive
+# threshold makes no difference (it says the opposite). The [notes](../book/notes.md) have it in full.
 
 # %% tags=["hide-input"]
-ledger.table()
+ledger.verdicts()
 
 # %% [markdown]
 # ## Exercises
 #
-# 1. In the ring picture, set k to 10 and raise the threshold from 0. At which value do the groups become right, and does
-#    `choose_threshold` agree?
-# 2. Shift one profile by one sample (`np.roll`). What happens to its correlations, and why is that a fair null?
-# 3. Group the components of your own decomposition: `mechanisms.profiles_of`, then `SpectralMechanisms().fit`. How many
-#    groups span more than one layer (`mechanisms.layer_span`)?
+# 1. Shift one profile by one sample (`np.roll`). What happens to its correlations?
+# 2. How many groups of your own decomposition span more than one layer (`mechanisms.layer_span`)?
+# 3. Make an unfinished decomposition, with a tenth of the steps. How many pairs does each method still find?
+
+# %% tags=["hide-cell"]
+# 1. They vanish: samples are independent, so a shifted profile is a fair draw of "nothing in common".
+pair = forty_profiles.values[:, np.flatnonzero(forty_known.truth == 0)].toarray()
+print("as they are:", np.corrcoef(pair.T)[0, 1].round(2))
+print("one shifted:", np.corrcoef(np.roll(pair[:, 0], 1), pair[:, 1])[0, 1].round(2))
+
+# %% tags=["hide-cell"]
+# 2. Here all five pairs do; the identity's group lies in one matrix.
+print(mechanisms.layer_span(grouping.labels_, profiles.layers))
+
+# %% tags=["hide-cell", "nbval-ignore-output"]
+# 3. Too many components are alive, and features are spread over several.
+recipe = spd.OURS["TMS-40-10"].replace(starts=1)
+stages = [each.replace(steps=each.steps // (50 if quick else 10)) for each in recipe.stages]
+recipe = recipe.replace(stages=[each.to_dict() for each in stages])
+rough = spd.decompose(zoo.toy_model("TMS-40-10", seed), recipe, seed, device=device).decomposition
+seen = mechanisms.profiles_of(rough, spd.TARGETS["TMS-40-10"].fresh_samples(SAMPLES).split(5_000))
+truth = mechanisms.known_mechanisms(rough, spd.TARGETS["TMS-40-10"])
+print(int(seen.alive.sum()), "components alive; exact pairs of 40:")
+for method, make in METHODS.items():
+    labels = make(0.5).fit(seen).labels_
+    print(method, mechanisms.exact_groups(labels, truth.truth, seen.layers, truth.expected).exact)

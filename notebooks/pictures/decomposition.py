@@ -1,4 +1,4 @@
-"""Pictures of a decomposition: vectors as they form, curves of a run, importances of components.
+"""Pictures of a decomposition: vectors as they form, importances of components, scores.
 
 Every function takes tidy tables (pandas) and returns a described Altair chart.
 """
@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from splinelab.charts.renderer import describe, order
-from splinelab.charts.theme import BLUE, GREY, PALETTE, VERMILION
+from splinelab.charts.theme import BLUE, GREY, VERMILION
 
-__all__ = ["forming", "importance_maps", "losses", "quality_points"]
+__all__ = ["forming", "importance_maps", "quality_points"]
 
 
 def forming(vectors: pd.DataFrame, columns: pd.DataFrame) -> alt.TopLevelMixin:
@@ -64,98 +64,42 @@ def forming(vectors: pd.DataFrame, columns: pd.DataFrame) -> alt.TopLevelMixin:
     )
 
 
-def losses(history: pd.DataFrame) -> alt.TopLevelMixin:
-    """The terms of the loss above the number of alive components, by step: a decomposition's history."""
-    step = alt.X("step:Q", title=None)
-    terms = [
-        name for name in ("importance", "faithfulness", "together", "local") if history[name].notna().any()
-    ]
-    long = history.melt("step", terms, "term", "value").dropna()
-    long["value"] = long["value"].clip(lower=1e-8)
-    top = (
-        alt.Chart(long)
-        .mark_line()
-        .encode(
-            x=step,
-            y=alt.Y("value:Q", title="loss", scale=alt.Scale(type="log"), axis=alt.Axis(format=".0e")),
-            color=alt.Color(
-                "term:N", title=None, sort=terms, scale=alt.Scale(domain=terms, range=PALETTE[: len(terms)])
-            ),
-            tooltip=["step:Q", "term:N", alt.Tooltip("value:Q", format=".2e")],
-        )
-        .properties(width=440, height=170)
-    )
-    layers = [name for name in history if name.startswith("alive:")]
-    alive = history.melt("step", layers, "matrix", "components")
-    alive["matrix"] = alive["matrix"].str.removeprefix("alive:")
-    below = (
-        alt.Chart(alive)
-        .mark_line(interpolate="step-after")
-        .encode(
-            x=step.title("training step"),
-            y=alt.Y("components:Q", title="alive", scale=alt.Scale(zero=True)),
-            color=alt.Color("matrix:N", title=None, sort=order(alive, "matrix")),
-            tooltip=["step:Q", "matrix:N", "components:Q"],
-        )
-        .properties(width=440, height=110)
-    )
-    left = ", ".join(str(int(history[name].iloc[-1])) for name in layers)
-    return describe(
-        alt.vconcat(top, below).resolve_scale(color="independent"),
-        "Above, the terms of the loss against the training step on a log scale; below, how many components "
-        f"of each matrix are alive, ending at {left}.",
-    )
+def importance_maps(table: pd.DataFrame) -> alt.TopLevelMixin:
+    """Importances where one feature alone is on, a panel per matrix, two side by side.
 
-
-def importance_maps(table: pd.DataFrame, title: str = "") -> alt.TopLevelMixin:
-    """Importances on one-hot inputs, a panel per matrix: columns matrix, feature, component, importance.
-
-    Components are drawn in the order of the table; zeros may be left out.
+    `table`: matrix, feature, component, importance. Components are drawn in its order; zeros may be left out.
     """
-    panels = []
-    for matrix in order(table, "matrix"):
-        rows = table[table["matrix"] == matrix]
-        count = rows["component"].nunique()
-        room = 640 // table["matrix"].nunique()
-        size = max(2, min(30, room // max(count, table["feature"].nunique())))
-        panels.append(
-            alt.Chart(rows)
-            .mark_rect()
-            .encode(
-                x=alt.X(
-                    "component:O",
-                    title="component",
-                    sort=order(rows, "component"),
-                    axis=alt.Axis(labels=count <= 20, ticks=False, labelAngle=0),
-                ),
-                y=alt.Y(
-                    "feature:O",
-                    title="feature that is on" if not panels else None,
-                    axis=alt.Axis(ticks=False, values=sorted(table["feature"].unique())[::5])
-                    if table["feature"].nunique() > 20
-                    else alt.Axis(ticks=False),
-                ),
-                color=alt.Color(
-                    "importance:Q",
-                    title="importance",
-                    scale=alt.Scale(domain=[0, 1], range=["#dddddd", BLUE]),
-                ),
-                tooltip=[
-                    "matrix:N",
-                    "feature:O",
-                    "component:N",
-                    alt.Tooltip("importance:Q", format=".2f"),
-                ],
-            )
-            .properties(width=alt.Step(size), height=alt.Step(size), title=matrix)
+    most = int(max(table["feature"].nunique(), table.groupby("matrix")["component"].nunique().max()))
+    step = alt.Step(min(30, 270 / most))
+    some = sorted(table["feature"].unique())
+    features = alt.Axis(ticks=False, values=some[::5] if len(some) > 20 else some)
+    panels = [
+        alt.Chart(rows)
+        .mark_rect()
+        .encode(
+            x=alt.X(
+                "component:O",
+                sort=order(rows, "component"),
+                axis=alt.Axis(labels=most <= 20, ticks=False, labelAngle=0),
+            ),
+            y=alt.Y("feature:O", title="feature that is on", axis=features),
+            color=alt.Color(
+                "importance:Q",
+                scale=alt.Scale(domain=[0, 1], range=["#dddddd", BLUE]),
+                legend=alt.Legend(orient="bottom", gradientLength=160),
+            ),
+            tooltip=["matrix:N", "feature:O", "component:N", alt.Tooltip("importance:Q", format=".2f")],
         )
+        .properties(width=step, height=step, title=matrix)
+        for matrix, rows in table.groupby("matrix", sort=False)
+    ]
     counts = "; ".join(
         f"{matrix} {len(rows)} for {rows['feature'].nunique()} features and "
         f"{rows['component'].nunique()} components"
         for matrix, rows in table[table["importance"] > 0.1].groupby("matrix", sort=False)
     )
     return describe(
-        alt.hconcat(*panels).properties(title=title) if title else alt.hconcat(*panels),
+        alt.concat(*panels, columns=2),
         "Importance of each component where one feature alone is on, one panel for each matrix. "
         f"Cells above .1: {counts or 'none'}.",
     )
@@ -183,8 +127,10 @@ def quality_points(table: pd.DataFrame) -> alt.TopLevelMixin:
         .properties(width=210, height=alt.Step(11))
         for score in order(table, "score")
     ]
+    ours = table[table["who"] == "ours"].groupby("score", sort=False)["value"]
+    told = " and ".join(f"{rows.min():.3f} and {rows.max():.3f} ({score})" for score, rows in ours)
     return describe(
         alt.vconcat(*panels),  # one above the other, with their names, they fit a phone
-        "Mean max cosine similarity and mean L2 ratio of each decomposition, one point per seed, beside the "
-        "published means.",
+        f"{' and '.join(order(table, 'score'))} of each decomposition, one point per seed, beside the "
+        f"published means. Ours lie between {told}.",
     )

@@ -1,30 +1,45 @@
-"""Pictures of mechanisms across layers: correlations, graph, spectrum, methods, causal checks.
+"""Pictures of mechanisms across layers: correlations, chance, graph, methods.
 
 Every function takes tidy tables (pandas) and returns a described Altair chart.
 """
 
+from typing import NamedTuple
+
 import altair as alt
+import numpy as np
 import pandas as pd
 
+from splinelab import mechanisms
 from splinelab.charts.renderer import describe, order
-from splinelab.charts.theme import BLUE, GREY, PALETTE, VERMILION
+from splinelab.charts.theme import BLUE, GREY, VERMILION
 
-__all__ = [
-    "block_shares",
-    "contributions",
-    "correlation_map",
-    "harms",
-    "methods",
-    "regrouping",
-    "removals",
-    "spectrum",
-]
+__all__ = ["Groupings", "correlation_map", "correlations", "groupings", "methods", "nulls", "regrouping"]
 
-LOG = alt.Scale(type="log")
 RULE = {"strokeDash": [4, 3], "color": GREY}
 
 
-def correlation_map(table: pd.DataFrame, names: list[str], title: str) -> alt.TopLevelMixin:
+def named(profiles: mechanisms.Profiles, known: mechanisms.Known) -> list[str]:
+    """Components by matrix and the feature that they answer to: "decoder 3"."""
+    parts, names = {"linear1": "encoder", "linear2": "decoder"}, []
+    for layer, feature in zip(profiles.layers, known.truth, strict=True):
+        name = f"{parts.get(layer, layer)} {feature}"
+        names.append(name + "'" * (name in names))
+    return names
+
+
+def correlations(
+    profiles: mechanisms.Profiles, known: mechanisms.Known, *, least: float = 0.0
+) -> tuple[pd.DataFrame, list[str]]:
+    """What `correlation_map` draws of all components that vary, by matrix and feature."""
+    layers = list(dict.fromkeys(profiles.layers))
+    places = sorted(profiles.varying, key=lambda p: (layers.index(profiles.layers[p]), known.truth[p]))
+    label, rho = np.array(named(profiles, known))[places], mechanisms.correlation(profiles.values[:, places])
+    rows, columns = np.nonzero(np.abs(rho) >= least)
+    cells = {"first": label[rows], "second": label[columns], "correlation": rho[rows, columns].round(3)}
+    return pd.DataFrame(cells), list(label)
+
+
+def correlation_map(table: pd.DataFrame, names: list[str]) -> alt.TopLevelMixin:
     """Correlations of components: columns first, second (names) and correlation; zeros may be left out."""
     size = max(2.5, min(16, 300 / len(names)))
     axis = alt.Axis(labels=len(names) <= 20, ticks=False, labelFontSize=10)
@@ -42,37 +57,86 @@ def correlation_map(table: pd.DataFrame, names: list[str], title: str) -> alt.To
             ),
             tooltip=["first:N", "second:N", alt.Tooltip("correlation:Q", format=".2f")],
         )
-        .properties(width=alt.Step(size), height=alt.Step(size), title=title)
+        .properties(width=alt.Step(size), height=alt.Step(size))
     )
+    high = (table["first"] < table["second"]) & (table["correlation"] > 0.5)
     return describe(
         chart,
-        f"{title}: Pearson correlations of the importance of {len(names)} components, ordered by matrix and "
-        "by the feature that they answer to. Lines beside the diagonal are pairs across matrices.",
+        f"Pearson correlations of the importance of {len(names)} components, ordered by matrix and by the "
+        f"feature that they answer to. {int(high.sum())} pairs lie above .5.",
     )
 
 
-def spectrum(table: pd.DataFrame) -> alt.TopLevelMixin:
-    """Eigenvalues of graph Laplacians: columns graph, rank, eigenvalue and k, the eigengap's choice."""
-    base = alt.Chart(table)
-    points = base.mark_point(filled=True, size=22).encode(
-        x=alt.X("rank:Q", title="rank"),
-        y=alt.Y("eigenvalue:Q", title="eigenvalue"),
-        tooltip=["graph:N", "rank:Q", alt.Tooltip("eigenvalue:Q", format=".3f")],
+def nulls(table: pd.DataFrame) -> alt.TopLevelMixin:
+    """Largest correlations by chance: columns model, samples, largest (one row for each shuffle)."""
+    counts = sorted(table["samples"].unique())
+    points = (
+        alt.Chart(table)
+        .mark_point(filled=True, size=45, opacity=0.5)
+        .encode(
+            x=alt.X(
+                "samples:Q",
+                title="samples (log)",
+                scale=alt.Scale(type="log", domain=[counts[0] / 1.3, counts[-1] * 1.3], nice=False),
+                axis=alt.Axis(values=counts, format=","),
+            ),
+            y=alt.Y("largest:Q", title="largest correlation by chance", scale=alt.Scale(domain=[0, 1.02])),
+            color=alt.Color(
+                "model:N", title=None, sort=order(table, "model"), legend=alt.Legend(orient="top")
+            ),
+            tooltip=["model:N", "samples:Q", alt.Tooltip("largest:Q", format=".2f")],
+        )
+        .properties(width=420, height=210)
     )
-    choice = base.transform_aggregate(k="max(k)", groupby=["graph"]).transform_calculate(
-        place="datum.k + 0.5", said="'K = ' + datum.k"
-    )
-    rule = choice.mark_rule(**RULE).encode(x="place:Q")
-    said = choice.mark_text(align="left", dx=5, y=10, color=GREY).encode(x="place:Q", text="said:N")
-    found = ", ".join(
-        f"{name} {int(table.loc[table['graph'] == name, 'k'].max())}" for name in order(table, "graph")
+    middle = table.groupby(["model", "samples"], sort=False)["largest"].median().unstack()
+    told = "; ".join(
+        f"{model} {', '.join(f'{value:.2f}' for value in row)}" for model, row in middle.iterrows()
     )
     return describe(
-        alt.layer(points, rule, said)
-        .properties(width=240, height=170)
-        .facet(alt.Facet("graph:N", title=None, sort=order(table, "graph")), columns=2)
-        .resolve_scale(x="independent"),
-        f"Eigenvalues of the graph's normalised Laplacian in ascending order; a dashed line at K: {found}.",
+        points,
+        "Largest correlation of any two components after each was shuffled by itself, one point per shuffle. "
+        f"Medians with {', '.join(f'{n:,}' for n in middle)} samples: {told}.",
+    )
+
+
+class Groupings(NamedTuple):
+    """What `regrouping` draws, for every k and threshold: its three tables."""
+
+    nodes: pd.DataFrame
+    edges: pd.DataFrame
+    counts: pd.DataFrame
+
+
+def groupings(profiles: mechanisms.Profiles, known: mechanisms.Known, features: int) -> Groupings:
+    """Spectral groups of a toy model with an identity, for five k and ten thresholds.
+
+    Components stand on rings, by matrix and by feature; the identity's are in the middle.
+    """
+    names, middle = named(profiles, known), profiles.layers == "hidden.0"
+    angle = np.where(middle, np.pi * (np.cumsum(middle) - 1), 2 * np.pi * known.truth / features)
+    radius = [{"linear1": 1.0, "linear2": 0.55, "hidden.0": 0.12}[layer] for layer in profiles.layers]
+    at = (np.array(radius) * np.exp(1j * angle)).round(3)
+    nodes, edges, counts = [], [], []
+    for k in ("adaptive", "1", "2", "4", "10"):
+        for threshold in (round(0.1 * step, 1) for step in range(10)):
+            tried = mechanisms.SpectralMechanisms(k if k == "adaptive" else int(k), threshold=threshold)
+            tried.fit(profiles)
+            result = mechanisms.exact_groups(tried.labels_, known.truth, profiles.layers, known.expected)
+            exact = result.table.set_index("mechanism")["exact"]
+            for name, place, group, truth in zip(names, at, tried.labels_, known.truth, strict=True):
+                nodes.append((k, threshold, name, place.real, place.imag, int(group), int(exact[truth])))
+            for one, other in zip(*tried.graph_.weights.nonzero(), strict=True):
+                a, b = at[tried.nodes_[one]], at[tried.nodes_[other]]
+                if one < other:
+                    edges.append((k, threshold, a.real, a.imag, b.real, b.imag))
+            said = (
+                f"{tried.graph_.edges} edges, {tried.n_clusters_} groups, {result.exact} of {result.of} exact"
+            )
+            counts.append((k, threshold, said, result.exact == result.of))
+    return Groupings(
+        pd.DataFrame(nodes, columns=["k", "threshold", "component", "x", "y", "cluster", "exact"]),
+        pd.DataFrame(edges, columns=["k", "threshold", "x", "y", "x2", "y2"]),
+        pd.DataFrame(counts, columns=["k", "threshold", "said", "right"]),
     )
 
 
@@ -130,174 +194,34 @@ def regrouping(nodes: pd.DataFrame, edges: pd.DataFrame, counts: pd.DataFrame) -
     )
 
 
-def methods(table: pd.DataFrame) -> alt.TopLevelMixin:
-    """Exact groups by method, a panel for each model: columns model, method, seed, exact, of."""
+def methods(table: pd.DataFrame, title: str = "exact groups of {of}") -> alt.TopLevelMixin:
+    """A count by method, a panel for each model, two side by side: model, method, seed, count, of (the ideal)."""
     panels = []
     for model in order(table, "model"):
         rows = table[table["model"] == model]
-        most = int(rows["of"].max())
+        ideal, most = int(rows["of"].max()), int(rows[["count", "of"]].max().max())
         base = alt.Chart(rows).encode(y=alt.Y("method:N", title=None, sort=order(table, "method")))
         points = base.mark_point(filled=True, size=55, opacity=0.55).encode(
             x=alt.X(
-                "exact:Q",
-                title=f"exact groups of {most}",
-                scale=alt.Scale(domain=[0, most * 1.04], nice=False),
+                "count:Q",
+                title=title.format(of=ideal),
+                scale=alt.Scale(domain=[0, most * 1.06], nice=False),
+                axis=alt.Axis(tickMinStep=1, tickCount=5),
             ),
             color=alt.value(BLUE),
-            tooltip=["model:N", "method:N", "seed:N", "exact:Q", "of:Q"],
+            tooltip=["model:N", "method:N", "seed:N", "count:Q", "of:Q"],
         )
-        ideal = alt.Chart(pd.DataFrame({"of": [most]})).mark_rule(**RULE).encode(x="of:Q")
-        panels.append(alt.layer(ideal, points).properties(width=230, height=alt.Step(17), title=model))
-    best = ", ".join(
-        f"{model} {rows['exact'].max()} of {rows['of'].max()}"
+        rule = alt.Chart(pd.DataFrame({"of": [ideal]})).mark_rule(**RULE).encode(x="of:Q")
+        panels.append(alt.layer(rule, points).properties(width=150, height=alt.Step(17), title=model))
+    told = "; ".join(
+        f"{model}, of {rows['of'].max()}: "
+        + ", ".join(
+            f"{method} {counts.min()}" + (f" to {counts.max()}" if counts.nunique() > 1 else "")
+            for method, counts in rows.groupby("method", sort=False)["count"]
+        )
         for model, rows in table.groupby("model", sort=False)
     )
     return describe(
         alt.concat(*panels, columns=2),
-        "Exact groups recovered by each method, one point per seed, a panel for each model. "
-        f"The best: {best}.",
-    )
-
-
-def removals(table: pd.DataFrame, floor: float = 0.01) -> alt.TopLevelMixin:
-    """Harm to a feature when its cluster is removed, and when matched random sets are, both as shares of the
-    harm of removing everything: columns model, seed, cluster, features, own and random."""
-    kinds = {"own": "its own cluster", "random": "matched random sets (mean)"}
-    rows = table.melt(["model", "seed", "cluster", "features"], list(kinds), "removed", "share")
-    rows["removed"] = rows["removed"].map(kinds)
-    rows["shown"] = rows["share"].clip(lower=1e-6)
-    points = (
-        alt.Chart(rows)
-        .transform_calculate(jitter="random()")
-        .mark_circle(size=22, opacity=0.5)
-        .encode(
-            x=alt.X("shown:Q", title="harm, as a share of removing everything", scale=LOG),
-            y=alt.Y("model:N", title=None, sort=order(rows, "model")),
-            yOffset=alt.YOffset("jitter:Q"),
-            color=alt.Color(
-                "removed:N",
-                title="removed",
-                sort=list(kinds.values()),
-                scale=alt.Scale(domain=list(kinds.values()), range=[BLUE, VERMILION]),
-                legend=alt.Legend(orient="top"),
-            ),
-            tooltip=[
-                *(f"{name}:N" for name in ("model", "seed", "cluster", "features", "removed")),
-                alt.Tooltip("share:Q", format=".3g"),
-            ],
-        )
-    )
-    line = alt.Chart(pd.DataFrame({"floor": [floor]})).mark_rule(**RULE).encode(x="floor:Q")
-    below, weak = int((table["random"] < floor).sum()), int((table["own"] < 0.1).sum())
-    return describe(
-        alt.layer(line, points).properties(width=420, height=alt.Step(46)),
-        f"Two points for each of {len(table)} clusters on a log scale. Random sets do less than {floor:g} of "
-        f"the harm of removing everything, a dashed line, for {below} of them; the cluster itself does less "
-        f"than a tenth for {weak}.",
-    )
-
-
-def harms(table: pd.DataFrame) -> alt.TopLevelMixin:
-    """Harm to the worst-hit other feature against the own: columns model, own, worst, cluster, seed."""
-    table = table.assign(own=table["own"].clip(lower=1e-9), worst=table["worst"].clip(lower=1e-9))
-    low, high = table[["own", "worst"]].min().min(), table[["own", "worst"]].max().max()
-    points = (
-        alt.Chart(table)
-        .mark_circle(size=22, opacity=0.7)
-        .encode(
-            x=alt.X("own:Q", title="harm to the own feature", scale=LOG, axis=alt.Axis(format=".0e")),
-            y=alt.Y("worst:Q", title="harm to the worst-hit other", scale=LOG, axis=alt.Axis(format=".0e")),
-            color=alt.Color(
-                "model:N", title=None, sort=order(table, "model"), scale=alt.Scale(range=PALETTE)
-            ),
-            tooltip=[
-                "model:N",
-                "seed:N",
-                "cluster:N",
-                *(alt.Tooltip(f"{name}:Q", format=".2e") for name in ("own", "worst")),
-            ],
-        )
-    )
-    diagonal = (
-        alt.Chart(pd.DataFrame({"own": [low, high], "worst": [low, high]}))
-        .mark_line(**RULE)
-        .encode(x="own:Q", y="worst:Q")
-    )
-    above = int((table["worst"] >= table["own"]).sum())
-    return describe(
-        alt.layer(diagonal, points).properties(width=360, height=300),
-        "Each point is a cluster that was removed. Below the dashed diagonal it harms its own feature more "
-        f"than any other; {above} of {len(table)} clusters lie on or above it.",
-    )
-
-
-def contributions(table: pd.DataFrame) -> alt.TopLevelMixin:
-    """What neurons contribute to features: columns block, feature, neuron, target and component."""
-    both = table[["target", "component"]]
-    low, high = 1.05 * min(float(both.min().min()), 0.0), 1.05 * float(both.max().max())
-    scale = alt.Scale(domain=[low, high])
-    points = (
-        alt.Chart(table)
-        .mark_circle(size=12, opacity=0.35)
-        .encode(
-            x=alt.X("target:Q", title="in the model", scale=scale),
-            y=alt.Y("component:Q", title="in the feature's component", scale=scale),
-            color=alt.value(BLUE),
-            tooltip=[
-                "feature:N",
-                "neuron:N",
-                *(alt.Tooltip(f"{n}:Q", format=".3f") for n in ("target", "component")),
-            ],
-        )
-    )
-    line = (
-        alt.Chart(pd.DataFrame({"target": [low, high], "component": [low, high]}))
-        .mark_line(**RULE)
-        .encode(x="target:Q", y="component:Q")
-    )
-    layers = [
-        alt.layer(line, points.transform_filter(alt.datum.block == block)).properties(
-            width=210, height=210, title=str(block)
-        )
-        for block in order(table, "block")
-    ]
-    kept = ", ".join(
-        f"{block} {rows['target'].corr(rows['component']):.3f}"
-        for block, rows in table.groupby("block", sort=False)
-    )
-    return describe(
-        alt.hconcat(*layers),
-        "Contribution of each neuron to each feature's output, in the model and in the one component that "
-        f"answers to the feature; a dashed diagonal where they agree. Correlation: {kept}.",
-    )
-
-
-def block_shares(table: pd.DataFrame) -> alt.TopLevelMixin:
-    """What each block adds to each feature, a panel for each model: model, block, feature, contribution."""
-    panels = []
-    for model in order(table, "model"):
-        rows = table[table["model"] == model]
-        blocks = int(rows["block"].max())
-        whole = rows.groupby("feature")["contribution"].sum().sort_values(ascending=False)
-        # In order of the first block's share, so that the division between blocks is seen.
-        first = rows[rows["block"] == 1].sort_values("contribution", ascending=False)["feature"]
-        place = {feature: rank for rank, feature in enumerate(first)}
-        panels.append(
-            alt.Chart(rows.assign(place=rows["feature"].map(place)))
-            .mark_bar()
-            .encode(
-                x=alt.X("place:O", title="feature, by the first block's share", axis=None),
-                y=alt.Y("contribution:Q", title="added to its output"),
-                color=alt.Color("block:N", scale=alt.Scale(range=PALETTE[:blocks])),
-                tooltip=["feature:N", "block:N", alt.Tooltip("contribution:Q", format=".3f")],
-            )
-            .properties(width=alt.Step(3.4), height=150, title=f"{model}: {whole.median():.2f} in the median")
-        )
-    least = ", ".join(
-        f"{model} {rows['contribution'].min():.3f}" for model, rows in table.groupby("model", sort=False)
-    )
-    return describe(
-        alt.vconcat(*panels).resolve_scale(color="independent"),
-        "What each block adds to the output of a feature that is on alone, stacked, one bar per feature. "
-        f"The smallest share of any block: {least}.",
+        f"A count by method, one point per seed, a panel for each model, a dashed line at the ideal. {told}.",
     )
