@@ -5,7 +5,7 @@ Components that matter on the same samples are taken to serve one mechanism (Ses
 clustering for stochastic parameter decomposition*). Everything here works on plain arrays.
 """
 
-from splinelab.mechanisms.causal import CausalCheck, causal_check, own_features
+from splinelab.mechanisms.causal import CausalCheck, causal_check
 from splinelab.mechanisms.correlation import affinity, correlation
 from splinelab.mechanisms.estimator import (
     AverageLinkage,
@@ -24,6 +24,7 @@ from splinelab.mechanisms.scores import (
     known_mechanisms,
     layer_span,
     mechanism_ari,
+    own_features,
     owners,
 )
 from splinelab.mechanisms.spectral import Gap, assign_rest, eigengap, laplacian_spectrum, spectral_by_part

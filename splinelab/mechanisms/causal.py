@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
 from splinelab._arguments import check_number, check_seed, check_whole
 from splinelab.distances.operands import as_array
 from splinelab.errors import InputError
-from splinelab.mechanisms.labels import aligned, whole_numbers
+from splinelab.mechanisms.labels import whole_numbers
 from splinelab.mechanisms.matching import matched_sets
 
 Damage = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -56,30 +55,6 @@ class CausalCheck:
     def __repr__(self) -> str:
         found = f"{len(self.table)} clusters; median ratio {self.median_ratio:.3g}"
         return f"CausalCheck({found}, {len(self.failing())} below 10)"
-
-
-def own_features(labels: ArrayLike, truth: ArrayLike) -> dict[int, tuple[int, ...]]:
-    """For each cluster the feature that most of its components belong to, as `causal_check` wants it.
-
-    Parameters
-    ----------
-    labels : N, −1 for dead.
-    truth : N features (`scores.owners`), −1 for none. Of equal features the first; a cluster of none is left
-        out.
-
-    Examples
-    --------
-    >>> own_features([0, 0, 1, -1], [3, 3, -1, 2])
-    {0: (3,)}
-    """
-    labels, truth = aligned(labels, truth=truth)
-    truth = whole_numbers(truth, "truth")
-    found = {}
-    for label in np.unique(labels[labels >= 0]).tolist():
-        known = truth[(labels == label) & (truth >= 0)]
-        if len(known):
-            found[label] = (int(np.bincount(known).argmax()),)
-    return found
 
 
 def causal_check(

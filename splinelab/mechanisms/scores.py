@@ -71,6 +71,30 @@ def owners(responses: ArrayLike, *, ties: ArrayLike | None = None, threshold: fl
     return np.where(largest > threshold, best, -1)
 
 
+def own_features(labels: ArrayLike, truth: ArrayLike) -> dict[int, tuple[int, ...]]:
+    """For each cluster the feature that most of its components belong to, as `causal_check` wants it.
+
+    Parameters
+    ----------
+    labels : N, −1 for dead.
+    truth : N features (`owners`), −1 for none. Of equal features the first; a cluster of none is left
+        out.
+
+    Examples
+    --------
+    >>> own_features([0, 0, 1, -1], [3, 3, -1, 2])
+    {0: (3,)}
+    """
+    labels, truth = aligned(labels, truth=truth)
+    truth = whole_numbers(truth, "truth")
+    found = {}
+    for label in np.unique(labels[labels >= 0]).tolist():
+        known = truth[(labels == label) & (truth >= 0)]
+        if len(known):
+            found[label] = (int(np.bincount(known).argmax()),)
+    return found
+
+
 def exact_groups(
     labels: ArrayLike, truth: ArrayLike, layers: ArrayLike, expected: Mapping[int, Mapping[str, int]]
 ) -> Recovery:

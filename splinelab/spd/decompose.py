@@ -151,7 +151,7 @@ class _Run(Run):
             self._start()
         progress = (self.step - self.stage_start) / self.now.steps
         for group in self.optimiser.param_groups:
-            group["lr"] = _rate(self.now, progress)
+            group["lr"] = self.now.rate(progress)
         generator = generator_for(self.device, self.seed, 0, self.step)
         x = self.recipe.inputs.sample(self.recipe.batch, generator).to(self.dtype)
         self.terms = loss_terms(self.module, self.recipe, self.now, progress, x, generator)
@@ -238,12 +238,6 @@ class _Run(Run):
         self.module.take(state[self.TRAINED])
         self._optimise()
         super().restore(state)
-
-
-def _rate(stage: Stage, progress: float) -> float:
-    if stage.schedule == "constant":
-        return stage.lr
-    return stage.lr * (stage.lr_end + (1 - stage.lr_end) * (1 + math.cos(math.pi * progress)) / 2)
 
 
 def _digest(net: nn.Module) -> str:

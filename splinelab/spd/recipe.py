@@ -1,5 +1,6 @@
 """Everything that decides a decomposition, apart from the net and the seed."""
 
+import math
 from typing import Annotated
 
 from pydantic import Field
@@ -87,6 +88,12 @@ class Stage(Values):
     prune: expected(_OneOrEach | None, _EACH) = None
     join: _Correlation = None
     reassign: bool = False
+
+    def rate(self, progress: float) -> float:
+        """The learning rate at a share of the stage's steps."""
+        if self.schedule == "constant":
+            return self.lr
+        return self.lr * (self.lr_end + (1 - self.lr_end) * (1 + math.cos(math.pi * progress)) / 2)
 
 
 @schema("recipe", RecipeError)
