@@ -148,7 +148,8 @@ charts.figure(
 )
 
 # %% tags=["hide-input"]
-clusterings.chosen_table(looks)
+rules = clusterings.chosen_table(looks)
+rules
 
 # %% [markdown]
 # The table gives the median of five nets, with the smallest and the largest in brackets where they differ. On codes
