@@ -66,7 +66,7 @@ committed = dataset == "mnist5k" and seed == 0 and not quick
 in_zoo = dataset == "mnist5k" and seed == 0
 seeds = [*range(seed, seed + (5 if committed else 2 if in_zoo else 1))]
 ks = range(2, 21) if committed else range(2, 14)
-n, resamples = (500, 100) if committed else (200, 10)
+n, resamples = (1000, 100) if committed else (200, 10)
 if device == "auto":
     device = "cuda" if torch.cuda.is_available() else "cpu"
 words = protocol.in_words
