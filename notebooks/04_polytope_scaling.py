@@ -250,8 +250,8 @@ charts.figure(
 )
 
 # %% [markdown]
-# **It does, on the mean of three nets,** at every layer. The ledger's intervals, for six layers at once, clear the threshold at few
-# of them. So the shell says little about meaning, as the reason above suggests: sizes count more than directions.
+# **It does, on the mean of three nets,** at every layer. But directions are few and nets differ: the ledger's intervals, for six layers
+# at once, leave it undecided (see the [notes](../book/notes.md)). It fits the reason above: sizes count more than directions.
 #
 # ## Is the shell learnt?
 #
@@ -392,10 +392,11 @@ charts.figure(
 # **Holds.** Scaling changes the class, at every layer of both nets. Soft counts tend to exact ones.
 #
 # **In part.** Class changes fall into dense places from the dense layers, and beyond the activation into sparse ones.
-# Noise meets the shell, beyond doubt at few layers.
 #
-# **Does not.** "About halfway" in the CNN; "plenty of class changes" beyond the activation, but for low layers of the residual net; an
-# untrained net without a peak. Our own claim that most boundaries lie in the first tenth holds for the dense layer only.
+# **Open.** Whether noise meets the shell and whether untrained nets have a peak: both do on the mean, and three nets differ too much.
+#
+# **Does not.** "About halfway" in the CNN; "plenty of class changes" beyond the activation in the CNN. Our own claim that most
+# boundaries lie in the first tenth holds for the dense layer only.
 #
 # **Why.** A unit flips where its bias equals what the input adds. Batch norm makes the two of one size, dense layers with large
 # inputs do not, and zero biases leave nothing to equal.
