@@ -123,8 +123,7 @@ charts.figure(
 )
 
 # %% [markdown]
-# They do not. The gaps between boundaries differ by orders of magnitude, so samples step over some polytopes and land
-# in others again and again.
+# They do not: the gaps differ by orders of magnitude, so samples step over some polytopes and land in others twice.
 #
 # ## How many polytopes would sampling find?
 #
@@ -252,8 +251,7 @@ charts.figure(
 # double dip asks for, are told from the others in no layer. Ways within a class meet fewer boundaries for their length in
 # most trained layers, on the mean.
 #
-# Until 27 November 2026 the ledger asked every layer for a denser middle, and intervals were too narrow; the
-# [notes](../book/notes.md) tell what that changed.
+# Until 27 November 2026 every layer was asked for a denser middle, with too narrow intervals ([notes](../book/notes.md)).
 #
 # ## Does it matter how density is sampled?
 #
@@ -348,7 +346,6 @@ charts.figure(
 # Where slices are fine, yes. At relu4 and relu5 nothing can be told from chance: the nets differ widely. This does not
 # contradict the arcs. Most of the slice outside of the triangle is far from any image; the arc compares the middle with
 # the *neighbourhood of the images*.
-#
 # Until 27 November 2026 this chapter counted regions per area, which is another measure than the source's.
 #
 # ## Does an attack cross more boundaries?
@@ -410,8 +407,7 @@ charts.figure(
 # steps are special (11). Three nets are few, and these differ.
 #
 # **Why.** The source shows one network, GoogLeNet on ImageNet; ours are small nets on digits. That untrained residual nets
-# have the deepest sag suggests geometry: the arc leaves the corner of the orthant that post-ReLU activations live in.
-# That explanation was not tested.
+# sag deepest suggests geometry, which was not tested.
 
 # %% tags=["hide-cell"]
 if committed:
