@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -103,13 +104,13 @@ class SplineCodes:
         """Unpack to a uint8 array of 0 and 1, samples × units: eight times the memory."""
         return np.unpackbits(self.packed, axis=1, count=self.units)
 
-    def __array__(self, dtype=None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """The bits, samples × units, for `np.asarray(codes)` and what calls it, as scikit-learn does."""
         if copy is False:
             raise ValueError("The bits are packed: an array of them is always a copy; use np.asarray(codes).")
         return self.bits().astype(dtype or np.uint8, copy=False)
 
-    def __dlpack__(self, **options):
+    def __dlpack__(self, **options: Any) -> Any:
         """The same for `torch.as_tensor(codes)`, which asks for nothing else."""
         return self.bits().__dlpack__(**options)
 
@@ -230,7 +231,7 @@ def join_packed(parts: list[np.ndarray], units: list[int]) -> np.ndarray:
     return joined
 
 
-def _as_bits(name: str, array) -> np.ndarray:
+def _as_bits(name: str, array: ArrayLike) -> np.ndarray:
     array = np.asarray(array)
     if array.ndim != 2:
         raise InputError(f"Layer {name!r} must be a samples × units array; got shape {array.shape}.")
@@ -244,7 +245,7 @@ def _as_bits(name: str, array) -> np.ndarray:
     return array.astype(bool)
 
 
-def _checksum(packed: np.ndarray, layers) -> str:
+def _checksum(packed: np.ndarray, layers: Iterable[Iterable]) -> str:
     digest = hashlib.sha256(json.dumps([list(item) for item in layers]).encode())
     digest.update(np.ascontiguousarray(packed).data)
     return digest.hexdigest()
