@@ -32,7 +32,6 @@ def _wrong(words: str) -> PydanticCustomError:
 
 def expected(words: str) -> WrapValidator:
     """What gives the type that it annotates an error of its own: `… is VALUE; expected WORDS`."""
-
     return WrapValidator(lambda value, handler: _told(words, value, handler))
 
 

@@ -5,10 +5,9 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
@@ -104,13 +103,13 @@ class SplineCodes:
         """Unpack to a uint8 array of 0 and 1, samples × units: eight times the memory."""
         return np.unpackbits(self.packed, axis=1, count=self.units)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         """The bits, samples × units, for `np.asarray(codes)` and what calls it, as scikit-learn does."""
         if copy is False:
             raise ValueError("The bits are packed: an array of them is always a copy; use np.asarray(codes).")
         return self.bits().astype(dtype or np.uint8, copy=False)
 
-    def __dlpack__(self, **options: Any) -> Any:
+    def __dlpack__(self, **options: object) -> object:
         """The same for `torch.as_tensor(codes)`, which asks for nothing else."""
         return self.bits().__dlpack__(**options)
 
@@ -147,7 +146,7 @@ class SplineCodes:
         same_layers = list(self.layers.items()) == list(other.layers.items())
         return same_layers and np.array_equal(self.packed, other.packed)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # Python's own way to say: not hashable
 
     def __repr__(self) -> str:
         shown = [f"{name}: {units}" for name, units in self.layers.items()]

@@ -81,7 +81,8 @@ class Following:
             self._storages[address] = tensor if storage is None else StorageWeakRef(storage)
         if multiple is not None and multiple.root is tensor:  # written to in place: of its former self
             multiple = None
-        tensor._splinelab = Note(kind, multiple, made_by, version_of(tensor))  # type: ignore[attr-defined]
+        note = Note(kind, multiple, made_by, version_of(tensor))
+        tensor._splinelab = note  # type: ignore[attr-defined]  # on the tensor, so it lives as long
 
     def note(self, tensor: torch.Tensor) -> Note:
         """What is known of a followed tensor."""

@@ -5,7 +5,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -130,12 +130,7 @@ class _Run(Run):
     module: Decomposition
 
     def __init__(
-        self,
-        decomposition: Decomposition,
-        recipe: SPDRecipe,
-        seed: int,
-        device: torch.device,
-        watch: Callable | None,
+        self, decomposition: Decomposition, recipe: SPDRecipe, seed: int, device: torch.device, watch: Any
     ) -> None:
         super().__init__(decomposition.to(device), recipe.steps)
         self.recipe, self.seed, self.device = recipe, seed, device
