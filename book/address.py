@@ -59,7 +59,6 @@ if "google.colab" in sys.modules:
     install = f"git checkout -q --force FETCH_HEAD && {{sys.executable}} notebooks/colab.py"
     done = subprocess.run(f"{{fetch}} && {{install}}", shell=True, capture_output=True, text=True)
     if done.returncode:
-        why = done.stderr.strip().splitlines()[-1]
-        sys.exit(f"splinelab could not be installed from {{address}} at {{commit}}: {{why}}")
+        sys.exit(f"No splinelab from {{address}} at {{commit}}: {{done.stderr.strip().splitlines()[-1]}}")
     sys.path[:0] = [here, f"{{here}}/notebooks"]
     os.chdir(f"{{here}}/notebooks")"""

@@ -74,7 +74,7 @@ def citation() -> str:
 def notes() -> str:
     """The appendix's parts, one file for each chapter; their links are written as from their own folder."""
     parts = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "book/notes").glob("*.md"))]
-    return "\n\n".join(part.replace("](../../", "](../") for part in parts) or "Nothing yet."
+    return "\n\n".join(re.sub(r"\]\(\.\./(?!notebooks/)", "](", part) for part in parts) or "Nothing yet."
 
 
 def primer() -> str:

@@ -20,21 +20,21 @@
 # both come from: with two neurons, with three, in a trained net, and in yours; all you need is a little PyTorch.
 
 # %% tags=["colab", "remove-cell"]
-# On Colab only: fetch the repository and install the package from it.
+# On Colab only: install the commit that this notebook belongs to.
 import sys
 
 if "google.colab" in sys.modules:
     import os
     import subprocess
 
-    if not os.path.isdir("/content/splinelab"):
-        address = "https://github.com/splinelab/splinelab"
-        clone = ["git", "clone", "--quiet", "--depth", "1", address, "/content/splinelab"]
-        subprocess.run(clone, check=True)
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "-e", "/content/splinelab"]
-    subprocess.run(install, check=True)
-    sys.path.insert(0, "/content/splinelab")
-    os.chdir("/content/splinelab/notebooks")
+    address, commit, here = "https://github.com/splinelab/splinelab", "main", "/content/splinelab"
+    fetch = f"git init -q {here} && cd {here} && git fetch -q --depth 1 {address} {commit}"
+    install = f"git checkout -q --force FETCH_HEAD && {sys.executable} notebooks/colab.py"
+    done = subprocess.run(f"{fetch} && {install}", shell=True, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"No splinelab from {address} at {commit}: {done.stderr.strip().splitlines()[-1]}")
+    sys.path[:0] = [here, f"{here}/notebooks"]
+    os.chdir(f"{here}/notebooks")
 
 # %% tags=["hide-input"]
 from copy import deepcopy

@@ -36,8 +36,7 @@ if "google.colab" in sys.modules:
     install = f"git checkout -q --force FETCH_HEAD && {sys.executable} notebooks/colab.py"
     done = subprocess.run(f"{fetch} && {install}", shell=True, capture_output=True, text=True)
     if done.returncode:
-        why = done.stderr.strip().splitlines()[-1]
-        sys.exit(f"splinelab could not be installed from {address} at {commit}: {why}")
+        sys.exit(f"No splinelab from {address} at {commit}: {done.stderr.strip().splitlines()[-1]}")
     sys.path[:0] = [here, f"{here}/notebooks"]
     os.chdir(f"{here}/notebooks")
 
@@ -129,7 +128,7 @@ eight = heldout.images[heldout.labels == 8][0]
 way = polytopes.segment(net, three, eight, layer="pool2", verify=True)
 print(way)
 before, after = way.codes.bits()[:2]
-print("bits that differ between the first two pieces:", int((before != after).sum()))
+print("bits that differ in the first two:", int((before != after).sum()))
 print("where ReLUs switch:", way.crossing_t[:4].round(4), "…")
 print("and pooling alone:", way.pool_crossings[:4].round(4), "…")
 
@@ -145,7 +144,6 @@ charts.figure(
 # The curves look smooth and are not. `verify=True` compares the net with a straight line in the middle of every piece.
 # The table does so for all nets, with the largest error as a share of the largest output, once at all boundaries and
 # once at those of ReLUs alone. From the input it takes the first three tenths of the way, which hold thousands of pieces.
-
 
 # %% tags=["hide-input"]
 WAYS = [("CNN", "input", 1), ("CNN", "pool2", 3), ("RES", "input", 1)] if committed else [("CNN", "pool2", 2)]
@@ -243,9 +241,11 @@ charts.figure(
 # untrained residual net:
 
 # %%
-fresh, there = polytopes.from_layer(zoo.untrained("RES", seed), "block1", heldout.images)
+raw = zoo.untrained("RES", seed)
+fresh, there = polytopes.from_layer(raw, "block1", heldout.images)
 pairs = np.triu_indices(len(there), 1)
-differing = pairwise(record(fresh, there, activations=False).codes, metric="hamming")[pairs]
+codes = record(fresh, there, activations=False).codes
+differing = pairwise(codes, metric="hamming")[pairs]
 distance = pairwise(there.flatten(1), metric="l2")[pairs]
 angle = pairwise(there.flatten(1), metric="cosine")[pairs]
 
@@ -330,7 +330,7 @@ charts.figure(
 # control; elsewhere the ledger keeps what was measured before. Any layer will do that everything passes:
 
 # %%
-big = resnet_cifar(20, seed=0).eval()  # zoo.pretrained("resnet20"): trained, where its file is at hand
+big = resnet_cifar(20, seed=0).eval()  # zoo.pretrained("resnet20"): trained
 rest, there = polytopes.from_layer(big, "layer2", torch.randn(2, 3, 32, 32))
 
 print("numbers at layer2:", there.flatten(1).shape[1])
@@ -365,7 +365,6 @@ if committed and data.cifar10_at_hand() and zoo.pretrained_at_hand():
             large["polytope-5-cifar", f"{NETS[name]}, {before} to {after}"] = change
 else:
     print("the files of CIFAR-10 are not at hand: its figures are the stored ones")
-
 
 # %% tags=["hide-cell"]
 BY_LAYER = {

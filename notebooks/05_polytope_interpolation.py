@@ -33,8 +33,7 @@ if "google.colab" in sys.modules:
     install = f"git checkout -q --force FETCH_HEAD && {sys.executable} notebooks/colab.py"
     done = subprocess.run(f"{fetch} && {install}", shell=True, capture_output=True, text=True)
     if done.returncode:
-        why = done.stderr.strip().splitlines()[-1]
-        sys.exit(f"splinelab could not be installed from {address} at {commit}: {why}")
+        sys.exit(f"No splinelab from {address} at {commit}: {done.stderr.strip().splitlines()[-1]}")
     sys.path[:0] = [here, f"{here}/notebooks"]
     os.chdir(f"{here}/notebooks")
 
@@ -123,8 +122,7 @@ charts.figure(
 )
 
 # %% [markdown]
-# They do not. The gaps between boundaries differ by orders of magnitude, so samples step over some polytopes and land
-# in others again and again.
+# They do not: the gaps differ by orders of magnitude, so samples step over some polytopes and land in others twice.
 #
 # ## How many polytopes would sampling find?
 #
@@ -248,10 +246,11 @@ charts.figure(
 )
 
 # %% [markdown]
-# @MIDDLE@
+# Most intervals are too wide to tell. Where they are not, the middle is less dense. The second and fourth fifth, which the
+# double dip asks for, are told from the others in no layer. Ways within a class meet fewer boundaries for their length in
+# most trained layers, on the mean.
 #
-# Until 27 November 2026 the ledger asked every layer for a denser middle, and intervals were too narrow; the
-# [notes](../book/notes.md) tell what that changed.
+# Until 27 November 2026 every layer was asked for a denser middle, with too narrow intervals ([notes](../book/notes.md)).
 #
 # ## Does it matter how density is sampled?
 #
@@ -295,7 +294,8 @@ charts.figure(
 )
 
 # %% [markdown]
-# @RADIUS@
+# It does. A cloud averages over all directions, and the way between two images is one of few that the net has been trained to
+# tell apart: density round a position and density along the way are different things.
 #
 # ## Are polygons densest between three images?
 #
@@ -342,8 +342,9 @@ charts.figure(
 )
 
 # %% [markdown]
-# @SLICES@
-#
+# Where slices are fine, yes. At relu4 and relu5 nothing can be told from chance: the nets differ widely. This does not
+# contradict the arcs. Most of the slice outside of the triangle is far from any image; the arc compares the middle with
+# the *neighbourhood of the images*.
 # Until 27 November 2026 this chapter counted regions per area, which is another measure than the source's.
 #
 # ## Does an attack cross more boundaries?
@@ -390,11 +391,22 @@ charts.figure(
 )
 
 # %% [markdown]
-# @ATTACK@
+# Not that we could tell. In the residual net the attack's step crosses more on the mean of three nets that differ too much to
+# say; in the CNN it does not, although the attack succeeds as well. So crossing many boundaries is not what makes a step
+# adversarial there.
 #
 # ## Verdicts
 #
-# @VERDICTS@
+# **What holds.** Between classes the way is denser than within a class, in some layers (7c). In slices the part between
+# three images is densest where slices are fine (3). Sampling loses regions.
+#
+# **What does not.** The middle of the arc is nowhere denser beyond doubt, and less dense in relu1 (7a).
+#
+# **What is open.** The double dip (7b), density sampled in a radius (7d), slices at relu4 and relu5, and whether adversarial
+# steps are special (11). Three nets are few, and these differ.
+#
+# **Why.** The source shows one network, GoogLeNet on ImageNet; ours are small nets on digits. That untrained residual nets
+# sag deepest suggests geometry, which was not tested.
 
 # %% tags=["hide-cell"]
 if committed:

@@ -34,8 +34,7 @@ if "google.colab" in sys.modules:
     install = f"git checkout -q --force FETCH_HEAD && {sys.executable} notebooks/colab.py"
     done = subprocess.run(f"{fetch} && {install}", shell=True, capture_output=True, text=True)
     if done.returncode:
-        why = done.stderr.strip().splitlines()[-1]
-        sys.exit(f"splinelab could not be installed from {address} at {commit}: {why}")
+        sys.exit(f"No splinelab from {address} at {commit}: {done.stderr.strip().splitlines()[-1]}")
     sys.path[:0] = [here, f"{here}/notebooks"]
     os.chdir(f"{here}/notebooks")
 
@@ -224,7 +223,7 @@ quality[inner].groupby(["model", "matrix"]).agg(
 # that serves both signs cannot lie along either alone; at negative inputs, and in three blocks, other features'
 # components take part. Three blocks have one component more in each later block that half of the features share.
 #
-# The last step of our two-block recipe **knows the features**: each claims the component that answers to it, and one
+# The last step of our two-block recipe **knows the features**: each takes the component that answers to it, and one
 # without gets a fresh one. On a network whose features nobody knows it could not be taken. The [notes](../book/notes.md) say
 # what it changed; the loss is nearly indifferent to it.
 #

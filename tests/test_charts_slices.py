@@ -138,5 +138,7 @@ def test_rows_are_relative_to_ways_between_classes():
         ("trained", "A", "l", "same"): np.ones((2, 1, 3, 5)),
     }
     arcs["trained", "A", "l", "same"][0] *= 2
-    rows = interpolation.fifth_rows(arcs).groupby("kind")["density"].mean()
+    table = interpolation.fifth_rows(arcs)
+    assert "different classes, 0 of 1" in interpolation.fifths(table).description
+    rows = table.groupby("kind")["density"].mean()
     assert rows.to_dict() == {"different classes": 1, "same class": 2}

@@ -60,7 +60,7 @@ def test_colab_installs_the_commit_and_leaves_the_rest_alone(tmp_path):
 def test_a_commit_that_is_not_there_ends_in_one_sentence(tmp_path):
     ran = run_cell(colab_cell(str(ROOT), "0" * 40), tmp_path)
     (said,) = ran.stderr.strip().splitlines()
-    assert ran.returncode == 1 and said.startswith(f"splinelab could not be installed from {ROOT} at 0000")
+    assert ran.returncode == 1 and said.startswith(f"No splinelab from {ROOT} at 0000")
 
 
 def test_elsewhere_the_first_cell_does_nothing(tmp_path):

@@ -107,7 +107,7 @@ def fifth_rows(arcs: dict[tuple, np.ndarray]) -> pd.DataFrame:
         table = pd.DataFrame({"place": 0.1 + 0.2 * np.arange(5), "density": density, "error": error})
         words += "" if kind == "trained" else ", untrained net"
         rows.append(table.assign(layer=f"{name} {layer}", kind=words))
-    return pd.concat(rows)
+    return pd.concat(rows, ignore_index=True)
 
 
 def interval_row(found: Interval, among: int, **names: str) -> dict:

@@ -71,6 +71,21 @@ def ray_explorer(rays: Mapping[tuple[str, str], Ray]) -> alt.TopLevelMixin:
         value=logits["layer"].iloc[0],
         bind=alt.binding_radio(options=order(logits, "layer"), name="layer "),
     )
+    lines, turns, bars = _layers(logits, windows, changes)
+    unit = _activation_itself()
+    chart = (
+        alt.vconcat(
+            alt.layer(lines, turns, unit).properties(width=WIDTH, height=190),
+            alt.layer(bars, turns, unit).properties(width=WIDTH, height=100),
+        )
+        .add_params(image, layer)
+        .resolve_scale(color="independent")
+    )
+    return describe(chart, description)
+
+
+def _layers(logits: pd.DataFrame, windows: pd.DataFrame, changes: pd.DataFrame) -> tuple:
+    """Logits, changes of class and boundaries of the chosen ray."""
     chosen = "datum.image == ray_image && datum.layer == ray_layer"
     digits = alt.Color(
         "digit:O", title="logit of", scale=alt.Scale(domain=list(range(10)), range=list(DIGITS))
@@ -104,16 +119,7 @@ def ray_explorer(rays: Mapping[tuple[str, str], Ray]) -> alt.TopLevelMixin:
             tooltip=["boundaries:Q", alt.Tooltip("alpha:Q", format=".2g")],
         )
     )
-    unit = _activation_itself()
-    chart = (
-        alt.vconcat(
-            alt.layer(lines, turns, unit).properties(width=WIDTH, height=190),
-            alt.layer(bars, turns, unit).properties(width=WIDTH, height=100),
-        )
-        .add_params(image, layer)
-        .resolve_scale(color="independent")
-    )
-    return describe(chart, description)
+    return lines, turns, bars
 
 
 def _tables(ray: Ray) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:

@@ -67,9 +67,14 @@ def caption(told: dict, number: str) -> str:
     """The figure's number, takeaway and caption."""
     name = f'<span class="sl-number">Figure {number}.</span> ' if number else ""
     return (
-        f'<figcaption class="sl-caption">{name}<strong>{html.escape(told["takeaway"])}</strong> '
+        f'<figcaption class="sl-caption">{name}<strong>{html.escape(ended(told["takeaway"]))}</strong> '
         f"{html.escape(told['caption'])}</figcaption>"
     )
+
+
+def ended(sentence: str) -> str:
+    """A sentence with its full stop."""
+    return sentence if sentence.endswith((".", "?", "!")) else f"{sentence}."
 
 
 def next_number(renderer: Any) -> str:
