@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -109,7 +110,7 @@ class SplineCodes:
             raise ValueError("The bits are packed: an array of them is always a copy; use np.asarray(codes).")
         return self.bits().astype(dtype or np.uint8, copy=False)
 
-    def __dlpack__(self, **options: object) -> object:
+    def __dlpack__(self, **options: Any) -> Any:
         """The same for `torch.as_tensor(codes)`, which asks for nothing else."""
         return self.bits().__dlpack__(**options)
 
@@ -223,8 +224,7 @@ def join_packed(parts: list[np.ndarray], units: list[int]) -> np.ndarray:
     # Some layer ends within a byte: shift through unpacked bits, a few rows at a time.
     samples, step = len(parts[0]), max(1, CHUNK // sum(units))
     joined = np.empty((samples, -(-sum(units) // 8)), dtype=np.uint8)
-    for first in range(0, samples, step):
-        rows = slice(first, first + step)
+    for rows in (slice(first, first + step) for first in range(0, samples, step)):
         bits = [np.unpackbits(part[rows], axis=1, count=n) for part, n in zip(parts, units, strict=True)]
         joined[rows] = np.packbits(np.concatenate(bits, axis=1), axis=1)
     return joined
