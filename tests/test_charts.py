@@ -179,7 +179,7 @@ def test_page_has_picture_words_spec_and_data():
     embedded = re.search(r"<script[^>]*>(.*)</script>", text, re.DOTALL)[1]
     assert json.loads(embedded)["description"] == 'a <b> & "c" </script>'
     assert "<svg" in text
-    link = re.search(r'download="figure.csv" href="data:text/csv;charset=utf-8;base64,([^"]+)"', text)
+    link = re.search(r'download="figure.csv" [^>]*href="data:text/csv;charset=utf-8;base64,([^"]+)"', text)
     rows = list(csv.DictReader(io.StringIO(base64.b64decode(link[1]).decode())))
     assert len(rows) == 40 and set(rows[0]) == {"x", "y", "net"}
 

@@ -183,7 +183,7 @@ def regrouping(nodes: pd.DataFrame, edges: pd.DataFrame, counts: pd.DataFrame) -
         alt.Chart(counts)
         .transform_filter(chosen)
         .mark_text(align="left", fontSize=12, color=GREY)
-        .encode(x=alt.value(0), y=alt.value(-12), text="said:N")
+        .encode(x=alt.value(4), y=alt.value(8), text="said:N")
     )
     return describe(
         alt.layer(lines, dots, said).add_params(pick_k, pick_threshold).properties(width=400, height=400),

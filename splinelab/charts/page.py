@@ -114,13 +114,14 @@ def csv_links(spec: dict) -> str:
     found = tables(spec)
     links = []
     for index, rows in enumerate(found, start=1):
-        number = f" {index}" if len(found) > 1 else ""
+        number, name = (f"-{index}", str(index)) if len(found) > 1 else ("", "Data (CSV)")
         encoded = base64.b64encode(to_csv(rows).encode()).decode("ascii")
         links.append(
-            f'<a class="sl-csv" download="figure{number.replace(" ", "-")}.csv" '
-            f'href="data:text/csv;charset=utf-8;base64,{encoded}">Data{number} (CSV)</a>'
+            f'<a class="sl-csv" download="figure{number}.csv" aria-label="data {index} as CSV" '
+            f'href="data:text/csv;charset=utf-8;base64,{encoded}">{name}</a>'
         )
-    return '<figcaption class="sl-links">' + " ".join(links) + "</figcaption>" if links else ""
+    several = "Data (CSV): " if len(links) > 1 else ""
+    return f'<figcaption class="sl-links">{several}{" ".join(links)}</figcaption>' if links else ""
 
 
 def chart_nodes(renderer: Any, spec: dict) -> list[nodes.Element]:

@@ -33,6 +33,7 @@ FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
 
 def config() -> dict:
     """The theme as a Vega-Lite ``config`` object."""
+    words = {"labelColor": INK, "titleColor": INK, "titleFontSize": 12, "titleFontWeight": "normal"}
     return {
         "background": "transparent",
         "aria": False,  # one description for the picture, not one for each of 5,000 points
@@ -53,32 +54,23 @@ def config() -> dict:
             "domainOpacity": 0.6,
             "gridColor": GREY,
             "gridOpacity": 0.18,
-            "labelColor": INK,
             "labelFontSize": 11,
             "labelLimit": 220,
             "tickColor": GREY,
             "tickOpacity": 0.6,
             "tickSize": 4,
-            "titleColor": INK,
-            "titleFontSize": 12,
-            "titleFontWeight": "normal",
+            **words,
             "titlePadding": 8,
         },
         "axisBand": {"grid": False},
         "header": {
-            "labelColor": INK,
             "labelFontSize": 12,
-            "titleColor": INK,
-            "titleFontSize": 12,
-            "titleFontWeight": "normal",
+            **words,
         },
         "legend": {
-            "labelColor": INK,
             "labelFontSize": 11,
             "labelLimit": 260,
-            "titleColor": INK,
-            "titleFontSize": 12,
-            "titleFontWeight": "normal",
+            **words,
             "symbolSize": 70,
         },
         "range": {
