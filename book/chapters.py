@@ -4,9 +4,7 @@ A chapter is a pair of files, `notebooks/NAME.py` and `notebooks/NAME.ipynb`. Pe
 second carries the outputs.
 """
 
-import ast
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -109,19 +107,16 @@ def execute(
 def redraw_ledger(path: Path, ledger) -> bool:
     """Draw the outputs of cells that show the ledger again; returns whether the file changed.
 
-    Such a cell is one call, `ledger.summary()` or `ledger.table("claim", …)`.
+    Such a cell is the one call `ledger.verdicts()`.
     """
     notebook = nbformat.read(path, as_version=4)
     changed = False
     for cell in notebook.cells:
-        call = re.fullmatch(r"ledger\.(summary|table|verdicts)\((.*)\)", cell.source.strip(), re.DOTALL)
-        if cell.cell_type != "code" or not call or not cell.outputs:
+        if cell.cell_type != "code" or cell.source.strip() != "ledger.verdicts()" or not cell.outputs:
             continue
-        arguments = ast.literal_eval(f"({call[2].strip().rstrip(',')},)") if call[2].strip() else ()
-        text = getattr(ledger, call[1])(*arguments).data
-        shown, kind = cell.outputs[0].data, "text/html" if call[1] == "verdicts" else "text/markdown"
-        if shown.get(kind) != text:
-            shown[kind] = text
+        shown, text = cell.outputs[0].data, ledger.verdicts().data
+        if shown.get("text/html") != text:
+            shown["text/html"] = text
             changed = True
     if changed:
         nbformat.write(notebook, path)

@@ -8,6 +8,11 @@ SplineCodes(1000 samples × 600 units; relu1: 200, relu2: 200, relu3: 200)
 
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from splinelab.codes import SplineCodes
+    from splinelab.recording import Recording, record
 
 try:
     __version__ = version("splinelab")
@@ -20,7 +25,7 @@ _HOMES = {"record": "recording", "Recording": "recording", "SplineCodes": "codes
 __all__ = ["Recording", "SplineCodes", "__version__", "record"]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(f"splinelab.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'splinelab' has no attribute {name!r}")

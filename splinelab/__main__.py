@@ -3,6 +3,7 @@
 import argparse
 import io
 import sys
+from pathlib import Path
 
 from splinelab.errors import SplinelabError
 
@@ -76,7 +77,7 @@ def _decompose(args: argparse.Namespace) -> None:
     print(f"{path}: alive {alive}; {found['seconds']:.0f} s")
 
 
-def _name_and_seed(path) -> tuple[str, int]:
+def _name_and_seed(path: Path) -> tuple[str, int]:
     name, _, seed = path.stem.rpartition("-")
     return name, int(seed)
 

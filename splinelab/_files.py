@@ -12,7 +12,7 @@ import yaml
 try:
     import fcntl
 except ImportError:  # Windows: a file that a writer holds open cannot be deleted there, so no lock is needed
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]  # asked for before each use
 
 
 _SUFFIX = ".part"

@@ -1,6 +1,7 @@
 """The interval itself: see `splinelab.intervals`, which makes them."""
 
 from collections.abc import Iterator
+from typing import Annotated
 
 from scipy import stats
 
@@ -22,7 +23,7 @@ from splinelab.errors import InputError
 OVER = ("images", "nets", "images and nets", "range", "exact")
 LEVEL = 0.95
 
-_Finite = expected(Number, "a number: an interval needs finite low ≤ value ≤ high")
+_Finite = Annotated[Number, expected("a number: an interval needs finite low ≤ value ≤ high")]
 
 
 @schema("interval", InputError)
@@ -40,20 +41,20 @@ class Interval(Values):
     value: _Finite
     low: _Finite
     high: _Finite
-    over: one_of(*OVER)
+    over: Annotated[str, one_of(*OVER)]
     n: Whole
-    seeds: several(Count, "one or more whole numbers, zero or more")
+    seeds: Annotated[tuple[Count, ...], several("one or more whole numbers, zero or more")]
     method: Name
-    freedom: expected(Number | None, "a number, or nothing")
+    freedom: Annotated[Number | None, expected("a number, or nothing")]
     level: Share = LEVEL
 
     def __post_init__(self) -> None:
         ordered, interval = self.low <= self.value <= self.high, (self.low, self.value, self.high)
         check(ordered, "interval", interval, "one that has finite low ≤ value ≤ high")
         check(len(set(self.seeds)) == len(self.seeds), "seeds", self.seeds, "each seed once")
-        free = self.freedom is not None
+        free = self.freedom is not None and self.freedom > 0
         check(
-            free == self.confident and (not free or self.freedom > 0),
+            free if self.confident else self.freedom is None,
             "freedom",
             self.freedom,
             "degrees of freedom for a confidence interval, nothing for a range or an exact number",

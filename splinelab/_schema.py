@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, Self, dataclass_transform
+from typing import Annotated, Any, ClassVar, Self, cast, dataclass_transform
 
 import numpy as np
 from pydantic import (
@@ -26,55 +26,66 @@ from splinelab.errors import SplinelabError, closest
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
 
-def expected(annotation: Any, words: str) -> Any:
-    """The type `annotation` with an error of its own: `… is VALUE; expected WORDS`."""
+def _wrong(words: str) -> PydanticCustomError:
+    return PydanticCustomError("expected", "{words}", {"words": words})
 
-    def validate(value: Any, handler: Callable[[Any], Any]) -> Any:
-        try:
-            return handler(value)
-        except ValidationError as wrong:
-            if any(error["type"] == "value_error" for error in wrong.errors()):
-                raise  # a part has said already what is wrong with it
-            raise PydanticCustomError("expected", "{words}", {"words": words}) from None
 
-    return Annotated[annotation, WrapValidator(validate)]
+def expected(words: str) -> WrapValidator:
+    """What gives the type that it annotates an error of its own: `… is VALUE; expected WORDS`."""
+    return WrapValidator(lambda value, handler: _told(words, value, handler))
+
+
+def _told(words: str, value: Any, handler: Callable[[Any], Any]) -> Any:
+    try:
+        return handler(value)
+    except ValidationError as wrong:
+        if any(error["type"] == "value_error" for error in wrong.errors()):
+            raise  # a part has said already what is wrong with it
+        raise _wrong(words) from None
 
 
 def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.integer | np.floating) else value
 
 
-def _number(kind: type, words: str, **bounds: Any) -> Any:
-    return expected(Annotated[kind, Field(**bounds), BeforeValidator(_plain)], words)
+_PLAIN = BeforeValidator(_plain)
+
+Number = Annotated[float, _PLAIN, expected("a number")]
+Positive = Annotated[float, Field(gt=0), _PLAIN, expected("a positive number")]
+NotNegative = Annotated[float, Field(ge=0), _PLAIN, expected("zero or a positive number")]
+Share = Annotated[float, Field(ge=0, le=1), _PLAIN, expected("a number in [0, 1]")]
+Whole = Annotated[int, Field(gt=0), _PLAIN, expected("a positive whole number")]
+Count = Annotated[int, Field(ge=0), _PLAIN, expected("a whole number, zero or more")]
+Text = Annotated[str, expected("text")]
+Name = Annotated[str, Field(min_length=1), expected("text that is not empty")]
 
 
-Number = _number(float, "a number")
-Positive = _number(float, "a positive number", gt=0)
-NotNegative = _number(float, "zero or a positive number", ge=0)
-Share = _number(float, "a number in [0, 1]", ge=0, le=1)
-Whole = _number(int, "a positive whole number", gt=0)
-Count = _number(int, "a whole number, zero or more", ge=0)
-Text = expected(str, "text")
-Name = expected(Annotated[str, Field(min_length=1)], "text that is not empty")
+def one_of(*names: str) -> BeforeValidator:
+    """Annotates a text that is one of `names`."""
+
+    def validate(value: Any) -> Any:
+        if isinstance(value, str) and value in names:
+            return value
+        raise _wrong(f"one of {', '.join(names)}")
+
+    return BeforeValidator(validate)
 
 
-def one_of(*names: str) -> Any:
-    """The type of a text that is one of `names`."""
+def several(words: str, least: int = 1, most: int | None = None) -> WrapValidator:
+    """Annotates a tuple of `least` to `most` items; a list becomes one."""
 
-    return expected(Literal[names], f"one of {', '.join(names)}")
+    def validate(value: Any, handler: Callable[[Any], Any]) -> Any:
+        rows = as_tuple(value)
+        if isinstance(rows, tuple) and not least <= len(rows) <= (most or len(rows)):
+            raise _wrong(words)
+        return _told(words, rows, handler)
+
+    return WrapValidator(validate)
 
 
-def several(item: Any, words: str, least: int = 1, most: int | None = None) -> Any:
-    """The type of a tuple of `item`, `least` to `most` of them; a list becomes one."""
-    rows = Annotated[tuple[item, ...], Field(min_length=least, max_length=most)]
-    return expected(Annotated[rows, BeforeValidator(as_tuple)], words)
-
-
-def part(cls: type) -> Any:
-    """The type of a schema inside of another: an instance, or its dict."""
-    return Annotated[
-        cls, BeforeValidator(lambda value: cls.from_dict(value) if isinstance(value, dict) else value)
-    ]
+def part(cls: type["Values"]) -> BeforeValidator:
+    """Annotates a schema inside of another: an instance, or its dict."""
+    return BeforeValidator(lambda value: cls.from_dict(value) if isinstance(value, dict) else value)
 
 
 def as_tuple(value: Any) -> Any:
@@ -92,11 +103,11 @@ def schema(what: str, error: type[SplinelabError]) -> Callable[[type], type]:
     """Make a class a frozen dataclass that checks its values; a wrong one raises `error` about `what`."""
 
     def make(cls: type) -> type:
-        made = dataclass(frozen=True, config=_STRICT)(cls)
+        made: Any = dataclass(frozen=True, config=_STRICT)(cls)
         plain = made.__init__
 
         @functools.wraps(plain)
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
+        def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
             try:
                 plain(self, *args, **kwargs)
             except ValidationError as wrong:
@@ -119,6 +130,9 @@ def _parameters(cls: type) -> list[inspect.Parameter]:
 class Values:
     """The base of a schema that goes to JSON and back."""
 
+    _what: ClassVar[str]
+    _error: ClassVar[type[SplinelabError]]
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """What `to_dict` wrote; an unknown key is refused, and the closest named."""
@@ -128,7 +142,7 @@ class Values:
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as JSON-ready values: tuples become lists, recipes inside become dicts."""
-        return _lists(dataclasses.asdict(self))
+        return _lists(dataclasses.asdict(cast(Any, self)))
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed, checked like any other."""

@@ -5,9 +5,10 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
@@ -103,13 +104,13 @@ class SplineCodes:
         """Unpack to a uint8 array of 0 and 1, samples × units: eight times the memory."""
         return np.unpackbits(self.packed, axis=1, count=self.units)
 
-    def __array__(self, dtype=None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         """The bits, samples × units, for `np.asarray(codes)` and what calls it, as scikit-learn does."""
         if copy is False:
             raise ValueError("The bits are packed: an array of them is always a copy; use np.asarray(codes).")
         return self.bits().astype(dtype or np.uint8, copy=False)
 
-    def __dlpack__(self, **options):
+    def __dlpack__(self, **options: Any) -> Any:
         """The same for `torch.as_tensor(codes)`, which asks for nothing else."""
         return self.bits().__dlpack__(**options)
 
@@ -146,7 +147,7 @@ class SplineCodes:
         same_layers = list(self.layers.items()) == list(other.layers.items())
         return same_layers and np.array_equal(self.packed, other.packed)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # Python's own way to say: not hashable
 
     def __repr__(self) -> str:
         shown = [f"{name}: {units}" for name, units in self.layers.items()]
@@ -223,14 +224,13 @@ def join_packed(parts: list[np.ndarray], units: list[int]) -> np.ndarray:
     # Some layer ends within a byte: shift through unpacked bits, a few rows at a time.
     samples, step = len(parts[0]), max(1, CHUNK // sum(units))
     joined = np.empty((samples, -(-sum(units) // 8)), dtype=np.uint8)
-    for first in range(0, samples, step):
-        rows = slice(first, first + step)
+    for rows in (slice(first, first + step) for first in range(0, samples, step)):
         bits = [np.unpackbits(part[rows], axis=1, count=n) for part, n in zip(parts, units, strict=True)]
         joined[rows] = np.packbits(np.concatenate(bits, axis=1), axis=1)
     return joined
 
 
-def _as_bits(name: str, array) -> np.ndarray:
+def _as_bits(name: str, array: ArrayLike) -> np.ndarray:
     array = np.asarray(array)
     if array.ndim != 2:
         raise InputError(f"Layer {name!r} must be a samples × units array; got shape {array.shape}.")
@@ -244,7 +244,7 @@ def _as_bits(name: str, array) -> np.ndarray:
     return array.astype(bool)
 
 
-def _checksum(packed: np.ndarray, layers) -> str:
+def _checksum(packed: np.ndarray, layers: Iterable[Iterable]) -> str:
     digest = hashlib.sha256(json.dumps([list(item) for item in layers]).encode())
     digest.update(np.ascontiguousarray(packed).data)
     return digest.hexdigest()

@@ -112,12 +112,20 @@ def measure(
     )
 
 
-def _look(nets, images, scanned, ks, starts, resamples, shuffle) -> _Look:
+def _look(
+    nets: Sequence[nn.Module],
+    images: Dataset,
+    scanned: Sequence[str],
+    ks: Sequence[int],
+    starts: int,
+    resamples: int,
+    shuffle: bool,
+) -> _Look:
     """Record every net and measure what is seen. ``shuffle`` keeps the codes alone, their bits shuffled."""
     recordings = [record(net, images) for net in nets]
     looks = [protocol.views(seen) for seen in recordings]
     if shuffle:
-        looks = [{"codes": _shuffled(look["codes"], seed)} for seed, look in enumerate(looks)]
+        looks = [{"codes": _shuffled(seen.codes, seed)} for seed, seen in enumerate(recordings)]
     comparisons = _CODES if shuffle else _COMPARISONS
     matrices = [protocol.distance_matrices(look, comparisons) for look in looks]
     stacks = {name: [matrix[name] for matrix in matrices] for name in comparisons}
@@ -126,7 +134,7 @@ def _look(nets, images, scanned, ks, starts, resamples, shuffle) -> _Look:
     def kmeans(view: str, k: int) -> list[np.ndarray]:
         return [clustering.cluster(look[view], "kmeans", k=k, n_init=starts) for look in looks]
 
-    tens = {view: kmeans(view, 10) for view in views}
+    tens: dict[str, list[np.ndarray]] = {view: kmeans(view, 10) for view in views}
     outputs = [seen.output for seen in recordings]
     return _Look(
         separation=bootstrap(stacks, images.labels, resamples=resamples),
@@ -154,7 +162,9 @@ def _shuffled(codes: SplineCodes, seed: int) -> SplineCodes:
 
 def _of_an_arm(look: _Look) -> list[tuple[str, str, Interval | None]]:
     separation, agreement = look.separation, look.agreement
-    rows = [("", f"ROC-AUC, {name}", separation.interval(name)) for name in separation.values]
+    rows: list[tuple[str, str, Interval | None]] = [
+        ("", f"ROC-AUC, {name}", separation.interval(name)) for name in separation.values
+    ]
     for claim, (one, other) in LEADS.items():
         if other in separation.values:
             lead = separation.difference(one, other)
@@ -184,7 +194,7 @@ def _of_an_arm(look: _Look) -> list[tuple[str, str, Interval | None]]:
 
 def _between_arms(looks: Mapping[str, _Look]) -> list[tuple[str, str, str, Interval | None]]:
     """Differences between arms on the same images."""
-    rows = []
+    rows: list[tuple[str, str, str, Interval | None]] = []
     for claim, statistic, one, other in PAIRS:
         if {one, other} <= set(looks):
             found = looks[one].separation.difference(
@@ -194,8 +204,8 @@ def _between_arms(looks: Mapping[str, _Look]) -> list[tuple[str, str, str, Inter
             rows.append((claim, f"{name}, Jaccard", f"{one} − {other}", found))
     for one, other in SILHOUETTES:
         if {one, other} <= set(looks):
-            found = _over_nets(np.subtract(looks[one].silhouettes, looks[other].silhouettes))
-            rows.append(("spline-4f", "silhouette at k = 10, codes", f"{one} − {other}", found))
+            lead = _over_nets(np.subtract(looks[one].silhouettes, looks[other].silhouettes))
+            rows.append(("spline-4f", "silhouette at k = 10, codes", f"{one} − {other}", lead))
     return rows
 
 
@@ -211,5 +221,5 @@ def _between_images(training: _Look, heldout: _Look) -> list[tuple[str, str, str
     return rows
 
 
-def _over_nets(values: Sequence[float]) -> Interval | None:
+def _over_nets(values: Sequence[float] | np.ndarray) -> Interval | None:
     return over_nets(values) if len(values) > 1 else None

@@ -19,33 +19,33 @@ from splinelab.errors import InputError
 __all__ = ["OVER", "Draws", "Interval", "exactly", "over_nets", "range_over_nets", "two_level"]
 
 
-def over_nets(values: Sequence[float], *, seeds: Sequence[int] | None = None) -> Interval:
+def over_nets(values: Sequence[float] | np.ndarray, *, seeds: Sequence[int] | None = None) -> Interval:
     """The mean of one number per net, with its t interval. Raises InputError for fewer than two.
 
     >>> over_nets([1.0, 1.0, 1.0]).low
     1.0
     """
-    values = _numbers(values)
-    if values.size < 2:
-        raise InputError(f"an interval over nets needs at least 2 of them, got {values.size}")
-    half = stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    middle = float(values.mean())
+    found = _numbers(values)
+    if found.size < 2:
+        raise InputError(f"an interval over nets needs at least 2 of them, got {found.size}")
+    half = stats.t.ppf((1 + LEVEL) / 2, len(found) - 1) * found.std(ddof=1) / np.sqrt(len(found))
+    middle = float(found.mean())
     return Interval(
-        middle, middle - half, middle + half, "nets", len(values), _seeds(seeds, len(values)),
-        "mean over nets, t interval", float(len(values) - 1),
+        middle, middle - half, middle + half, "nets", len(found), _seeds(seeds, len(found)),
+        "mean over nets, t interval", float(len(found) - 1),
     )  # fmt: skip
 
 
-def range_over_nets(values: Sequence[float], *, seeds: Sequence[int] | None = None) -> Interval:
+def range_over_nets(values: Sequence[float] | np.ndarray, *, seeds: Sequence[int] | None = None) -> Interval:
     """The median of a count, and its range: the smallest and the largest net.
 
     >>> tuple(range_over_nets([40, 38, 39]))
     (39.0, 38.0, 40.0)
     """
-    values = _numbers(values)
+    found = _numbers(values)
     return Interval(
-        float(np.median(values)), values.min(), values.max(), "range", len(values),
-        _seeds(seeds, len(values)), "median, smallest and largest net", None,
+        float(np.median(found)), found.min(), found.max(), "range", len(found),
+        _seeds(seeds, len(found)), "median, smallest and largest net", None,
     )  # fmt: skip
 
 
@@ -134,7 +134,9 @@ def two_level(
     return _two_level(float(statistic(*arrays)), drawn, between, nets, images, seeds)
 
 
-def _two_level(value: float, drawn, between: float, nets: int, images: int, seeds) -> Interval:
+def _two_level(
+    value: float, drawn: np.ndarray, between: float, nets: int, images: int, seeds: Sequence[int] | None
+) -> Interval:
     """From draws of the images, and the variance of the value between nets."""
     drawn = drawn[np.isfinite(drawn)]
     if not np.isfinite(value) or len(drawn) < 2:
@@ -157,14 +159,14 @@ def _two_level(value: float, drawn, between: float, nets: int, images: int, seed
     )  # fmt: skip
 
 
-def _numbers(values) -> np.ndarray:
-    values = np.asarray(values, float)
-    if values.ndim != 1 or not values.size or not np.isfinite(values).all():
-        raise InputError(f"values are {values.tolist()}: expected one finite number per net")
-    return values
+def _numbers(values: Sequence[float] | np.ndarray) -> np.ndarray:
+    found = np.asarray(values, float)
+    if found.ndim != 1 or not found.size or not np.isfinite(found).all():
+        raise InputError(f"values are {found.tolist()}: expected one finite number per net")
+    return found
 
 
-def _seeds(seeds, nets: int) -> tuple[int, ...]:
+def _seeds(seeds: Sequence[int] | None, nets: int) -> tuple[int, ...]:
     found = tuple(range(nets)) if seeds is None else tuple(int(seed) for seed in seeds)
     if len(found) != nets:
         raise InputError(f"there are {len(found)} seeds and {nets} nets: expected one each")

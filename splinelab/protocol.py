@@ -6,7 +6,7 @@ codes with L2 and cosine distance on stacked `nn.Linear` outputs. The other comp
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from torch import nn
@@ -21,6 +21,8 @@ from splinelab.distances import Bootstrap, bootstrap, pairwise
 from splinelab.errors import InputError
 from splinelab.recording import Recording, record
 from splinelab.training import build, fit, training_data
+
+_Key = TypeVar("_Key", bound=Hashable)
 
 __all__ = [
     "ARMS",
@@ -204,7 +206,7 @@ def distance_matrices(
     return {name: pairwise(looks[view], metric=metric) for name, (view, metric) in chosen.items()}
 
 
-def in_parallel(function: Callable, jobs: Mapping[Hashable, tuple]) -> dict[Hashable, Any]:
+def in_parallel(function: Callable, jobs: Mapping[_Key, tuple]) -> dict[_Key, Any]:
     """`function(*arguments)` for every tuple of arguments in `jobs`; results by key.
 
     In two processes, unless joblib is configured: then with that number of them, or on that cluster.

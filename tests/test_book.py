@@ -148,7 +148,7 @@ def test_every_charting_cell_shows_a_described_chart(name):
 def test_results_are_compared_and_only_training_and_timing_are_not(name):
     for cell in code_cells(source(name)):
         if "nbval-ignore-output" in cell.metadata.get("tags", []):
-            assert ".record(" not in cell.source and "ledger.table" not in cell.source, cell.source[:200]
+            assert ".record(" not in cell.source and "ledger.verdicts" not in cell.source, cell.source[:200]
 
 
 def test_cleaning_makes_two_runs_the_same_file(tmp_path):

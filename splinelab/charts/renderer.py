@@ -10,7 +10,7 @@ import json
 import math
 import re
 import sys
-from typing import Any
+from typing import Any, cast
 
 import altair as alt
 import pandas as pd
@@ -35,7 +35,7 @@ def use() -> None:
     alt.data_transformers.enable("default", max_rows=MAX_ROWS)
     alt.renderers.enable("html")
     # Colab draws no Vega-Lite by itself.
-    html = alt.renderers.get() if "google.colab" in sys.modules else None
+    html: Any = alt.renderers.get() if "google.colab" in sys.modules else None
 
     def render(spec: dict, **_: Any) -> dict[str, Any]:
         bundle = mimebundle(spec)
@@ -46,7 +46,7 @@ def use() -> None:
 
 
 def _theme() -> alt.theme.ThemeConfig:
-    return alt.theme.ThemeConfig({"config": theme.config()})
+    return alt.theme.ThemeConfig({"config": cast(Any, theme.config())})
 
 
 def order(table: pd.DataFrame, column: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Callable
 from typing import Any
 
 __all__ = ["pack", "tables", "unpack"]
@@ -23,7 +24,11 @@ def pack(rows: list[dict]) -> tuple[str, dict[str, str]]:
 
 def unpack(text: str, parse: dict[str, str]) -> list[dict]:
     """The rows that `pack` wrote."""
-    read = {"number": _number, "boolean": lambda cell: cell == "true", "string": str}
+    read: dict[str, Callable[[str], Any]] = {
+        "number": _number,
+        "boolean": lambda cell: cell == "true",
+        "string": str,
+    }
     return [
         {name: read[parse[name]](cell) if cell else None for name, cell in row.items()}
         for row in csv.DictReader(io.StringIO(text))

@@ -83,7 +83,8 @@ def frames(
     heading = f"<p><strong>{html.escape(told['takeaway'])}</strong></p>" if told else ""
     under = f"<p>{html.escape(told['caption'])}</p>" if told else ""
     slider = _figure([_drawn(image) for image in images], list(labels), title or "frame", description, start)
-    still = images[start] if isinstance(images[start], bytes) else renderer.png(_spec(images[start]))
+    first = images[start]
+    still = first if isinstance(first, bytes) else renderer.png(_spec(first))
     display(
         {
             MIME: {"description": description, "labels": list(labels), **told},

@@ -5,7 +5,8 @@ per chapter, and the verdicts that follow from them.
 """
 
 from splinelab.claims.entries import Case, Claim, Measurement
-from splinelab.claims.ledger import VERDICTS, Finding, Ledger
+from splinelab.claims.findings import Finding
+from splinelab.claims.ledger import VERDICTS, Ledger
 from splinelab.claims.notebook import Notebook, write_verdicts
 from splinelab.claims.scoreboard import print_scoreboard
 

@@ -2,21 +2,22 @@
 
 import datetime
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator
 
 from splinelab import _schema as kinds
+from splinelab._interval import LEVEL
 from splinelab._schema import Values, check, expected, one_of, schema, several
 from splinelab.errors import ClaimError
-from splinelab.intervals import LEVEL, Interval
+from splinelab.intervals import Interval
 
 RULES = {"above": 1, "below": 1, "equals": 1, "within": 2}  # how many numbers each takes
 # Another processor may move the last digits: up to this share the stored entry stays as it is.
 SAME = 5e-4
 MOMENT = "%Y-%m-%d %H:%M"
 
-_Reason = expected(kinds.Name | None, "text that is not empty, or nothing")
+_Reason = Annotated[kinds.Name | None, expected("text that is not empty, or nothing")]
 
 
 @schema("case", ClaimError)
@@ -29,8 +30,8 @@ class Case:
     """
 
     label: kinds.Name
-    holds: one_of(*RULES)
-    threshold: several(kinds.Number, "one or two numbers", most=2)
+    holds: Annotated[str, one_of(*RULES)]
+    threshold: Annotated[tuple[kinds.Number, ...], several("one or two numbers", most=2)]
     quantity: kinds.Text = ""
 
     def __post_init__(self) -> None:
@@ -67,8 +68,9 @@ def _case(label: str, rule: object) -> Case:
     if len(given) != 1 or not set(given) <= set(RULES):
         raise ClaimError(f"{label!r}: a rule is one of {list(RULES)} with a number, got {rule}")
     ((holds, threshold),) = given.items()
+    numbers: Any = threshold if isinstance(threshold, list) else [threshold]
     try:
-        return Case(label, holds, threshold if isinstance(threshold, list) else [threshold], quantity)
+        return Case(label, holds, numbers, quantity)
     except ClaimError as error:
         raise ClaimError(f"{label!r}: {error}") from error
 
@@ -89,14 +91,16 @@ class Claim(Values):
     chapter: kinds.Name
     statement: kinds.Name
     quantity: kinds.Name
-    cases: Annotated[several(Case, "one or more, labels with a rule each"), BeforeValidator(_cases)]
-    committed: expected(kinds.Name, "a day and a time: 2026-11-20 15:58")
-    measured: expected(kinds.Name | None, "a day and a time, or nothing") = None
+    cases: Annotated[
+        tuple[Case, ...], several("one or more, labels with a rule each"), BeforeValidator(_cases)
+    ]
+    committed: Annotated[kinds.Name, expected("a day and a time: 2026-11-20 15:58")]
+    measured: Annotated[kinds.Name | None, expected("a day and a time, or nothing")] = None
     seeds: kinds.Whole = 5
-    theirs: expected(kinds.Number | None, "a number, or nothing") = None
+    theirs: Annotated[kinds.Number | None, expected("a number, or nothing")] = None
     not_tested: _Reason = None
-    revised: several(kinds.Name, "one or more dated reasons", least=0) = ()
-    elsewhere: expected(kinds.Name | None, "the id of a claim, or nothing") = None
+    revised: Annotated[tuple[kinds.Name, ...], several("one or more dated reasons", least=0)] = ()
+    elsewhere: Annotated[kinds.Name | None, expected("the id of a claim, or nothing")] = None
 
     def __post_init__(self) -> None:
         labels = [case.label for case in self.cases]
@@ -130,8 +134,8 @@ class Measurement(Interval):
     `measured` is the day, such as 2026-11-20, or empty.
     """
 
-    data: expected(kinds.Name, "the name of a data set") = ""
-    checksum: expected(kinds.Name, "a checksum") = ""
+    data: Annotated[kinds.Name, expected("the name of a data set")] = ""
+    checksum: Annotated[kinds.Name, expected("a checksum")] = ""
     measured: kinds.Text = ""
 
     def __post_init__(self) -> None:
@@ -142,7 +146,7 @@ class Measurement(Interval):
         check(not self.measured or _day(self.measured), "measured", self.measured, "a day: 2026-11-20")
 
     @classmethod
-    def of(cls, interval: Interval, **given) -> Self:
+    def of(cls, interval: Interval, **given: Any) -> Self:
         """An interval as a measurement; `given`: the fields that it lacks, or others in place of its own."""
         return cls(**{**interval.to_dict(), **given})
 

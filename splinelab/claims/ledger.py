@@ -18,11 +18,11 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from splinelab._interval import LEVEL
 from splinelab.claims.entries import Claim, Measurement
 from splinelab.claims.findings import OUTCOMES, Finding, named
 from splinelab.claims.stored import read_claims, read_results, write_lock
 from splinelab.errors import ClaimError
-from splinelab.intervals import LEVEL
 
 VERDICTS = (
     "reproduced",

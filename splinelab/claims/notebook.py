@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from IPython.display import HTML, Markdown
+from IPython.display import HTML
 
 from splinelab.claims.entries import Measurement
 from splinelab.claims.ledger import Ledger, results_folder
-from splinelab.claims.scoreboard import cases_markdown, chapter_markdown, verdict_lines
+from splinelab.claims.scoreboard import verdict_lines
 from splinelab.claims.stored import write_json, write_results
 from splinelab.errors import ClaimError
 from splinelab.intervals import Interval
@@ -66,15 +66,6 @@ class Notebook:
         if before and before.same_as(measurement):
             measurement = before
         self.ledger.add(claim_id, case, measurement)
-
-    def table(self, *claim_ids: str) -> Markdown:
-        """Measured cases of some claims; without arguments, of all claims of the chapter."""
-        mine = [claim.id for claim in self.ledger.claims.values() if claim.chapter == self.chapter]
-        return Markdown(cases_markdown(self.ledger, claim_ids or mine))
-
-    def summary(self) -> Markdown:
-        """The chapter's claims and their verdicts, as they stand."""
-        return Markdown(chapter_markdown(self.ledger, self.chapter))
 
     def verdicts(self) -> HTML:
         """The chapter's claims as they stand, one line each, linked to their cases on the scoreboard."""

@@ -1,13 +1,12 @@
-"""The ledger as readers see it: in the terminal, as JSON, and in tables of the book."""
+"""The ledger as readers see it: in the terminal, as JSON, and in the lines that open a chapter."""
 
 import html
 import json
-import re
-from collections.abc import Iterable
 
-from splinelab.claims.ledger import Finding, Ledger
+from splinelab.claims.findings import Finding
+from splinelab.claims.ledger import Ledger
 
-__all__ = ["cases_markdown", "chapter_markdown", "print_scoreboard", "verdict_lines"]
+__all__ = ["print_scoreboard", "verdict_lines"]
 
 
 def print_scoreboard(as_json: bool = False) -> None:
@@ -25,11 +24,6 @@ def print_scoreboard(as_json: bool = False) -> None:
     print(_caution(ledger))
 
 
-def chapter_markdown(ledger: Ledger, chapter: str) -> str:
-    """The part of the scoreboard that belongs to one chapter, in which nothing may be measured yet."""
-    return _table(ledger, [{**row, "name": row["id"]} for row in ledger.rows(chapter)])
-
-
 def verdict_lines(ledger: Ledger, chapter: str) -> str:
     """One line of HTML for each claim of a chapter, linked to its row of the scoreboard."""
     lines = []
@@ -42,37 +36,6 @@ def verdict_lines(ledger: Ledger, chapter: str) -> str:
             f"{html.escape(row['statement'] + told)}</li>"
         )
     return '<ul class="sl-verdicts">' + "".join(lines) + "</ul>"
-
-
-def cases_markdown(ledger: Ledger, claim_ids: Iterable[str]) -> str:
-    """Every measured case of some claims as a table."""
-    lines = [
-        "| claim | case | ours, 95 % interval | over | n | seeds | data, measured | rule | outcome |",
-        "|" + "---|" * 9,
-    ]
-    for claim_id in claim_ids:
-        for each in ledger.found(claim_id):
-            found, measured = each.interval, each.measurement
-            lines.append(
-                f"| {claim_id} | {each.case.label} | {found.text} | {found.over} | {found.n} "
-                f"| {len(found.seeds)} | {measured.data}, {measured.measured} | {each.case} "
-                f"| {each.outcome} |"
-            )
-    return "\n".join(lines)
-
-
-def _table(ledger: Ledger, rows: list[dict]) -> str:
-    lines = ["| claim | verdict | what was measured |", "|---|---|---|"]
-    for row in rows:
-        told = f"**{row['verdict']}**" + (f" ({scope})" if (scope := ledger.scope(row["id"])) else "")
-        lines.append(f"| {row['name']} {row['statement']} | {told} | {_cell(_evidence(ledger, row))} |")
-    return "\n".join(lines)
-
-
-def _cell(lines: list[str]) -> str:
-    """Lines of evidence in one cell, the outcomes set off."""
-    marked = [re.sub(r"^(holds|contradicted|undecided):", r"*\1:*", line) for line in lines]
-    return "<br>".join(marked)
 
 
 def _evidence(ledger: Ledger, row: dict) -> list[str]:

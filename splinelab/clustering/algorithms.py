@@ -1,6 +1,7 @@
 """Five algorithms by name; scikit-learn, hdbscan and fastcluster do the work."""
 
 import warnings
+from typing import Any
 
 import fastcluster
 import numpy as np
@@ -79,7 +80,17 @@ def cluster(
     return _agglomerate(x, method, metric, k, n)
 
 
-def _by_density(x, method: str, k, metric: str, n: int, min_samples, eps, size, single) -> np.ndarray:
+def _by_density(
+    x: Any,
+    method: str,
+    k: int | None,
+    metric: str,
+    n: int,
+    min_samples: int,
+    eps: float | None,
+    size: int | None,
+    single: bool | None,
+) -> np.ndarray:
     if k is not None:
         raise InputError(f"k is {k}, but {method} finds the number of clusters itself: expected k=None")
     min_samples = check_whole("min_samples", min_samples)
@@ -144,7 +155,7 @@ def kmeans(points: np.ndarray, k: int, *, seed: int, n_init: int) -> KMeans:
             ) from warning
 
 
-def _metric_for(method: str, x, metric: str | None) -> str:
+def _metric_for(method: str, x: Any, metric: str | None) -> str:
     if method == "kmeans" or method == "ward":
         if metric not in (None, "l2"):
             raise InputError(
@@ -154,7 +165,7 @@ def _metric_for(method: str, x, metric: str | None) -> str:
     return resolve_metric(x, metric)
 
 
-def _agglomerate(x, method: str, metric: str, k: int, n: int) -> np.ndarray:
+def _agglomerate(x: Any, method: str, metric: str, k: int, n: int) -> np.ndarray:
     if n == 1:
         return np.zeros(1, np.int64)
     require(8 * n**2, f"{method} linkage of {n:,} samples", _INSTEAD)
@@ -176,7 +187,7 @@ def _check_near(pairs: int, free: int | None) -> None:
         )
 
 
-def _radius(x, metric: str, eps: float) -> csr_matrix:
+def _radius(x: Any, metric: str, eps: float) -> csr_matrix:
     """Distances up to eps as a sparse matrix, zeros between copies kept."""
     if metric == "precomputed":
         x = np.asarray(x)

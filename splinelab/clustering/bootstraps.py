@@ -6,6 +6,7 @@ net. A pair of an image with its own copy is left out, as in `distances.bootstra
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -131,7 +132,7 @@ def _ari(cells: tuple[np.ndarray, np.ndarray, np.ndarray], weights: np.ndarray) 
     return float((same_both - chance) / (best - chance)) if best != chance else 1.0
 
 
-def _scores(x, labels, metric, weights) -> np.ndarray:
+def _scores(x: Any, labels: Any, metric: str | None, weights: np.ndarray) -> np.ndarray:
     """Draws × (silhouette, Calinski-Harabasz, Davies-Bouldin) under `weights`, draws × samples."""
     vectors = np.asarray(coordinates(x)[0], np.float64)
     check_labels(labels, len(vectors))
@@ -151,7 +152,7 @@ def _scores(x, labels, metric, weights) -> np.ndarray:
     return np.where(enough[:, None], np.stack(scored, axis=1), np.nan)
 
 
-def _silhouette(distance, groups, weights) -> np.ndarray:
+def _silhouette(distance: Any, groups: list[np.ndarray], weights: np.ndarray) -> np.ndarray:
     total = np.zeros(len(weights))
     for own, group in enumerate(groups):
         means, within = [], np.zeros(0)
@@ -170,7 +171,7 @@ def _silhouette(distance, groups, weights) -> np.ndarray:
     return total / sum(weights[:, group].sum(axis=1) for group in groups)
 
 
-def _euclidean(vectors, groups, weights) -> tuple[np.ndarray, np.ndarray]:
+def _euclidean(vectors: Any, groups: list[np.ndarray], weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Calinski-Harabasz and Davies-Bouldin, one number per draw."""
     sizes = np.stack([weights[:, group].sum(axis=1) for group in groups], axis=1)
     sums = np.stack([weights[:, group] @ vectors[group] for group in groups], axis=1)

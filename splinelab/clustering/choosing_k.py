@@ -64,7 +64,7 @@ class KScan:
         """The k of the smallest Davies-Bouldin index."""
         return self._best(self.db)
 
-    def _best(self, cost):
+    def _best(self, cost: np.ndarray) -> int | None:
         return None if np.isnan(cost).all() else int(self.ks[np.nanargmin(cost)])
 
 

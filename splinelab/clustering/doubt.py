@@ -22,7 +22,7 @@ def least_pure(clusters: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, flo
     """Which samples lie in the cluster whose largest class has the smallest share (the first such), and that
     share: its purity."""
     shares = {c: np.bincount(truth[clusters == c]).max() / (clusters == c).sum() for c in np.unique(clusters)}
-    least = min(shares, key=shares.get)
+    least = min(shares, key=lambda cluster: shares[cluster])
     return clusters == least, float(shares[least])
 
 

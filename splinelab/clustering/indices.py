@@ -6,6 +6,7 @@ noise earns nothing.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -82,7 +83,7 @@ def nmi(labels: ArrayLike, truth: ArrayLike) -> float:
     return float(metrics.normalized_mutual_info_score(*_two(labels, truth)))
 
 
-def _two(labels, truth) -> tuple[np.ndarray, np.ndarray]:
+def _two(labels: ArrayLike, truth: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     truth = as_array(truth, "truth")
     if truth.ndim != 1 or len(truth) == 0:
         raise InputError(f"truth has shape {truth.shape}: expected one label per sample")
@@ -90,14 +91,14 @@ def _two(labels, truth) -> tuple[np.ndarray, np.ndarray]:
     return codes, check_labels(truth, len(truth))[0]
 
 
-def _without_noise(labels, n: int) -> tuple[np.ndarray, np.ndarray]:
+def _without_noise(labels: ArrayLike, n: int) -> tuple[np.ndarray, np.ndarray]:
     check_labels(labels, n)
     labels = as_array(labels, "labels")
     kept = np.flatnonzero(labels != -1)
     return kept, np.unique(labels[kept], return_inverse=True)[1].reshape(-1)
 
 
-def _euclidean_index(index: Callable, x, labels) -> float:
+def _euclidean_index(index: Callable, x: Any, labels: ArrayLike) -> float:
     points, _ = coordinates(x)  # neither index has a unit
     kept, codes = _without_noise(labels, len(points))
     if not 2 <= len(np.unique(codes)) < len(codes):

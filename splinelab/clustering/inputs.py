@@ -1,5 +1,7 @@
 """What can be clustered: codes, vectors, or a matrix of distances."""
 
+from typing import Any
+
 import numpy as np
 
 from splinelab._arguments import check_whole
@@ -17,7 +19,7 @@ from splinelab.distances.operands import (
 from splinelab.errors import InputError
 
 
-def coordinates(x) -> tuple[np.ndarray, int]:
+def coordinates(x: Any) -> tuple[np.ndarray, int]:
     """(points, e) with `x` = points · 2ᵉ, samples × units: codes as float32 zeros and ones, vectors as
     float32 or float64 with a largest entry of about 1, so that scikit-learn's squares stay finite and its
     tolerances fit. A power of two changes no digit. Raises InputError as L2 distances do."""
@@ -32,7 +34,7 @@ def coordinates(x) -> tuple[np.ndarray, int]:
     return (points.astype(np.float32) if x.dtype == np.float32 else points), power
 
 
-def resolve_metric(x, metric, *, code_default="jaccard") -> str:
+def resolve_metric(x: Any, metric: str | None, *, code_default: str = "jaccard") -> str:
     """The metric named, or the default: `code_default` for SplineCodes, "l2" for vectors."""
     metric = (code_default if is_codes(x) else "l2") if metric is None else metric
     if metric not in (*METRICS, "precomputed"):
@@ -41,7 +43,7 @@ def resolve_metric(x, metric, *, code_default="jaccard") -> str:
     return metric
 
 
-def check_samples(x, metric) -> int:
+def check_samples(x: Any, metric: str) -> int:
     """The number of samples of valid input for `metric`; raise InputError for anything else."""
     if metric == "precomputed":
         if np.shape(x) == (1, 1):
@@ -50,12 +52,12 @@ def check_samples(x, metric) -> int:
     return len(packed_bits(x)[0] if metric in CODE_METRICS else vectors(x))
 
 
-def check_k(k, n) -> int:
+def check_k(k: Any, n: int) -> int:
     """A number of clusters from 1 to n; raise InputError otherwise."""
     return check_whole("k", k, 1, n, "the number of samples")
 
 
-def _distances(x) -> np.ndarray:
+def _distances(x: Any) -> np.ndarray:
     """A matrix of distances: as `check_matrix`, none below 0 and 0 from each sample to itself."""
     x = check_matrix(x, "x")
     low, own, high = float(x.min()), float(np.abs(x.diagonal()).max()), float(x.max())

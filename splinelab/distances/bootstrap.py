@@ -172,7 +172,7 @@ def permutation_null(
 class _Ranks:
     """One matrix as ranks with the class relation folded in: one weighted count per draw gives all."""
 
-    def __init__(self, distances, codes: np.ndarray):
+    def __init__(self, distances: Any, codes: np.ndarray) -> None:
         histogram = ClassHistograms.from_matrix(distances, codes)
         self.value = separability(histogram)
         level, self.values = _levels(distances)

@@ -167,7 +167,7 @@ def _pairs(rows: slice, n: int) -> int:
     return size * (size - 1) // 2 + size * (n - rows.stop)
 
 
-def _count(kern, bins: int, block_size: int, stripes: list[Stripe]) -> tuple[np.ndarray, np.ndarray]:
+def _count(kern: Any, bins: int, block_size: int, stripes: list[Stripe]) -> tuple[np.ndarray, np.ndarray]:
     """A job of `class_histograms`: what some stripes of rows, sorted by class, add to the counters."""
     counter = _Counter(kern, bins, kern.device)
     for rows, _ in stripes:
@@ -187,7 +187,7 @@ class _Counter:
     integers; the distance 1 belongs to the last bin. "vectors": ⌊bins · distance / limit⌋.
     """
 
-    def __init__(self, kern, bins: int, device: Device = "cpu"):
+    def __init__(self, kern: Any, bins: int, device: Device = "cpu") -> None:
         self.kernel, self.kind, self.size = kern, kern.metric, bins
         if kern.metric not in CODE_METRICS:
             self.kind = "vectors"

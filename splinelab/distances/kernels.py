@@ -9,6 +9,7 @@ so that the distances agree bit for bit.
 import itertools
 import os
 import warnings
+from typing import Any
 
 import numpy as np
 import torch
@@ -76,6 +77,9 @@ class _Kernel:
         self._set(*state)
 
     def _state(self) -> tuple:
+        raise NotImplementedError
+
+    def _set(self, *state: Any) -> None:
         raise NotImplementedError
 
     def __reduce__(self):

@@ -1,6 +1,7 @@
 """Distances between samples: all of them, block by block, or the nearest ones."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -121,7 +122,7 @@ def neighbours(
     return index, distance
 
 
-def _nearest(kern, k: int, own: bool, stripes: list[slice]) -> tuple[np.ndarray, ...]:
+def _nearest(kern: Any, k: int, own: bool, stripes: list[slice]) -> tuple[np.ndarray, ...]:
     """The job of `neighbours`: index and distance of the nearest, for some stripes of rows."""
     m = kern.shape[1]
     found = []
@@ -136,7 +137,7 @@ def _nearest(kern, k: int, own: bool, stripes: list[slice]) -> tuple[np.ndarray,
     return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
 
 
-def condensed(x, metric: str) -> np.ndarray:
+def condensed(x: Any, metric: str) -> np.ndarray:
     """The distances above the diagonal of `pairwise(x, metric=metric)`, row by row, float64 n(n − 1)/2.
 
     For a matrix (`metric` "precomputed") its own entries. A quarter of the memory of a square of float64.
@@ -152,7 +153,7 @@ def condensed(x, metric: str) -> np.ndarray:
     return out
 
 
-def square(x, metric: str) -> np.ndarray:
+def square(x: Any, metric: str) -> np.ndarray:
     """`pairwise(x, metric=metric)` as float64, with no float32 matrix beside it; of a matrix a copy."""
     if metric == "precomputed":
         return np.array(x, np.float64)
@@ -164,7 +165,7 @@ def square(x, metric: str) -> np.ndarray:
     return out
 
 
-def _upper(kern) -> Iterator[tuple[slice, np.ndarray]]:
+def _upper(kern: Any) -> Iterator[tuple[slice, np.ndarray]]:
     """Stripes of rows from their own first column on, symmetric at the diagonal, as in `pairwise`."""
     height, width = kern.step
     n = kern.shape[1]
@@ -174,7 +175,7 @@ def _upper(kern) -> Iterator[tuple[slice, np.ndarray]]:
         yield rows, stripe.numpy()
 
 
-def _precomputed(x) -> Iterator[tuple[slice, np.ndarray]]:
+def _precomputed(x: Any) -> Iterator[tuple[slice, np.ndarray]]:
     x = np.asarray(x)
     for rows in _slices(len(x), 512):
         yield rows, x[rows, rows.start :]

@@ -4,6 +4,8 @@ Codes (`hamming`, `jaccard`) become packed bits, vectors (`l2`, `cosine`) become
 returned as float32, so what float32 cannot hold is refused here, for every function alike.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -17,12 +19,12 @@ LARGEST = float(np.finfo(np.float32).max)
 SMALLEST = 2.0**-100  # a distance of 2⁻²⁶ times this still has all digits of float32
 
 
-def is_codes(x) -> bool:
+def is_codes(x: Any) -> bool:
     """Whether `x` is a `SplineCodes` (anything with packed bits and a number of units)."""
     return hasattr(x, "packed") and hasattr(x, "units")
 
 
-def _array(x, name: str) -> np.ndarray:
+def _array(x: Any, name: str) -> np.ndarray:
     x = as_array(x, name)
     if x.ndim != 2:
         raise InputError(f"{name} has shape {x.shape}: expected samples × units; one sample is x[None]")
@@ -33,7 +35,7 @@ def _array(x, name: str) -> np.ndarray:
     return x
 
 
-def as_array(x, name: str = "x") -> np.ndarray:
+def as_array(x: Any, name: str = "x") -> np.ndarray:
     """`x` as a numpy array; a torch tensor of any device and float type too. Shorter floats become float32,
     which scipy asks for."""
     if not hasattr(x, "detach"):
@@ -50,7 +52,7 @@ def as_array(x, name: str = "x") -> np.ndarray:
         ) from error
 
 
-def packed_bits(x, name: str = "x") -> tuple[np.ndarray, int]:
+def packed_bits(x: Any, name: str = "x") -> tuple[np.ndarray, int]:
     """The codes `x` as (uint8 samples × ⌈units/8⌉ with zero padding bits, units)."""
     if is_codes(x):
         packed, units = np.ascontiguousarray(x.packed), int(x.units)
@@ -78,7 +80,7 @@ def unpack(packed: np.ndarray, units: int) -> np.ndarray:
     return np.unpackbits(packed, axis=1, count=units)
 
 
-def vectors(x, name: str = "x") -> np.ndarray:
+def vectors(x: Any, name: str = "x") -> np.ndarray:
     """The vectors (or codes) `x` as finite float64 samples × units."""
     x = unpack(*packed_bits(x, name)) if is_codes(x) else _array(x, name)
     if np.iscomplexobj(x):
@@ -100,7 +102,7 @@ def check_scale(largest: float, name: str) -> None:
         )
 
 
-def check_labels(labels, n: int, *, classes: int = 1) -> tuple[np.ndarray, np.ndarray]:
+def check_labels(labels: Any, n: int, *, classes: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Class numbers 0 … of `labels` (int64, n) and the sorted class names.
 
     Raises InputError for a wrong length, a missing value or fewer than `classes` classes.
@@ -132,7 +134,7 @@ def check_labels(labels, n: int, *, classes: int = 1) -> tuple[np.ndarray, np.nd
     return codes.reshape(-1).astype(np.int64), names
 
 
-def check_matrix(distances, name: str = "distances") -> np.ndarray:
+def check_matrix(distances: Any, name: str = "distances") -> np.ndarray:
     """A symmetric n × n matrix of finite distances, n ≥ 2; raise InputError otherwise."""
     distances = as_array(distances, name)
     if distances.ndim != 2 or distances.shape[0] != distances.shape[1]:

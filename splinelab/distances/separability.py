@@ -101,7 +101,7 @@ def auc_from_counts(intra: np.ndarray, inter: np.ndarray) -> np.ndarray:
     return (below * inter).sum(axis=-1) / (intra.sum(axis=-1) * inter.sum(axis=-1))
 
 
-def check_pairs(labels, n: int) -> np.ndarray:
+def check_pairs(labels: ArrayLike, n: int) -> np.ndarray:
     """Class numbers of labels under which both same-class and different-class pairs exist."""
     codes, _ = check_labels(labels, n, classes=2)
     sizes = np.bincount(codes)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -105,8 +106,10 @@ def causal_check(
     model = _Model(damage, inputs, active, alive, alive & np.isin(labels, list(shared)), floor_share)
     rows, random = [], {}
     for cluster in sorted(own):
-        member, chosen = labels == cluster, {"sets": sets, "seed": (seed, cluster)}
-        drawn = matched_sets(np.flatnonzero(member), np.flatnonzero(alive), norms, frequency, **chosen)
+        member = labels == cluster
+        drawn = matched_sets(
+            np.flatnonzero(member), np.flatnonzero(alive), norms, frequency, sets=sets, seed=(seed, cluster)
+        )
         row, random[cluster] = model.without(member, list(own[cluster]), drawn)
         rows.append({"cluster": cluster, **row, **_match(member, drawn, norms, frequency)})
     return CausalCheck(pd.DataFrame(rows), random)
@@ -193,7 +196,9 @@ def _without(alive: np.ndarray, members: np.ndarray) -> np.ndarray:
     return kept
 
 
-def _match(member, drawn, norms, frequency) -> dict[str, float]:
+def _match(
+    member: np.ndarray, drawn: np.ndarray, norms: np.ndarray, frequency: np.ndarray
+) -> dict[str, float]:
     """Size, norm and frequency of the random sets relative to the cluster's, averaged over the sets."""
     if len(drawn) == 0:
         return dict.fromkeys(("random_size", "random_norm", "random_frequency"), float("nan"))
@@ -204,7 +209,15 @@ def _match(member, drawn, norms, frequency) -> dict[str, float]:
     }
 
 
-def _check(inputs, active, labels, own, norms, frequency, floor_share) -> None:
+def _check(
+    inputs: Any,
+    active: np.ndarray,
+    labels: np.ndarray,
+    own: Mapping[int, Sequence[int]],
+    norms: np.ndarray,
+    frequency: np.ndarray,
+    floor_share: float,
+) -> None:
     if active.ndim != 2 or active.dtype != bool or len(active) != len(inputs) or len(active) == 0:
         raise InputError(
             f"active is {active.dtype} of shape {active.shape}; expected bools, {len(inputs)} × outputs"

@@ -163,7 +163,16 @@ def _standardised(values: ArrayLike | sparse.spmatrix) -> tuple[sparse.csr_matri
     return scaled, np.sqrt(samples) * mean * scale, varies
 
 
-def _stripe(x, mean, varies, upper, function, shared, columns, rows):
+def _stripe(
+    x: np.ndarray,
+    mean: np.ndarray,
+    varies: np.ndarray,
+    upper: bool,
+    function: Callable,
+    shared: tuple,
+    columns: slice,
+    rows: slice,
+) -> Any:
     """The job of `Correlations.stripes`: dot products of some columns of `x` with all, or with those that
     follow, less those of `mean`, clipped to [−1, 1]."""
     first = rows.start if upper else 0

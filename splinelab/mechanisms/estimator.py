@@ -1,7 +1,7 @@
 """Estimators in scikit-learn's manner: profiles in, the mechanism of each component out."""
 
 from abc import abstractmethod
-from typing import Self
+from typing import Literal, Self
 
 import fastcluster
 import numpy as np
@@ -143,7 +143,7 @@ class PaperSpectral(_Mechanisms):
         k: int = 10,
         *,
         reading: str = "algorithm",
-        cap: int | str | None = "half",
+        cap: int | Literal["half"] | None = "half",
         seed: int = 0,
         sets_apart: bool = False,
     ) -> None:
@@ -163,7 +163,7 @@ class PaperSpectral(_Mechanisms):
         self.eigenvalues_ = laplacian_spectrum(graph)
         self.gap_ = None
         if self.reading == "parts":
-            cap = None if self.cap == "half" else self.cap  # each part has that cap anyway
+            cap = None if isinstance(self.cap, str) else self.cap  # each part has that cap anyway
             return spectral_by_part(graph, cap=cap, seed=self.seed)
         if self.reading == "algorithm":
             labels, self.gap_ = spectral_whole(graph, cap=self._most(graph.nodes), seed=self.seed)
@@ -176,7 +176,7 @@ class PaperSpectral(_Mechanisms):
         return assign_rest(labels, correlations)
 
     def _most(self, nodes: int) -> int | None:
-        return nodes // 2 if self.cap == "half" else self.cap
+        return nodes // 2 if isinstance(self.cap, str) else self.cap
 
 
 class HdbscanMechanisms(_Mechanisms):

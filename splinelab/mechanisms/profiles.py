@@ -40,7 +40,7 @@ class Profiles:
     """
 
     values: sparse.csr_matrix
-    layers: np.ndarray | None = None
+    layers: Any = None  # an array of names, once made
     threshold: float = 0.1
 
     def __post_init__(self) -> None:
@@ -71,7 +71,8 @@ class Profiles:
         the order of the first batch's layers. Raises InputError for an empty stream and for batches that
         differ in their layers or widths.
         """
-        parts, widths = [], None
+        parts: list[sparse.csr_matrix] = []
+        widths: dict[str, int] = {}
         for batch in batches:
             found = {name: as_array(block, name) for name, block in batch.items()}
             if not found or any(block.ndim != 2 for block in found.values()):
@@ -236,5 +237,6 @@ def _samples(batch: Any) -> torch.Tensor:
 
 def _cast(x: torch.Tensor, reference: Callable) -> torch.Tensor:
     """A copy of the samples in the type of the reference's parameters, if it has one."""
-    module = isinstance(reference, torch.nn.Module) and x.is_floating_point()
-    return x.to(dtype=floating_type(reference) if module else None, copy=True)
+    if isinstance(reference, torch.nn.Module) and x.is_floating_point():
+        return x.to(dtype=floating_type(reference), copy=True)
+    return x.clone()

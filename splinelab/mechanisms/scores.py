@@ -87,7 +87,7 @@ def own_features(labels: ArrayLike, truth: ArrayLike) -> dict[int, tuple[int, ..
     """
     labels, truth = aligned(labels, truth=truth)
     truth = whole_numbers(truth, "truth")
-    found = {}
+    found: dict[int, tuple[int, ...]] = {}
     for label in np.unique(labels[labels >= 0]).tolist():
         known = truth[(labels == label) & (truth >= 0)]
         if len(known):

@@ -97,7 +97,8 @@ def choose_threshold(
     maxima = permutation_null(profiles, draws=draws, seed=seed)
     null = float(np.quantile(maxima, QUANTILE))
     grid = GRID[null < GRID]
-    agreement, known = np.zeros((len(grid), len(grid))), {}
+    agreement = np.zeros((len(grid), len(grid)))
+    known: dict[tuple[bytes, bytes], float] = {}
     for split in range(splits):
         first, second = (
             _groups(Correlations(half[:, profiles.varying]), grid) for half in profiles.halves(seed + split)

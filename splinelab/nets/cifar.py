@@ -50,6 +50,9 @@ def resnet_cifar(depth: int = 20, *, seed: int = 0) -> nn.Module:
 class _Normalise(nn.Module):
     """Images in [0, 1] → the inputs that the published weights expect, by channel."""
 
+    mean: torch.Tensor
+    std: torch.Tensor
+
     def __init__(self) -> None:
         super().__init__()
         # Not persistent: the published weights have no such entries.

@@ -1,20 +1,23 @@
 """Layers whose first weights follow a generator of one's own, never torch's global one."""
 
 import math
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
+_Layer = TypeVar("_Layer", nn.Linear, nn.Conv2d)
+
 
 def drawn(
-    kind: type[nn.Module],
+    kind: type[_Layer],
     *sizes: int,
     generator: torch.Generator,
     scale: float = 1.0,
     bias: bool = True,
     dtype: torch.dtype = torch.float32,
-    **options,
-) -> nn.Module:
+    **options: Any,
+) -> _Layer:
     """A linear or convolutional layer, uniform in ±1/√fan-in times `scale`, as torch draws them.
 
     Numbers are drawn in float64 and rounded to `dtype`. A layer without biases takes as many from the

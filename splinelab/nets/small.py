@@ -4,6 +4,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import nn
@@ -41,8 +42,13 @@ def mlp(
         raise InputError(f"scale is {scale}; expected a positive number")
     if not 0 <= dropout < 1:
         raise InputError(f"dropout is {dropout}; expected a share, 0 or more and below 1")
-    options = {"generator": torch.Generator().manual_seed(seed), "scale": scale, "bias": bias, "dtype": dtype}
-    layers = OrderedDict(flatten=nn.Flatten())
+    options: dict[str, Any] = {
+        "generator": torch.Generator().manual_seed(seed),
+        "scale": scale,
+        "bias": bias,
+        "dtype": dtype,
+    }
+    layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
     for name, layer in _linear_layers(sizes, 1, options).items():
         layers[name] = layer
         if dropout and name.startswith("relu"):
@@ -78,7 +84,7 @@ def cnn(
     """
     side = _side(sizes, halvings=2)
     _check_widths(widths)
-    options = {"generator": torch.Generator().manual_seed(seed), "bias": bias, "dtype": dtype}
+    options: dict[str, Any] = {"generator": torch.Generator().manual_seed(seed), "bias": bias, "dtype": dtype}
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for number, (fan_in, fan_out) in enumerate(pairwise((1, *widths)), start=1):
         layers[f"conv{number}"] = drawn(nn.Conv2d, fan_in, fan_out, 3, padding=1, **options)
@@ -117,7 +123,7 @@ def residual_cnn(
         raise InputError(f"sizes are {tuple(sizes)}; expected two numbers: pixels of an image and classes")
     _side(sizes, halvings=len(widths) - 2)
     _check_widths(widths)
-    options = {"generator": torch.Generator().manual_seed(seed), "dtype": dtype}
+    options: dict[str, Any] = {"generator": torch.Generator().manual_seed(seed), "dtype": dtype}
     layers: OrderedDict[str, nn.Module] = OrderedDict(
         stem=nn.Sequential(
             OrderedDict(
@@ -142,7 +148,7 @@ class _Block(nn.Module):
         self, fan_in: int, fan_out: int, stride: int, generator: torch.Generator, dtype: torch.dtype
     ) -> None:
         super().__init__()
-        options = {"generator": generator, "dtype": dtype, "bias": False}
+        options: dict[str, Any] = {"generator": generator, "dtype": dtype, "bias": False}
         self.conv1 = drawn(nn.Conv2d, fan_in, fan_out, 3, stride=stride, padding=1, **options)
         self.bn1 = nn.BatchNorm2d(fan_out, dtype=dtype)
         self.relu1 = nn.ReLU()

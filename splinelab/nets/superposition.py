@@ -1,5 +1,7 @@
 """Toy models whose mechanisms are known: superposition, and residual MLPs that compute in superposition."""
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -33,10 +35,10 @@ class Superposition(nn.Module):
         self.linear1 = drawn(nn.Linear, features, hidden, generator=generator, scale=scale, bias=False)
         # Without their own first weights: those would draw from the global generator.
         blank = nn.utils.skip_init
-        layers = (blank(nn.Linear, hidden, hidden, bias=False) for _ in range(identities))
+        layers = [blank(nn.Linear, hidden, hidden, bias=False) for _ in range(identities)]
         self.hidden = nn.Sequential(*layers)
         self.linear2 = blank(nn.Linear, hidden, features)
-        for layer in self.hidden:
+        for layer in layers:
             layer.weight.requires_grad_(False).copy_(torch.eye(hidden))
         nn.init.zeros_(self.linear2.bias)
         self.tie()
@@ -73,6 +75,7 @@ class ResidualMLP(nn.Module):
     """
 
     embedding: torch.Tensor
+    blocks: Any  # an nn.ModuleList, whose items mypy does not know
 
     def __init__(self, features: int, width: int, neurons: int, blocks: int, *, seed: int) -> None:
         super().__init__()
@@ -102,9 +105,10 @@ class ResidualMLP(nn.Module):
         """
         written: list[tuple[torch.Tensor, torch.Tensor]] = [(x, self.embedding)]
         for block in self.blocks:
-            read = sum(values @ (vectors @ block.mlp_in.weight.T) for values, vectors in written)
+            read: Any = sum(values @ (vectors @ block.mlp_in.weight.T) for values, vectors in written)
             written.append((torch.relu(read), block.mlp_out.weight.T))
-        return sum(values @ (vectors @ self.embedding.T) for values, vectors in written)
+        output: Any = sum(values @ (vectors @ self.embedding.T) for values, vectors in written)
+        return output
 
 
 class _Block(nn.Module):

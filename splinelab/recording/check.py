@@ -110,8 +110,8 @@ class _Margins(Recorder):
             name = next(reversed(self.parts))
             self.tolerance = max(self.tolerance, torch.finfo(kinks.value.dtype).eps ** 0.5)
             value = kinks.value.double()
-            away = [(value - threshold).abs().reshape(len(value), -1) for threshold in kinks.thresholds]
-            away = torch.cat(away, dim=1)
+            parts = [(value - threshold).abs().reshape(len(value), -1) for threshold in kinks.thresholds]
+            away = torch.cat(parts, dim=1)
             self.margins[name] = (away / away.max().clamp(min=1e-300)).cpu().numpy()
         return kept
 

@@ -1,6 +1,7 @@
 """Copies of networks, of those too that `copy.deepcopy` refuses."""
 
 import copy
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -9,8 +10,10 @@ from torch.overrides import TorchFunctionMode
 
 from splinelab.errors import InputError
 
+_Net = TypeVar("_Net", bound=nn.Module)
 
-def copied(model: nn.Module) -> nn.Module:
+
+def copied(model: _Net) -> _Net:
     """A deep copy of a network, with its hooks and flags; the copies of its parameters are its own.
 
     A tensor that autograd has computed and that a module kept (the weight of the old
@@ -35,7 +38,7 @@ def copied(model: nn.Module) -> nn.Module:
 class _ComputedTensors(TorchFunctionMode):
     """Lets `copy.deepcopy` copy tensors that are not leaves of autograd's graph."""
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.Tensor.__deepcopy__ and not args[0].is_leaf:
             tensor, memo = args
             return copy.deepcopy(tensor.detach(), memo)

@@ -64,14 +64,16 @@ def is_real(tensor: torch.Tensor) -> bool:
 class Following:
     """The tensors that depend on the samples: `tensor in following`."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         # A weak reference holds no numbers, but keeps a storage's address from being given to another one.
         self._storages: dict[int, StorageWeakRef | torch.Tensor] = {}
 
     def __contains__(self, tensor) -> bool:
         return isinstance(tensor, torch.Tensor) and _address(tensor) in self._storages
 
-    def add(self, tensor: torch.Tensor, kind: Kind, multiple: Multiple | None = None, made_by: str = ""):
+    def add(
+        self, tensor: torch.Tensor, kind: Kind, multiple: Multiple | None = None, made_by: str = ""
+    ) -> None:
         """Say that a tensor, and so whatever shares its numbers, depends on the samples."""
         address = _address(tensor)
         if address not in self._storages:
@@ -79,7 +81,8 @@ class Following:
             self._storages[address] = tensor if storage is None else StorageWeakRef(storage)
         if multiple is not None and multiple.root is tensor:  # written to in place: of its former self
             multiple = None
-        tensor._splinelab = Note(kind, multiple, made_by, version_of(tensor))  # type: ignore[attr-defined]
+        note = Note(kind, multiple, made_by, version_of(tensor))
+        tensor._splinelab = note  # type: ignore[attr-defined]  # on the tensor, so it lives as long
 
     def note(self, tensor: torch.Tensor) -> Note:
         """What is known of a followed tensor."""

@@ -20,8 +20,10 @@ refused by name and place.
 | `SMOOTH` | refused: activations without a threshold |
 """
 
+from typing import Any
 
-def op_name(func) -> str:
+
+def op_name(func: Any) -> str:
     """Plain name of a torch function: `relu` for `relu_`, `relu.default` and `torch.relu`, `T` for `x.T`."""
     name = getattr(func, "__name__", "")
     if name == "__get__":

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 
@@ -11,7 +12,7 @@ from splinelab.errors import InputError
 NAMES = ("logits", "output", "out")
 
 
-def first_output(output, samples: int) -> torch.Tensor:
+def first_output(output: Any, samples: int) -> torch.Tensor:
     """The tensor, samples first, that stands for all that a network returned.
 
     Of a tuple or list it is what the first item gives. Of a dict, a `ModelOutput` of transformers or another
@@ -39,7 +40,7 @@ def first_output(output, samples: int) -> torch.Tensor:
     return found
 
 
-def _named(output) -> Mapping | None:
+def _named(output: Any) -> Mapping | None:
     """The items of a dict or dataclass, without those that are None."""
     if isinstance(output, Mapping):
         items: Iterable = output.items()
@@ -50,7 +51,7 @@ def _named(output) -> Mapping | None:
     return {name: value for name, value in items if value is not None}
 
 
-def _choice(output, named: Mapping, samples: int):
+def _choice(output: Any, named: Mapping, samples: int) -> Any:
     for name in NAMES:
         if name in named:
             return named[name]
@@ -64,11 +65,11 @@ def _choice(output, named: Mapping, samples: int):
     )
 
 
-def _fits(value, samples: int) -> bool:
+def _fits(value: Any, samples: int) -> bool:
     return torch.is_tensor(value) and value.ndim > 0 and len(value) == samples
 
 
-def _words(value) -> str:
+def _words(value: Any) -> str:
     """What a value is, with the shapes of the tensors that it holds."""
     if torch.is_tensor(value):
         return f"a tensor of shape {tuple(value.shape)}"

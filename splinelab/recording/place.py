@@ -1,6 +1,8 @@
 """The model made ready to run once, and left as it was."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -9,7 +11,7 @@ from splinelab.errors import InputError, UnsupportedOperationError
 from splinelab.recording.copies import check_values, copied
 
 
-def place(model, device) -> tuple[torch.nn.Module, torch.device | None, torch.dtype | None]:
+def place(model: Any, device: Any) -> tuple[torch.nn.Module, torch.device | None, torch.dtype | None]:
     """Check the model; return it (or a copy on another device), its device and its floating-point type."""
     if not isinstance(model, torch.nn.Module):
         raise InputError(f"record takes a torch.nn.Module; got {type(model).__name__}.")
@@ -47,7 +49,7 @@ def floating_type(model: torch.nn.Module) -> torch.dtype | None:
 
 
 @contextmanager
-def evaluation(model: torch.nn.Module, device: torch.device | None):
+def evaluation(model: torch.nn.Module, device: torch.device | None) -> Iterator[None]:
     """Evaluation mode, no gradients; training flags and torch's random state are as before afterwards.
 
     The flags are set one by one: `model.eval()` may be overridden and do more.

@@ -6,6 +6,7 @@ once.
 """
 
 from collections import defaultdict
+from typing import Any
 
 import numpy as np
 import torch
@@ -116,7 +117,7 @@ class Recorder(NamedCalls):
         given = args[:1] if op in table.SHAPED_LIKE else given
         return [item for item in tensors(given) if item in self.following]
 
-    def _call(self, func, args, kwargs) -> tuple[object, list[torch.Tensor]]:
+    def _call(self, func, args, kwargs) -> tuple[Any, list[torch.Tensor]]:
         """Make a call; its result, and its first argument if that was written to."""
         first = args[:1] if args and isinstance(args[0], torch.Tensor) else ()
         before = [version_of(item) for item in first]

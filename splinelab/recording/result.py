@@ -1,6 +1,7 @@
 """What a recording holds, and how to cut it by sample and by layer."""
 
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,7 +13,7 @@ from splinelab.errors import InputError
 class Activations(dict):
     """Layer name → float32 array, samples × units, in call order. A dict that says what it holds."""
 
-    def __missing__(self, name):
+    def __missing__(self, name: str) -> NoReturn:
         layers = list(self) if self else "none: it was recorded with activations=False"
         raise InputError(f"No activations of layer {name!r} here; the layers are {layers}.")
 

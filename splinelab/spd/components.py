@@ -2,13 +2,14 @@
 
 import fnmatch
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import nn
 
 from splinelab.errors import InputError
 from splinelab.spd.matrix import Matrix, lower_leaky
-from splinelab.spd.net import Hook, check_layers, hooked_pass, saving, wide
+from splinelab.spd.net import Hook, check_layers, hooked_pass, linear_at, saving, wide
 
 Mask = torch.Tensor | float
 
@@ -30,9 +31,9 @@ class Decomposition(nn.Module):
 
     def __init__(self, net: nn.Module, layers: Mapping[str, Matrix]) -> None:
         super().__init__()
-        self.net = net.requires_grad_(False)
+        self.net: Any = net.requires_grad_(False)
         self._names = tuple(layers)
-        self._matrices = nn.ModuleList(layers.values())
+        self._matrices: Any = nn.ModuleList(layers.values())
         self._checked: frozenset[str] = frozenset()
         self._overwrites: bool | None = (
             None  # whether the net writes over what autograd keeps; None: not tried
@@ -44,7 +45,7 @@ class Decomposition(nn.Module):
 
     def linear(self, name: str) -> nn.Linear:
         """The net's own layer of that name."""
-        return self.net.get_submodule(name)
+        return linear_at(self.net, name)
 
     def deltas(self) -> dict[str, torch.Tensor]:
         """Δ = W − Σ_c U_c V_cᵀ of each layer: what the components leave over."""
@@ -56,7 +57,7 @@ class Decomposition(nn.Module):
         inputs: dict[str, torch.Tensor] = {}
 
         def recorder(name: str) -> Hook:
-            def record(_, values: torch.Tensor, __) -> None:
+            def record(_: nn.Linear, values: torch.Tensor, __: torch.Tensor) -> None:
                 inputs[name] = values.clone()  # the net may write over it later on
 
             return record
@@ -159,7 +160,7 @@ class Decomposition(nn.Module):
             name: torch.ones_like(self.layers[name].U[:, 0]).mul_(0.5).requires_grad_() for name in names
         }
         weights = [self.layers[name].V for name in names if self.layers[name].V.requires_grad]
-        failure = None
+        failure = RuntimeError("not tried")
         for self._overwrites in (False, True):
             try:
                 with torch.enable_grad():

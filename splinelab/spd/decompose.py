@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from splinelab.spd.components import Decomposition, matching
 from splinelab.spd.inputs import generator_for
 from splinelab.spd.losses import loss_terms
 from splinelab.spd.matrix import Matrix
-from splinelab.spd.net import check_layers_apart, prepared
+from splinelab.spd.net import check_layers_apart, linear_at, prepared
 from splinelab.spd.recipe import TERMS, SPDRecipe, Stage
 from splinelab.training.run import Run
 
@@ -61,7 +62,7 @@ def attach(net: nn.Module, recipe: SPDRecipe, seed: int) -> Decomposition:
     layers = {}
     for number, (name, index) in enumerate(found.items()):
         chosen, generator = recipe.matrices[index], generator_for("cpu", seed, 1, number)
-        weight = net.get_submodule(name).weight
+        weight = linear_at(net, name).weight
         matrix = Matrix(weight, chosen.components, recipe.gate, chosen.gate_units, generator=generator)
         matrix.group, matrix.penalty, matrix.local = index, chosen.importance, chosen.local
         layers[name] = matrix.to(matrix.V.dtype)
@@ -105,12 +106,12 @@ def decompose(
         forms.
     device : where the steps are computed; the result is on the CPU.
     """
-    seed, device = check_seed(seed), check_device(device)
+    seed, place = check_seed(seed), check_device(device)
     checkpoint_every = check_whole("checkpoint_every", checkpoint_every)
     runs = []
     for start in range(recipe.starts):
         draw = seed if start == 0 else int(np.random.SeedSequence([seed, start]).generate_state(1)[0])
-        run = _Run(attach(net, recipe, draw), recipe, draw, device, watch)
+        run = _Run(attach(net, recipe, draw), recipe, draw, place, watch)
         identity = {"recipe": recipe.to_dict(), "seed": seed, "start": start, "net": _digest(net)}
         path = checkpoint if checkpoint is None or start == 0 else f"{os.fspath(checkpoint)}.{start}"
         run.go(identity, path, checkpoint_every, progress)
@@ -126,9 +127,10 @@ class _Run(Run):
     """A decomposition, its stages and its optimiser."""
 
     KEPT, TRAINED = ("stage", "stage_start", "reassigned"), "decomposition"
+    module: Decomposition
 
     def __init__(
-        self, decomposition: Decomposition, recipe: SPDRecipe, seed: int, device: torch.device, watch
+        self, decomposition: Decomposition, recipe: SPDRecipe, seed: int, device: torch.device, watch: Any
     ) -> None:
         super().__init__(decomposition.to(device), recipe.steps)
         self.recipe, self.seed, self.device = recipe, seed, device
@@ -155,7 +157,7 @@ class _Run(Run):
         generator = generator_for(self.device, self.seed, 0, self.step)
         x = self.recipe.inputs.sample(self.recipe.batch, generator).to(self.dtype)
         self.terms = loss_terms(self.module, self.recipe, self.now, progress, x, generator)
-        return sum(self.terms.values())
+        return cast(torch.Tensor, sum(self.terms.values()))
 
     def _start(self) -> None:
         """Prune, join and reassign, and a fresh optimiser."""
@@ -216,7 +218,7 @@ class _Run(Run):
 
     def row(self) -> dict[str, float]:
         row: dict[str, float] = {"step": self.step, "stage": self.stage + 1}
-        row["loss"] = float(sum(self.terms.values()).detach())
+        row["loss"] = float(sum(term.detach() for term in self.terms.values()))
         for name in TERMS:
             row[name] = float(self.terms[name].detach()) if name in self.terms else math.nan
         for name, alive in self.module.alive(self.judged).items():

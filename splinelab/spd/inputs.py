@@ -1,6 +1,7 @@
 """Sparse features: the inputs of the toy models, a function of an explicit generator."""
 
 import hashlib
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,7 +51,7 @@ class SparseFeatures(Values):
     def sample(self, count: int, generator: torch.Generator) -> torch.Tensor:
         """`count` samples × features on the generator's device."""
         shape = (count, self.features)
-        options = {"generator": generator, "device": generator.device}
+        options: dict[str, Any] = {"generator": generator, "device": generator.device}
         there = torch.rand(shape, **options) < self.probability
         if self.nonzero:
             chosen = torch.randint(self.features, (count, 1), **options)

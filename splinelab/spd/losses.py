@@ -1,6 +1,7 @@
 """The loss of a step: its terms, each a small pure function (Bushnaq, Braun and Sharkey, 2025, section 2)."""
 
 from collections.abc import Iterable
+from typing import Any, cast
 
 import torch
 
@@ -20,7 +21,9 @@ def faithfulness(differences: Iterable[torch.Tensor]) -> torch.Tensor:
     tensor(2.7500)
     """
     differences = list(differences)
-    return sum(delta.square().sum() for delta in differences) / sum(delta.numel() for delta in differences)
+    return cast(torch.Tensor, sum(delta.square().sum() for delta in differences)) / sum(
+        delta.numel() for delta in differences
+    )
 
 
 def reconstruction(output: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
@@ -108,7 +111,7 @@ def loss_terms(
 
     `progress` in [0, 1] through the stage decides the annealed sharpness; `generator` draws the noise.
     """
-    terms = {}
+    terms: dict[str, Any] = {}
     if stage.faithfulness:
         terms["faithfulness"] = stage.faithfulness * faithfulness(decomposition.deltas().values())
     if not (stage.importance or stage.together or stage.layerwise or stage.subset or stage.local):
@@ -152,7 +155,7 @@ def _penalty(
     smooth = stage.penalty == "smooth-l0"
     sharpness = annealed(stage.sharpness, progress, geometric=smooth)
     penalise = smooth_l0 if smooth else to_the_power
-    total = 0.0
+    total: Any = 0.0
     factors = stage.importance
     for name, value in raw.items():
         matrix = decomposition.layers[name]
@@ -166,7 +169,7 @@ def _penalty(
 
 def _local(decomposition: Decomposition, inputs: dict, raw: dict) -> torch.Tensor:
     """The local loss, summed over matrices."""
-    total = 0.0
+    total: Any = 0.0
     for name, matrix in decomposition.layers.items():
         if matrix.local:
             linear, values = decomposition.linear(name), inputs[name]

@@ -4,6 +4,7 @@ Two hard sigmoids and two kinds of gate (Bushnaq, Braun and Sharkey, 2025, secti
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -126,7 +127,7 @@ class Matrix(nn.Module):
         self.V = nn.Parameter(directions)
         self.U = nn.Parameter(directions @ weight.T * (inputs / components))
         if gate == "scalar":
-            self.gate: nn.Module = ScalarGate(components, units, generator=generator)
+            self.gate: Any = ScalarGate(components, units, generator=generator)
         else:
             self.gate = VectorGate(inputs, components, units, generator=generator)
 

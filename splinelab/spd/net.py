@@ -5,6 +5,7 @@ Components and losses are at least float32, whatever the net is.
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -63,7 +64,10 @@ def _settle(linear: nn.Linear) -> None:
     """Replace weights that are computed from others by what they are."""
     if parametrize.is_parametrized(linear):
         # Not by remove_parametrizations: it changes the class, which the copy shares with the user's layer.
-        values = {name: getattr(linear, name).detach().clone() for name in linear.parametrizations}
+        values = {
+            name: getattr(linear, name).detach().clone()
+            for name in cast(nn.ModuleDict, linear.parametrizations)
+        }
         linear.__class__ = parametrize.type_before_parametrizations(linear)
         del linear.parametrizations
         for name, value in values.items():
@@ -77,11 +81,16 @@ def _settle(linear: nn.Linear) -> None:
             prune.remove(linear, hook._tensor_name)
 
 
+def linear_at(net: nn.Module, name: str) -> nn.Linear:
+    """The linear layer of that path."""
+    return cast(nn.Linear, net.get_submodule(name))
+
+
 def check_layers_apart(net: nn.Module, names: list[str]) -> None:
     """Raise InputError where layers to be decomposed share one weight, or a weight holds no real numbers."""
     owners: dict[int, str] = {}
     for name in names:
-        weight = net.get_submodule(name).weight
+        weight = linear_at(net, name).weight
         if not weight.is_floating_point():
             raise InputError(
                 f"the weight of {name!r} is {weight.dtype}; expected real floating-point numbers"
@@ -105,7 +114,7 @@ def hooked_pass(net: nn.Module, x: torch.Tensor, hooks: Mapping[str, Hook]) -> t
     run: set[str] = set()
 
     def counted(name: str, hook: Hook) -> Callable:
-        def after(linear: nn.Linear, arguments: tuple, keywords: dict, output: torch.Tensor):
+        def after(linear: nn.Linear, arguments: tuple, keywords: dict, output: torch.Tensor) -> Any:
             if name in run:
                 raise InputError(
                     f"the layer {name!r} runs twice in one pass; its components would need two masks: "
@@ -180,7 +189,7 @@ def check_layers(net: nn.Module, names: list[str], run: Run) -> None:
                 "be lowered: return the scores before argmax or rounding"
             )
         for name, (values, found) in seen.items():
-            linear = net.get_submodule(name)
+            linear = linear_at(net, name)
             if not _alike(found, F.linear(values.to(linear.weight), linear.weight, linear.bias)):
                 raise InputError(
                     f"the layer {name!r} ({type(linear).__name__}) does not compute x Wᵀ + b from its own "
@@ -204,7 +213,7 @@ def check_layers(net: nn.Module, names: list[str], run: Run) -> None:
 
 
 def _keeping(seen: dict, name: str) -> Hook:
-    def keep(_, values: torch.Tensor, output: torch.Tensor) -> None:
+    def keep(_: nn.Linear, values: torch.Tensor, output: torch.Tensor) -> None:
         seen[name] = values.clone(), output.clone()
 
     return keep
@@ -212,7 +221,7 @@ def _keeping(seen: dict, name: str) -> Hook:
 
 def _with_weights_elsewhere(net: nn.Module, names: Iterable[str], run: Run) -> torch.Tensor:
     """The net's output where these weights are NaN but for the layers' own calls."""
-    weights = {name: net.get_submodule(name).weight for name in names}
+    weights = {name: linear_at(net, name).weight for name in names}
     kept = {name: weight.detach().clone() for name, weight in weights.items()}
 
     def computing(name: str) -> Hook:

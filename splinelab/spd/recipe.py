@@ -14,9 +14,13 @@ from splinelab.spd.inputs import SparseFeatures
 TERMS = ("importance", "faithfulness", "together", "layerwise", "subset", "local")
 
 _EACH = "a number from zero, or one for each of the matrices"
-_OneOrEach = kinds.NotNegative | several(kinds.NotNegative, _EACH)
-_Ends = several(kinds.Positive, "two positive numbers: at the start and at the end", 2, 2)
-_Correlation = expected(Annotated[kinds.Number, Field(gt=0, le=1)] | None, "None or a number in (0, 1]")
+_OneOrEach = kinds.NotNegative | Annotated[tuple[kinds.NotNegative, ...], several(_EACH)]
+_Ends = Annotated[
+    tuple[kinds.Positive, kinds.Positive], several("two positive numbers: at the start and at the end", 2, 2)
+]
+_Correlation = Annotated[
+    Annotated[kinds.Number, Field(gt=0, le=1)] | None, expected("None or a number in (0, 1]")
+]
 
 
 @schema("recipe", RecipeError)
@@ -71,12 +75,12 @@ class Stage(Values):
 
     steps: kinds.Whole
     lr: kinds.Positive = 1e-3
-    schedule: one_of("constant", "cosine") = "cosine"
+    schedule: Annotated[str, one_of("constant", "cosine")] = "cosine"
     lr_end: kinds.NotNegative = 0.0
     weight_decay: kinds.NotNegative = 0.0
-    penalty: one_of("power", "smooth-l0") = "power"
+    penalty: Annotated[str, one_of("power", "smooth-l0")] = "power"
     sharpness: _Ends = (1.0, 1.0)
-    importance: expected(_OneOrEach, _EACH) = 1.0
+    importance: Annotated[_OneOrEach, expected(_EACH)] = 1.0
     frequency: kinds.NotNegative = 0.0
     faithfulness: kinds.NotNegative = 1.0
     together: kinds.NotNegative = 1.0
@@ -85,7 +89,7 @@ class Stage(Values):
     local: kinds.NotNegative = 0.0
     even: bool = False
     still_rows: kinds.Share = 0.0
-    prune: expected(_OneOrEach | None, _EACH) = None
+    prune: Annotated[_OneOrEach | None, expected(_EACH)] = None
     join: _Correlation = None
     reassign: bool = False
 
@@ -123,11 +127,13 @@ class SPDRecipe(Values):
     4500
     """
 
-    inputs: part(SparseFeatures)
-    matrices: several(part(Matrices), "one or more Matrices, or their dicts")
-    stages: several(part(Stage), "one or more Stage, or their dicts")
-    gate: one_of("scalar", "vector") = "vector"
-    start: one_of("random", "inputs") = "random"
+    inputs: Annotated[SparseFeatures, part(SparseFeatures)]
+    matrices: Annotated[
+        tuple[Annotated[Matrices, part(Matrices)], ...], several("one or more Matrices, or their dicts")
+    ]
+    stages: Annotated[tuple[Annotated[Stage, part(Stage)], ...], several("one or more Stage, or their dicts")]
+    gate: Annotated[str, one_of("scalar", "vector")] = "vector"
+    start: Annotated[str, one_of("random", "inputs")] = "random"
     delta: bool = True
     starts: kinds.Whole = 1
     batch: kinds.Whole = 1024

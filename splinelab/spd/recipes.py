@@ -1,10 +1,14 @@
 """The recipes by the name of the toy model: the published ones, and ours."""
 
+from typing import Any
+
 from splinelab.spd.inputs import SparseFeatures
 from splinelab.spd.recipe import Matrices, SPDRecipe, Stage
 
 
-def _published(features: int, components: int, importance: float, p: float, layers: tuple[str, ...]):
+def _published(
+    features: int, components: int, importance: float, p: float, layers: tuple[str, ...]
+) -> SPDRecipe:
     return SPDRecipe(
         inputs=SparseFeatures(features, 0.05),
         matrices=tuple(Matrices(layer, components, 16, importance) for layer in layers),
@@ -34,7 +38,11 @@ PAPER: dict[str, SPDRecipe] = {
 
 def _small(layers: tuple[Matrices, ...]) -> SPDRecipe:
     # Rows of zeros, and rows without mask noise, keep the identity's components on whatever the input.
-    after = {"prune": (0.3,) * 2 + (0.0,) * (len(layers) - 2), "join": 0.7, "still_rows": 0.25}
+    after: dict[str, Any] = {
+        "prune": (0.3,) * 2 + (0.0,) * (len(layers) - 2),
+        "join": 0.7,
+        "still_rows": 0.25,
+    }
     return SPDRecipe(
         inputs=SparseFeatures(5, 0.05, nonzero=True, zero_rows=1 / 16),
         matrices=layers,
@@ -49,13 +57,19 @@ def _small(layers: tuple[Matrices, ...]) -> SPDRecipe:
 
 
 # γ stops at .1: much smaller, and a component that is fully on feels no pull to let go.
-_FIRST = {"lr": 2e-3, "lr_end": 0.1, "penalty": "smooth-l0", "sharpness": (1.0, 0.1), "frequency": 0.5}
+_FIRST: dict[str, Any] = {
+    "lr": 2e-3,
+    "lr_end": 0.1,
+    "penalty": "smooth-l0",
+    "sharpness": (1.0, 0.1),
+    "frequency": 0.5,
+}
 _FIVE = tuple(Matrices(layer, 20, 32, 1e-3) for layer in _PLAIN)
 
 
 def _large(*identity: Matrices) -> SPDRecipe:
-    still = {"still_rows": 0.25} if identity else {}
-    after = {"prune": (0.3, 0.3, 0.0) if identity else 0.3, "join": 0.7, **still}
+    still: dict[str, Any] = {"still_rows": 0.25} if identity else {}
+    after: dict[str, Any] = {"prune": (0.3, 0.3, 0.0) if identity else 0.3, "join": 0.7, **still}
     return SPDRecipe(
         inputs=SparseFeatures(40, 0.05, zero_rows=1 / 16 if identity else 0.0),
         matrices=(*(Matrices(layer, 80, 100, 6e-5) for layer in _PLAIN), *identity),
@@ -80,9 +94,9 @@ def _mlp(
     reassigned : how often components are handed out anew after that.
     """
     inputs = len(matrices) - 1
-    common = {"faithfulness": 0.0, "still_rows": 0.25}
+    common: dict[str, Any] = {"faithfulness": 0.0, "still_rows": 0.25}
     # The frequency term triples the penalty of W_in and makes up that of W_out.
-    later = {
+    later: dict[str, Any] = {
         "importance": (4 / 35,) * inputs + (1 / 11,),
         "frequency": 1.0,
         "local": 0.3,

@@ -80,7 +80,7 @@ def column_scores(
     directions = np.eye(V.shape[1]) if directions is None else _array(directions, "directions")
     if alive is not None:
         alive = np.asarray(alive, bool)
-        U, V = U[alive], V[alive]
+        U, V = np.asarray(U[alive]), np.asarray(V[alive])
     if not len(U):
         raise InputError("no component is alive; expected at least one: lower the importance coefficient")
     columns = directions @ weight.T  # features × outputs
@@ -135,10 +135,10 @@ def _errors(importance: np.ndarray, ideal: np.ndarray, absent: int) -> Importanc
 
 
 def _array(values: ArrayLike, name: str) -> np.ndarray:
-    values = values.detach().cpu().double().numpy() if torch.is_tensor(values) else np.asarray(values)
-    if values.ndim != 2:
-        raise InputError(f"{name} has the shape {values.shape}; expected two axes")
-    return values.astype(np.float64)
+    found = values.detach().cpu().double().numpy() if torch.is_tensor(values) else np.asarray(values)
+    if found.ndim != 2:
+        raise InputError(f"{name} has the shape {found.shape}; expected two axes")
+    return found.astype(np.float64)
 
 
 def _importances(values: ArrayLike) -> np.ndarray:
@@ -167,7 +167,7 @@ def quality(decomposition: Decomposition, recipe: TargetRecipe, *, samples: int 
         shared = role == "all"
         mmcs, ml2r = math.nan, math.nan
         if not shared and alive[name].any():
-            parts = (matrix.U, matrix.V, weight, getattr(net, "embedding", None))
+            parts: tuple = (matrix.U, matrix.V, weight, getattr(net, "embedding", None))
             if role == "writes":  # the features are its outputs
                 parts = (matrix.V, matrix.U, weight.T)
             mmcs, ml2r = column_scores(*parts, alive=alive[name])

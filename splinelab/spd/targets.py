@@ -2,10 +2,9 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import torch
-from torch import nn
 
 from splinelab import _schema as kinds
 from splinelab._arguments import check_seed
@@ -28,7 +27,7 @@ class TargetRecipe(Values):
     cosine : whether the learning rate falls to 0 along half a cosine; else it is constant.
     """
 
-    kind: one_of("superposition", "residual-mlp")
+    kind: Annotated[str, one_of("superposition", "residual-mlp")]
     features: kinds.Whole
     width: kinds.Whole
     depth: kinds.Count
@@ -85,7 +84,7 @@ TARGETS: dict[str, TargetRecipe] = {
 class Target(NamedTuple):
     """A trained toy model, in eval mode on the CPU, and its loss on 10,000 held-out samples."""
 
-    net: nn.Module
+    net: Superposition | ResidualMLP
     loss: float
 
 
@@ -117,7 +116,7 @@ class _Run(Run):
     """A toy model in training: superposition with the encoder's weights in both places."""
 
     def __init__(self, recipe: TargetRecipe, seed: int) -> None:
-        net = recipe.build(seed)
+        net: Any = recipe.build(seed)
         super().__init__(net, recipe.steps)
         self.recipe, self.seed, self.tied = recipe, seed, isinstance(net, Superposition)
         weights = [net.linear1.weight, net.linear2.bias] if self.tied else net.parameters()

@@ -100,7 +100,7 @@ def _sha(tree: str, tensors: Mapping[str, torch.Tensor]) -> str:
     content = hashlib.sha256(tree.encode())
     for name, value in sorted(tensors.items()):
         content.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        content.update(value.reshape(-1).view(torch.uint8).numpy())
+        content.update(value.reshape(-1).view(torch.uint8).numpy().data)
     return content.hexdigest()
 
 

@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -84,12 +85,12 @@ def fit(
     checkpoint_every : steps.
     progress : whether to show a bar.
     """
-    seed, device = check_seed(seed), check_device(device)
+    seed, place = check_seed(seed), check_device(device)
     checkpoint_every = check_whole("checkpoint_every", checkpoint_every)
     data = training_data(recipe) if data is None else check_data(data)
     check_fit(recipe, data)
     probes = _checked(probes or {})
-    run = _Run(recipe, seed, data, device, probes)
+    run = _Run(recipe, seed, data, place, probes)
     identity = {
         "recipe": recipe.to_dict(),
         "seed": seed,
@@ -121,7 +122,7 @@ def _column(key: object, probe: object, taken: Iterable[str]) -> str:
     return key
 
 
-def _value(value: object, key: str) -> float:
+def _value(value: Any, key: str) -> float:
     try:
         return value if isinstance(value, int) else float(value)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -133,8 +134,16 @@ class _Run(Run):
 
     KEPT = ("switch_step", "snapshots")
     LOSS = "train_loss"
+    module: nn.Sequential
 
-    def __init__(self, recipe: Recipe, seed: int, data: TrainingData, device: torch.device, probes) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        seed: int,
+        data: TrainingData,
+        device: torch.device,
+        probes: Mapping[str, Probe],
+    ) -> None:
         super().__init__(build(recipe, seed).to(device), recipe.steps)
         self.recipe, self.seed, self.device, self.probes = recipe, seed, device, probes
         dtype = getattr(torch, recipe.dtype)
@@ -149,7 +158,7 @@ class _Run(Run):
         self.epoch_steps = math.ceil(len(labels) / recipe.batch)
         self.switch_step: int | None = None
         self.snapshots: dict[str, dict[str, torch.Tensor]] = {}
-        self._epoch, self._order = -1, None
+        self._epoch, self._order = -1, torch.empty(0)
         self._due = set(evaluation_steps(recipe.steps, recipe.evaluations))
 
     def loss(self) -> torch.Tensor:

@@ -16,12 +16,13 @@ from splinelab.errors import RecipeError
 _DATASETS = tuple(name for name in data.names() if not name.endswith("-test"))
 #: Data sets with a test set of their own, which their nets are judged by.
 TEST_SETS = {name: name.removesuffix("train") + "test" for name in _DATASETS if name.endswith("-train")}
-_Images = expected(kinds.Whole | None, "a positive whole number, or None for all images")
-_Dropout = expected(Annotated[kinds.Number, Field(ge=0, lt=1)], "a share, 0 or more and below 1")
-_Threshold = expected(
+_Images = Annotated[kinds.Whole | None, expected("a positive whole number, or None for all images")]
+_Dropout = Annotated[kinds.Number, Field(ge=0, lt=1), expected("a share, 0 or more and below 1")]
+_Threshold = Annotated[
     Annotated[kinds.Number, Field(gt=0, le=1)] | None,
-    "a number in (0, 1], or None for weight decay from the start",
-)
+    expected("a number in (0, 1], or None for weight decay from the start"),
+]
+_Sizes = Annotated[tuple[kinds.Whole, ...], several("at least two positive whole numbers", least=2)]
 
 
 @schema("recipe", RecipeError)
@@ -56,19 +57,19 @@ class Recipe(Values):
     splinelab.errors.RecipeError: a recipe has no key 'weight_decy'; did you mean 'weight_decay'?
     """
 
-    dataset: one_of(*_DATASETS) = "mnist5k"
+    dataset: Annotated[str, one_of(*_DATASETS)] = "mnist5k"
     train_images: _Images = 1000
-    net: one_of("mlp", "cnn", "residual-cnn") = "mlp"
-    sizes: several(kinds.Whole, "at least two positive whole numbers", least=2) = (784, 200, 200, 200, 10)
+    net: Annotated[str, one_of("mlp", "cnn", "residual-cnn")] = "mlp"
+    sizes: _Sizes = (784, 200, 200, 200, 10)
     scale: kinds.Positive = 1.0
-    loss: one_of("mse", "cross-entropy") = "mse"
+    loss: Annotated[str, one_of("mse", "cross-entropy")] = "mse"
     dropout: _Dropout = 0.0
     lr: kinds.Positive = 1e-3
     weight_decay: kinds.NotNegative = 0.01
     decay_from_accuracy: _Threshold = None
     batch: kinds.Whole = 50
     steps: kinds.Whole = 10_000
-    dtype: one_of("float32", "float64") = "float32"
+    dtype: Annotated[str, one_of("float32", "float64")] = "float32"
     evaluations: kinds.Whole = 40
 
     def __post_init__(self) -> None:

@@ -40,7 +40,8 @@ class Run(ABC):
     TRAINED = "model"  # what a checkpoint calls the module
 
     def __init__(self, module: nn.Module, steps: int) -> None:
-        self.module, self.steps, self.step, self.seconds = module, steps, 0, 0.0
+        self.module: Any = module  # a subclass knows which
+        self.steps, self.step, self.seconds = steps, 0, 0.0
         self.history: dict[str, list] = {}
         self._losses: list[torch.Tensor] = []
 
@@ -65,15 +66,15 @@ class Run(ABC):
             if (state := load_checkpoint(checkpoint, identity)) is not None:
                 self._resume(state)
 
-        def save() -> None:
+        def save(path: str | os.PathLike) -> None:
             self.check_losses()
             kept = {name: getattr(self, name) for name in (*_KEPT, *self.KEPT)}
-            save_checkpoint(checkpoint, {"identity": dict(identity), **kept, **self.tensors()})
+            save_checkpoint(path, {"identity": dict(identity), **kept, **self.tensors()})
 
         def stop() -> None:
             if checkpoint is None:
                 raise KeyboardInterrupt
-            save()
+            save(checkpoint)
             kept = f"step {self.step:,} of {self.steps:,} is kept in {checkpoint}"
             raise KeyboardInterrupt(f"{kept}; the same call goes on from there")
 
@@ -94,7 +95,7 @@ class Run(ABC):
                     bar.set_postfix_str(self.summary())
                 self.seconds = before + time.monotonic() - started
                 if checkpoint is not None and self.step % checkpoint_every == 0:
-                    save()
+                    save(checkpoint)
                 if interrupted:
                     stop()
         if interrupted:  # while the last step was saved

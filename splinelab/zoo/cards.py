@@ -23,10 +23,10 @@ from splinelab.errors import SplinelabError, ZooError
 from splinelab.spd import SPDRecipe, TargetRecipe
 from splinelab.training import Recipe
 
-_Digest = expected(Annotated[str, Field(pattern="^[0-9a-f]{64}$")], "a SHA-256: 64 hexadecimal digits")
-_Cell = expected(int | kinds.Number | None, "a number, or null")
+_Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$"), expected("a SHA-256: 64 hexadecimal digits")]
+_Cell = Annotated[int | kinds.Number | None, expected("a number, or null")]
 _Metrics = dict[kinds.Name, _Cell]
-_History = dict[kinds.Name, several(_Cell, "one or more numbers or nulls")]
+_History = dict[kinds.Name, Annotated[tuple[_Cell, ...], several("one or more numbers or nulls")]]
 
 
 @schema("card", ZooError)
@@ -55,7 +55,7 @@ class _Card(Values):
 
     def __post_init__(self) -> None:
         _check_columns("history", self.history)
-        steps = self.history.get("step", (None,))
+        steps: Any = self.history.get("step", (None,))
         rising = None not in steps and all(a < b for a, b in itertools.pairwise(steps))
         check(rising, "history.step", steps, "steps that rise")
 
@@ -64,10 +64,10 @@ class _Card(Values):
 class NetCard(_Card):
     """The card of a net."""
 
-    recipe: part(Recipe)
-    data: dict[kinds.Name, part(Images)]
+    recipe: Annotated[Recipe, part(Recipe)]
+    data: dict[kinds.Name, Annotated[Images, part(Images)]]
     metrics: _Metrics
-    switch_step: expected(kinds.Whole | None, "a positive whole number, or null")
+    switch_step: Annotated[kinds.Whole | None, expected("a positive whole number, or null")]
 
     def __post_init__(self) -> None:
         check(set(self.data) == {"train", "heldout"}, "data", list(self.data), "train and heldout")
@@ -79,19 +79,21 @@ class Scores(Values):
     """What a decomposition reached."""
 
     target_loss: kinds.NotNegative
-    losses: several(kinds.Number, "one or more numbers")
+    losses: Annotated[tuple[kinds.Number, ...], several("one or more numbers")]
     rounded_error: kinds.NotNegative
-    layers: dict[kinds.Name, several(kinds.Name | _Cell, "one value per layer")]
-    reassigned: several(dict[kinds.Name, _Cell], "one mapping per stage that reassigned", least=0) = ()
+    layers: dict[kinds.Name, Annotated[tuple[kinds.Name | _Cell, ...], several("one value per layer")]]
+    reassigned: Annotated[
+        tuple[_Metrics, ...], several("one mapping per stage that reassigned", least=0)
+    ] = ()
 
 
 @schema("card", ZooError)
 class DecompositionCard(_Card):
     """The card of a decomposition."""
 
-    target: part(TargetRecipe)
-    recipe: part(SPDRecipe)
-    metrics: part(Scores)
+    target: Annotated[TargetRecipe, part(TargetRecipe)]
+    recipe: Annotated[SPDRecipe, part(SPDRecipe)]
+    metrics: Annotated[Scores, part(Scores)]
 
     def __post_init__(self) -> None:
         _check_columns("metrics.layers", self.metrics.layers)

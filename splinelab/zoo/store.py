@@ -159,7 +159,9 @@ def _paths(name: str, seed: int, folder: str | os.PathLike | None, remedy: str) 
 def _published(name: str, sha256: str) -> Published:
     """Weights of this version, where the repository keeps them."""
     about = metadata("splinelab")
-    (home,) = [each.split(", ")[1] for each in about.get_all("Project-URL") if each.startswith("Repository")]
+    (home,) = [
+        each.split(", ")[1] for each in about.get_all("Project-URL", []) if each.startswith("Repository")
+    ]
     origin = f"{home}/raw/v{about['Version']}/splinelab/zoo/weights/{name}"
     return Published(name, None, sha256, "zoo", "the zoo's weights", (origin,))
 

@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -26,7 +27,7 @@ class _Weights:
 
 
 def _weights(depth: int, stem: str, published: tuple[int, str], clean: tuple[int, str]) -> _Weights:
-    where = {"folder": "cifar10_resnet", "what": f"the weights of ResNet-{depth}"}
+    where: dict[str, Any] = {"folder": "cifar10_resnet", "what": f"the weights of ResNet-{depth}"}
     name = f"{stem}.th"
     return _Weights(
         depth,

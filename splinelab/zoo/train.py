@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -29,7 +30,7 @@ def pair_auc(heldout: Dataset, *, images: int = 500) -> Callable[[nn.Module], di
 
     def probe(net: nn.Module) -> dict[str, float]:
         seen = record(net, chosen.images)
-        spaces = {
+        spaces: dict[str, tuple[Any, str]] = {
             "auc_jaccard": (seen.codes, "jaccard"),
             "auc_hamming": (seen.codes, "hamming"),
             "auc_cosine_linear": (seen.stack("pre", output=True), "cosine"),
@@ -105,7 +106,7 @@ def _checked(group: list[Entry], seed: int, device: str, folder: str | os.PathLi
     return seed
 
 
-def _train_elsewhere(threads: int, *given) -> list[Path]:
+def _train_elsewhere(threads: int, *given: Any) -> list[Path]:
     """The job of `train_seeds`."""
     own = torch.get_num_threads()
     torch.set_num_threads(threads)

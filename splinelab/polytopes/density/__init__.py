@@ -178,7 +178,7 @@ def _estimate(of: Draws, level: float) -> Interval | None:
     return None if few else of.interval().at(level)
 
 
-def _nets(codes, activations) -> list[tuple]:
+def _nets(codes: Any, activations: Any) -> list[tuple]:
     several = [isinstance(given, list | tuple) for given in (codes, activations)]
     codes, activations = codes if several[0] else [codes], activations if several[1] else [activations]
     if len(codes) != len(activations) or not codes or several[0] != several[1]:
@@ -194,7 +194,7 @@ def _nets(codes, activations) -> list[tuple]:
     return list(zip(codes, activations, strict=True))
 
 
-def _flat(activations) -> np.ndarray:
+def _flat(activations: Any) -> np.ndarray:
     activations = as_array(activations, "activations")
     if activations.ndim < 2 or not activations.size:
         raise InputError(f"activations have shape {activations.shape}: expected numbers, samples × …")

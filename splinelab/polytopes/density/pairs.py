@@ -2,7 +2,7 @@
 
 import warnings
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -59,7 +59,9 @@ class NetDensity:
 class Pairs:
     """All pairs of one net's images: their densities, grouped by kind and by bin of distance."""
 
-    def __init__(self, codes, activations, classes, bins, device):
+    def __init__(
+        self, codes: Any, activations: np.ndarray, classes: np.ndarray, bins: int, device: Any
+    ) -> None:
         n, self.bins = len(classes), bins
         packed, units = packed_bits(codes, "codes")
         if len(packed) != n:
@@ -129,7 +131,7 @@ class Pairs:
             return {"intra": intra, "inter": inter, "ratio": means[0] / means[1], "matched": matched}
 
 
-def _distances(activations: np.ndarray, one: np.ndarray, other: np.ndarray, device) -> np.ndarray:
+def _distances(activations: np.ndarray, one: np.ndarray, other: np.ndarray, device: Any) -> np.ndarray:
     """Euclidean distance of each pair, float64; exactly 0 for identical activations and for them alone."""
     distance = pairwise(activations, metric="l2", device=device)[one, other].astype(np.float64)
     # The matrix product behind `pairwise` loses the digits of small differences: take those once more.

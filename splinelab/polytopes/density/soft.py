@@ -22,7 +22,7 @@ from splinelab.polytopes.geometry.mesh import rounding
 from splinelab.polytopes.geometry.paths import segment
 
 
-def _tanh_gate(u):
+def _tanh_gate(u: Any) -> Any:
     """The gate of GELU's approximation by tanh."""
     return expit(2 * math.sqrt(2 / math.pi) * (u + 0.044715 * u**3))
 
@@ -147,7 +147,7 @@ def _gate(kind: str, u: np.ndarray, eta: float) -> np.ndarray:
     return GATES[kind](eta * u)
 
 
-def _finite(values) -> np.ndarray:
+def _finite(values: ArrayLike) -> np.ndarray:
     if hasattr(values, "detach"):  # a torch tensor, on whatever device
         values = values.detach().cpu().numpy()
     values = np.asarray(values, np.float64)

@@ -1,6 +1,7 @@
 """The calls that `frozen` holds at a reference: attention patterns and the scales of normalisations."""
 
 import inspect
+from typing import Any
 
 import torch
 from torch import nn
@@ -146,7 +147,7 @@ def _attention(module, query, key, value, options):
     return nn.MultiheadAttention.forward(module, query, key, value, **options)
 
 
-FREEZE = {
+FREEZE: dict[str, Any] = {
     "softmax": _Softmax(),
     "special_softmax": _Softmax(),
     "scaled_dot_product_attention": _DotProduct(),

@@ -50,7 +50,7 @@ def hull(points: np.ndarray) -> np.ndarray:
     """The convex hull's corners, counter-clockwise, by Andrew's monotone chain (1979)."""
     ordered = np.unique(points, axis=0).tolist()
 
-    def chain(points):
+    def chain(points: list) -> list:
         kept: list = []
         for x, y in points:
             while len(kept) > 1:
