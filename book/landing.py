@@ -59,7 +59,7 @@ HEADLINES = [
     ),
     Headline(
         "ours-post-relu-tie",
-        "Better than activations after the ReLU?",
+        "Do they separate better than activations after the ReLU?",
         "A tie where codes do well; elsewhere no.",
         "Our claim, a tie to within .01 with squared error",
         (3, 0, 1),
