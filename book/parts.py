@@ -53,7 +53,7 @@ def fill(source: Path) -> None:
         "soak": soak,
         "status": lambda: status(notebooks),
         **cost_tables.parts(),
-        **landing.parts(),
+        **landing.parts(notebooks),
     }
     for page in sorted((source / "book").glob("*.md")):
         text = page.read_text(encoding="utf-8")
@@ -86,22 +86,25 @@ def primer() -> str:
 
 
 def status(notebooks: Path) -> str:
-    """How long each chapter of this build took, and on what."""
+    """How long each chapter of this build took, and on what; or that it ran none."""
     import torch
 
-    rows = ["| chapter | cells | run time |", "|---|---:|---:|"]
-    total = 0.0
-    for name in chapters.names():
-        notebook = nbformat.read(notebooks / f"{name}.ipynb", as_version=4)
-        run = notebook.metadata.get("papermill", {})  # absent where the stored outputs were taken
-        total += run.get("duration", 0)
-        took = f"{run['duration']:.0f} s" if run else "not run"
-        cells = sum(cell.cell_type == "code" for cell in notebook.cells)
-        rows.append(f"| [](../notebooks/{name}) | {cells} | {took} |")
-    rows.append(f"| all | | {total:.0f} s |")
+    read = {name: nbformat.read(notebooks / f"{name}.ipynb", as_version=4) for name in chapters.names()}
+    times = {name: each.metadata.get("papermill", {}).get("duration") for name, each in read.items()}
     versions = f"Python {platform.python_version()}, torch {torch.__version__}, {os.cpu_count()} cores"
     machine = f"{time.strftime('%d %B %Y')}: {platform.system()} {platform.machine()}, {versions}."
-    return "\n".join([*rows, "", machine])
+    if None in times.values():  # papermill's record is absent where the stored outputs were taken
+        return f"These pages were drawn from the chapters' stored outputs; no chapter ran for them. {machine}"
+    rows = ["| chapter | cells | run time |", "|---|---:|---:|"]
+    for name, seconds in times.items():
+        cells = sum(cell.cell_type == "code" for cell in read[name].cells)
+        rows.append(f"| [](../notebooks/{name}) | {cells} | {seconds:.0f} s |")
+    rows.append(f"| all | | {sum(times.values()):.0f} s |")
+    told = (
+        "How long each chapter took when this book was built, from papermill's own record. Chapters that "
+        "do not measure time run side by side, one for each core."
+    )
+    return "\n".join([told, "", *rows, "", machine])
 
 
 def soak() -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import chapters
 import nbformat
 
-from splinelab.claims import VERDICTS, Finding, Ledger
+from splinelab.claims import VERDICTS, Claim, Finding, Ledger
 
 SOURCES = {
     "spline-clustering-mnist": "Research note on spline codes",
@@ -22,16 +22,20 @@ SOURCES = {
     "ours": "This book",
 }
 OUTCOMES = ("holds", "contradicted", "undecided")
+#: What a dated reason says where rule and cases stayed; any other is taken to have touched them.
+KEPT = re.compile(r"\brules? (?:as (?:it was|they were|before)|stays)\b")
+WORDING = re.compile(r"\b(?:statement|quantity)\b")
 
 
 def page(notebooks: Path) -> str:
     """The filters and all entries, as MyST; `notebooks` holds the chapters that the book is built from."""
     ledger = Ledger.load()
     found = figures(notebooks)
-    entries = [entry(ledger, row, found.get(row["id"])) for row in ledger.rows()]
+    rows = in_order(ledger)
+    entries = [entry(ledger, row, found.get(row["id"])) for row in rows]
     anchors = [
         f"```{{index}} single: {row['id']}\n:name: {row['id']}\n```\n\n```{{raw}} html\n{text}\n```\n"
-        for row, text in zip(ledger.rows(), entries, strict=True)
+        for row, text in zip(rows, entries, strict=True)
     ]
     caution = (
         "Intervals are simultaneous over the cases of a claim. Were the truth at every threshold, chance "
@@ -42,6 +46,42 @@ def page(notebooks: Path) -> str:
     return "\n".join([top, *anchors, caution, "", script])
 
 
+def in_order(ledger: Ledger) -> list[dict]:
+    """The rows of the ledger, in the order of the chapters."""
+    order = chapters.names()
+    return sorted(ledger.rows(), key=lambda row: order.index(row["chapter"]))
+
+
+def changed(claim: Claim) -> str:
+    """The day of the last change of a claim that touched its rule, cases, statement or quantity; or ""."""
+    touched = [each for each in claim.revised if not KEPT.search(each) or WORDING.search(each)]
+    return max((each.partition(":")[0] for each in touched), default="")
+
+
+def is_late(claim: Claim) -> bool:
+    """Whether a claim was written, or changed in more than labels and draws, on the day of its first
+    measurement or later."""
+    if not claim.measured:
+        return False
+    return claim.committed >= claim.measured or changed(claim) >= claim.measured.split()[0]
+
+
+def late(ledger: Ledger) -> str:
+    """How many rules came before their measurement, and how many did not, in one sentence."""
+    after = sum(map(is_late, ledger.claims.values()))
+    return (
+        f"Of {len(ledger.claims)} claims {len(ledger.claims) - after} keep the rule, the cases and the "
+        f"wording that were committed before their first measurement; of {after} one of these was written "
+        "or changed on the day of that measurement or later, and each entry says when and why."
+    )
+
+
+def holding(found: list[Finding]) -> str:
+    """How many cases hold."""
+    held = sum(each.outcome == "holds" for each in found)
+    return f"{held} of {len(found)} {'case holds' if len(found) == 1 else 'cases hold'}"
+
+
 def counts(ledger: Ledger) -> dict[str, int]:
     """How many claims have which verdict, in the order of `VERDICTS`; those that none has are left out."""
     found = [verdict for verdict, _ in ledger.verdicts().values()]
@@ -50,7 +90,7 @@ def counts(ledger: Ledger) -> dict[str, int]:
 
 def filters(ledger: Ledger) -> str:
     """The form above the entries; hidden until the script shows it."""
-    rows = ledger.rows()
+    rows = in_order(ledger)
     sources = dict.fromkeys(row["source"] for row in rows)
     menus = {
         "verdict": {verdict: f"{verdict} ({n})" for verdict, n in counts(ledger).items()},
@@ -65,11 +105,12 @@ def filters(ledger: Ledger) -> str:
     )
     search = (
         '<label class="sl-search">search'
-        '<input type="search" name="words" placeholder="words or an id"></label>'
+        '<input type="search" name="words" placeholder="in claims, cases, quantities"></label>'
     )
     return (
         f'<form class="sl-filters" hidden>{search}{selects}'
-        f'<output aria-live="polite">{len(rows)} claims</output></form>'
+        f'<p><output aria-live="polite">{len(rows)} claims</output>'
+        '<button type="reset" hidden>Show all</button></p></form>'
     )
 
 
@@ -77,7 +118,10 @@ def entry(ledger: Ledger, row: dict, figure: str | None) -> str:
     """One claim: verdict, id and statement; opened, its cases, its rule's history, links and a citation."""
     claim, name = ledger.claims[row["id"]], html.escape(row["id"])
     carrying = ledger.verdict(claim.id)[2]
-    told = f"{carrying.case.label}: {carrying.interval.text}" if carrying else row["condition"]
+    measured = ledger.found(claim.id)
+    told = row["condition"]
+    if carrying:
+        told = f"{holding(measured)} · {carrying.case.label}: {carrying.interval.text}"
     chapter = f"../notebooks/{row['chapter']}.html"
     links = [f'<a href="{chapter}">{html.escape(chapters.label(row["chapter"]))}</a>']
     if figure:
@@ -85,7 +129,7 @@ def entry(ledger: Ledger, row: dict, figure: str | None) -> str:
     theirs = "" if row["theirs"] is None else f" The source's figure: {row['theirs']:g}."
     source = f"{SOURCES.get(row['source'], row['source'])}, {row_place(claim.place)}"
     history = "".join(f"<li>{html.escape(each)}</li>" for each in claim.revised)
-    revised = f"<p>Rule or words changed:</p><ul>{history}</ul>" if history else ""
+    revised = f"<p>Changes, and why:</p><ul>{history}</ul>" if history else ""
     return (
         f'<details id="{name}" class="sl-claim {kind(row["verdict"])}" data-claim="{name}" '
         f'data-verdict="{row["verdict"]}" data-source="{html.escape(row["source"])}" '
@@ -93,12 +137,21 @@ def entry(ledger: Ledger, row: dict, figure: str | None) -> str:
         f'<span class="sl-verdict {kind(row["verdict"])}">{row["verdict"]}</span>'
         f'<span class="sl-statement"><code>{name}</code> {html.escape(row["statement"])}</span>'
         f'<span class="sl-told">{html.escape(told)}</span></summary><div class="sl-inside">'
-        f"<p>{html.escape(source)}.{theirs} Measured: {html.escape(' '.join(claim.quantity.split()))}. "
-        f"{html.escape(ledger.scope(claim.id))}.</p>{cases(ledger.found(claim.id))}"
-        f"<p>Rule committed {claim.committed}.</p>{revised}<p>{' · '.join(links)}</p>"
+        f"<p>{html.escape(source)}.{theirs} Measured: "
+        f'<span class="sl-quantity">{html.escape(" ".join(claim.quantity.split()))}</span>. '
+        f"{html.escape(ledger.scope(claim.id))}.</p>{cases(measured)}"
+        f"<p>{times(claim)}</p>{revised}<p>{' · '.join(links)}</p>"
         f'<p class="sl-cite"><code>{html.escape(citation(ledger, row))}</code>'
         f'<button type="button" hidden>Copy citation</button></p></div></details>'
     )
+
+
+def times(claim: Claim) -> str:
+    """When a rule was committed, when its claim was first measured, when it was last changed."""
+    first = f"first measured {claim.measured}" if claim.measured else "not measured"
+    day = changed(claim)
+    last = f" Rule, cases or wording last changed {day}." if day else " Rule, cases and wording as committed."
+    return f"Rule committed {claim.committed}; {first}.{last}"
 
 
 def row_place(place: str) -> str:

@@ -257,6 +257,53 @@ def test_landing_page_refuses_words_that_the_ledger_does_not_bear_out():
         landing.found(Ledger.load(), claim, case, "holds")
 
 
+def test_landing_page_gives_a_short_answer_that_stops_the_build_when_its_cases_change(monkeypatch):
+    told = landing.headlines(chapters.NOTEBOOKS)
+    for each in landing.HEADLINES:
+        assert each.question in told and each.answer in told
+        changed = each._replace(outcomes=(each.outcomes[0] + 1, *each.outcomes[1:]))
+        monkeypatch.setattr(landing, "HEADLINES", [changed])
+        with pytest.raises(SystemExit, match=f"cases of {each.claim} "):
+            landing.headlines(chapters.NOTEBOOKS)
+        monkeypatch.undo()
+
+
+def test_landing_page_refuses_a_first_figure_in_which_codes_lead(tmp_path):
+    name = "01_spline_vs_activation_distances.ipynb"
+    leads = landing.after_relu(chapters.NOTEBOOKS)
+    assert leads["long-trained, cross-entropy"][2] < 0 < leads["long-trained, MSE"][2]
+    text = (chapters.NOTEBOOKS / name).read_text(encoding="utf-8")
+    (tmp_path / name).write_text(
+        text.replace(",held-out,-0.0452,", ",held-out,0.0452,").replace(",-0.0358", ",0.0558")
+    )
+    with pytest.raises(SystemExit, match="after the ReLU lead"):
+        landing.after_relu(tmp_path)
+
+
+def test_an_entry_says_when_its_rule_was_written_measured_and_changed():
+    from splinelab.claims import Ledger
+
+    held = dict(Ledger.load().claims)
+    assert scoreboard.changed(held["spline-1a"]) == "" and not scoreboard.is_late(held["spline-1a"])
+    assert scoreboard.times(held["spline-1a"]).endswith("Rule, cases and wording as committed.")
+    assert scoreboard.times(held["polytope-6d"]) == (
+        "Rule committed 2026-11-20 19:46; first measured 2026-11-20 21:15. "
+        "Rule, cases or wording last changed 2026-11-27."
+    )
+    assert scoreboard.is_late(held["polytope-6d"]) and scoreboard.is_late(held["digits-spline-1a"])
+
+
+def test_chapters_of_the_scoreboard_stand_in_the_order_of_the_book():
+    from splinelab.claims import Ledger
+
+    ledger = Ledger.load()
+    menu = re.findall(r'<option value="(\d\d_\w+|A\d_\w+)"', scoreboard.filters(ledger))
+    assert menu == [name for name in NAMES if name in menu] and len(menu) > 5
+    assert [row["chapter"] for row in scoreboard.in_order(ledger)] == sorted(
+        (row["chapter"] for row in ledger.rows()), key=NAMES.index
+    )
+
+
 def test_chapters_have_numbers_reading_time_and_prerequisites(built_book):
     for name in NAMES:
         text = (built_book / f"notebooks/{name}.html").read_text(encoding="utf-8")
@@ -315,6 +362,8 @@ def test_status_page_gives_every_run_time(tmp_path):
         nbformat.write(run, tmp_path / f"{name}.ipynb")
     found = re.findall(r"\b(\d+) s\b", parts.status(tmp_path))
     assert found == [f"{seconds:.0f}" for seconds in [*times, sum(times)]]
+    told = parts.status(chapters.NOTEBOOKS)  # stored outputs, of which nothing says how long they took
+    assert "no chapter ran" in told and "|" not in told
 
 
 def test_building_changes_no_tracked_file(built_book: Path, tracked_state):

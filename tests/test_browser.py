@@ -16,6 +16,7 @@ import chapters
 import numpy as np
 import pandas as pd
 import pytest
+import scoreboard
 from chapters import ROOT
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
@@ -510,7 +511,7 @@ def claims_shown(browser) -> list[str]:
 
 
 def test_scoreboard_filters_searches_and_opens_what_the_address_names(browser, site):
-    rows = Ledger.load().rows()
+    rows = scoreboard.in_order(Ledger.load())
     open_page(browser, f"{site}/book/scoreboard.html")
     assert claims_shown(browser) == [row["id"] for row in rows]
     for key in ("verdict", "source", "chapter"):
@@ -522,12 +523,41 @@ def test_scoreboard_filters_searches_and_opens_what_the_address_names(browser, s
     search.send_keys("spline-2a")
     found = claims_shown(browser)
     assert "spline-2a" in found and len(found) < 5
+    search.clear()
+    search.send_keys("copy citation")  # a button's words
+    assert claims_shown(browser) == [] and counter(browser).startswith("No claim fits")
+    browser.find_element("css selector", ".sl-filters [type=reset]").click()
+    assert len(claims_shown(browser)) == len(rows) and "?" not in browser.current_url
     open_page(browser, f"{site}/book/scoreboard.html#{rows[5]['id']}")
     opened = browser.find_elements("css selector", ".sl-claim[open]")
     assert [each.get_attribute("data-claim") for each in opened] == [rows[5]["id"]]
     assert len(opened[0].find_elements("css selector", ".sl-case")) == len(rows[5]["cases"])
     cite = opened[0].find_element("css selector", ".sl-cite").text
     assert f"claim {rows[5]['id']}: {rows[5]['verdict']} (20" in cite and f"#{rows[5]['id']}" in cite
+
+
+def counter(browser) -> str:
+    return browser.find_element("css selector", ".sl-filters output").text
+
+
+def test_scoreboard_keeps_filters_in_the_address_and_shows_a_named_claim_whatever_they_are(browser, site):
+    rows = scoreboard.in_order(Ledger.load())
+    kept = [row for row in rows if row["verdict"] == "contradicted"]
+    other = next(row["id"] for row in rows if row not in kept)
+    open_page(browser, f"{site}/book/scoreboard.html?verdict=contradicted")
+    assert claims_shown(browser) == [row["id"] for row in kept]
+    assert counter(browser) == f"{len(kept)} of {len(rows)} claims"
+    Select(browser.find_element("css selector", ".sl-filters [name=chapter]")).select_by_value(
+        kept[0]["chapter"]
+    )
+    assert (
+        f"chapter={kept[0]['chapter']}" in browser.current_url
+        and "verdict=contradicted" in browser.current_url
+    )
+    browser.execute_script("location.hash = arguments[0]", other)
+    WebDriverWait(browser, 10).until(lambda b: other in claims_shown(b))
+    assert counter(browser) == f"{len(rows)} of {len(rows)} claims"
+    assert browser.current_url.endswith(f"scoreboard.html#{other}")
 
 
 def test_search_finds_a_claim_by_its_id(browser, site):

@@ -1,9 +1,15 @@
-// Filters and searches the claims, opens the one that the address names, copies citations.
+// Filters and searches the claims, keeps the filters in the address, opens the claim that it names, copies citations.
 "use strict";
 (() => {
   const form = document.querySelector(".sl-filters");
+  const told = form.querySelector("output");
+  const reset = form.querySelector("[type=reset]");
   const claims = [...document.querySelectorAll(".sl-claim")];
-  const said = new Map(claims.map((claim) => [claim, claim.textContent.toLowerCase()]));
+  // Searched are id and statement, the quantity, and the names of the cases.
+  const parts = ".sl-statement, .sl-quantity, .sl-case b + span";
+  const said = new Map(
+    claims.map((claim) => [claim, [...claim.querySelectorAll(parts)].map((part) => part.textContent).join("\n").toLowerCase()]),
+  );
 
   function filter() {
     const wanted = Object.fromEntries(new FormData(form));
@@ -14,13 +20,23 @@
       claim.hidden = !kept || !words.every((word) => said.get(claim).includes(word));
       shown += !claim.hidden;
     }
-    form.querySelector("output").textContent = `${shown} of ${claims.length} claims`;
+    told.textContent = shown ? `${shown} of ${claims.length} claims` : "No claim fits: take a filter or a word away.";
+    const set = new URLSearchParams(Object.entries(wanted).filter(([, value]) => value)).toString();
+    reset.hidden = !set;
+    history.replaceState(null, "", `${location.pathname}${set && `?${set}`}${location.hash}`);
   }
 
+  function restore() {
+    for (const [key, value] of new URLSearchParams(location.search)) {
+      if (form.elements[key]) form.elements[key].value = value;
+    }
+  }
+
+  // A claim that is named is shown, whatever the filters were.
   function openNamed() {
     const claim = claims.find((each) => each.dataset.claim === decodeURIComponent(location.hash.slice(1)));
     if (!claim) return;
-    claim.hidden = false;
+    if (claim.hidden) form.reset();
     claim.open = true;
     claim.scrollIntoView();
   }
@@ -34,7 +50,14 @@
   }
   form.hidden = false;
   form.addEventListener("submit", (event) => event.preventDefault());
+  form.addEventListener("reset", (event) => {
+    event.preventDefault();
+    for (const field of form.querySelectorAll("select, input")) field.value = "";
+    filter();
+  });
   for (const kind of ["input", "change"]) form.addEventListener(kind, filter);
   window.addEventListener("hashchange", openNamed);
+  restore();
+  filter();
   openNamed();
 })();
