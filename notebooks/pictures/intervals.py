@@ -1,5 +1,6 @@
 """Numbers with their intervals, side by side: places down the page, panels under each other on one axis."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import altair as alt
@@ -42,6 +43,8 @@ def forest(
     ends = [end for end in ends if end > 0] if log else ends
     margin = 0 if log else 0.02 * (max(ends) - min(ends))
     domain = [min(ends) - margin, max(ends) + margin]
+    if log:  # a bar that reaches zero passes the smallest number, so that it is seen to go on
+        domain[0] = 10.0 ** math.floor(math.log10(domain[0] / (3 if (table["low"] <= 0).any() else 1)))
     scale = alt.Scale(type="log" if log else "linear", domain=domain, zero=False, nice=log)
     if log:
         table = table.assign(low=table["low"].clip(lower=domain[0]))
