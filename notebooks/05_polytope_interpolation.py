@@ -204,7 +204,7 @@ within = {
 less = sum(middle["trained", *arc].value < 1 for arc in ARCS)
 charts.figure(
     pictures.fifths(pictures.fifth_rows(arcs)),
-    f"In {less} of {len(ARCS)} layers density is lower in the middle of the way than at its ends.",
+    f"On the mean, density is lower in the middle of the way than at its ends in {less} of {len(ARCS)} layers.",
     f"Exact boundaries per length in five fifths of the great arc between two images, {len(seeds)} nets; 1 is the "
     "mean between different classes. Bands are standard errors.",
     holds=less > len(ARCS) / 2,
