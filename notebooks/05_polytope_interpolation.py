@@ -18,7 +18,7 @@
 # On the way from one image to another, units of a network switch on and off, and each flip is a boundary between two
 # *polytopes*: regions on which the network is one affine map. The polytope lens {cite}`black2022polytopes`, called the
 # source here, says that these boundaries crowd where meaning changes. Counted exactly, they do so in slices through
-# three images at some layers; on the way between two, no layer has a denser middle beyond doubt.
+# three images at some layers; on the way between two, no layer has a denser middle beyond doubt, and two a sparser one.
 
 # %% tags=["colab", "remove-cell"]
 # On Colab only: install the commit that this notebook belongs to.
@@ -204,7 +204,7 @@ within = {
 less = sum(middle["trained", *arc].value < 1 for arc in ARCS)
 charts.figure(
     pictures.fifths(pictures.fifth_rows(arcs)),
-    f"In {less} of {len(ARCS)} layers density is lower in the middle of the way than at its ends.",
+    f"On the mean, density is lower in the middle of the way than at its ends in {less} of {len(ARCS)} layers.",
     f"Exact boundaries per length in five fifths of the great arc between two images, {len(seeds)} nets; 1 is the "
     "mean between different classes. Bands are standard errors.",
     holds=less > len(ARCS) / 2,
@@ -246,11 +246,10 @@ charts.figure(
 )
 
 # %% [markdown]
-# Most intervals are too wide to tell. Where they are not, the middle is less dense. The second and fourth fifth, which the
-# double dip asks for, are told from the others in no layer. Ways within a class meet fewer boundaries for their length in
-# most trained layers, on the mean.
-#
-# Until 27 November 2026 every layer was asked for a denser middle, with too narrow intervals ([notes](../book/notes.md)).
+# Most intervals are too wide to tell. Where they are not, the middle is less dense: the opposite of what the source says of
+# lower layers (relu1), and what it says of later ones (block2). The second and fourth fifth, which the double dip asks for,
+# are told from the others in no layer. Ways within a class meet fewer boundaries for their length in most trained layers, on
+# the mean. (Until 27 November 2026 every layer was asked for a denser middle, see the [notes](../book/notes.md).)
 #
 # ## Does it matter how density is sampled?
 #
@@ -294,8 +293,8 @@ charts.figure(
 )
 
 # %% [markdown]
-# It does. A cloud averages over all directions, and the way between two images is one of few that the net has been trained to
-# tell apart: density round a position and density along the way are different things.
+# In the example above, the radius decides which place is densest. Whether clouds see another middle than ways do, these nets
+# leave open. A cloud averages over all directions, the way between two images is one: they are different quantities.
 #
 # ## Are polygons densest between three images?
 #
@@ -343,9 +342,8 @@ charts.figure(
 
 # %% [markdown]
 # Where slices are fine, yes. At relu4 and relu5 nothing can be told from chance: the nets differ widely. This does not
-# contradict the arcs. Most of the slice outside of the triangle is far from any image; the arc compares the middle with
-# the *neighbourhood of the images*.
-# Until 27 November 2026 this chapter counted regions per area, which is another measure than the source's.
+# contradict the arcs. Most of the slice outside of the triangle is far from any image; the arc compares the middle with the
+# *neighbourhood of the images*. (Until 27 November 2026 this chapter counted regions per area, not the source's measure.)
 #
 # ## Does an attack cross more boundaries?
 #
@@ -392,15 +390,17 @@ charts.figure(
 
 # %% [markdown]
 # Not that we could tell. In the residual net the attack's step crosses more on the mean of three nets that differ too much to
-# say; in the CNN it does not, although the attack succeeds as well. So crossing many boundaries is not what makes a step
-# adversarial there.
+# say; in the CNN not even that, although the attack succeeds as well. Nothing here suggests that crossing many boundaries is
+# what makes a step adversarial.
 #
 # ## Verdicts
 #
-# **What holds.** Between classes the way is denser than within a class, in some layers (7c). In slices the part between
-# three images is densest where slices are fine (3). Sampling loses regions.
+# **What holds, under a condition.** Between classes the way is denser than within a class, in pool3 and block2 (7c). In slices
+# the part between three images is densest where slices are fine (3). Sampling loses regions. In later layers the middle of the
+# arc is less dense, in block2 (7a); an untrained residual net's is, too.
 #
-# **What does not.** The middle of the arc is nowhere denser beyond doubt, and less dense in relu1 (7a).
+# **What does not.** A denser middle in lower layers, the other half of 7a: nowhere beyond doubt, and relu1's is less dense. 7a is
+# called "reproduced under a condition" for its half on later layers alone.
 #
 # **What is open.** The double dip (7b), density sampled in a radius (7d), slices at relu4 and relu5, and whether adversarial
 # steps are special (11). Three nets are few, and these differ.

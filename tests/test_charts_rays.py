@@ -9,6 +9,7 @@ from drawing import drawn
 
 from pictures import rays, walks
 from splinelab import data, polytopes
+from splinelab.intervals import two_level
 from splinelab.nets import mlp
 
 pytestmark = pytest.mark.usefixtures("theme")
@@ -53,7 +54,7 @@ def test_descriptions_say_what_the_data_hold():
             "Lines.",
         )
     )["description"]
-    assert told.endswith("z: images at 0.32, noise at 0.32; a: images at 0.32, noise nowhere.")
+    assert told.endswith("z: images at 0.55, noise at 0.55; a: images at 0.55, noise nowhere.")
     counts = pd.DataFrame([[0.2, 0.99], [0.4, 0.99]], columns=[1, 10])
     assert (
         drawn(rays.soft_counts(counts, "Soft."))["description"]
@@ -62,11 +63,7 @@ def test_descriptions_say_what_the_data_hold():
 
 
 def ray(*alphas: float, changes=()) -> dict:
-    return {
-        "alphas": np.array(alphas),
-        "parts": {"relu1": np.array(alphas[:1])},
-        "changes": np.array(changes),
-    }
+    return {"alphas": np.array(alphas), "changes": np.array(changes)}
 
 
 def test_a_peak_is_the_middle_of_the_fullest_window():
@@ -91,8 +88,23 @@ def test_walks_count_by_net_and_ray():
     assert share.value == pytest.approx(1 / 3)
     assert found.over(walks.ratio_of_sums, case, "images", walks.outside, walks.within(5, 6)) is None
     assert found.per_window(case, "images", EDGES).tolist() == [0.5, 1.0, 0.5]
-    assert found.per_window(case, "images", EDGES, "relu1").tolist() == [0.5, 0.5, 0.0]
-    assert walks.beside({"a": {case: share, ("CNN", "q"): None}}) == {("CNN", "p", "a"): share}
+
+
+def test_intervals_side_by_side_are_the_ledgers():
+    """As wide as for many cases at once, cut where the quantity cannot be; sure is what lies on one side."""
+    share, case, none = (
+        two_level(np.mean, np.array([[0.9, 0.9, 1.0], [0.8, 0.9, 0.9]])),
+        ("CNN", "p"),
+        ("CNN", "q"),
+    )
+    ((key, found),) = walks.beside({"a": {case: share, none: None}}, 6, most=1).items()
+    assert key == ("CNN", "p", "a") and tuple(found) == (share.value, share.among(6).low, 1.0)
+    some = {case: share, none: None}
+    assert share.low > 0.7 > share.among(6).low  # so that the number of cases matters
+    assert walks.sure(some, [case, none], 1, above=0.7) == ["p"] and not walks.sure(
+        some, [case], 6, above=0.7
+    )
+    assert walks.sure(some, [case], 1, below=2) == ["p"] and walks.sure(some, [none], 1) == []
 
 
 def test_each_net_walks_through_other_images():

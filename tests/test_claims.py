@@ -204,6 +204,9 @@ def test_what_would_decide():
     found = on_toy(Interval(0.1, -0.2, 0.4, "images", 100, (0,), "by hand", 1e6))
     name, condition = verdict({"only": found}, cases={"only": {"above": 0}}, seeds=1)
     assert (name, condition) == ("undecided", "only: about 900 images would decide")
+    many = {value: verdict(dict.fromkeys(("first", "second"), measured(value)))[1] for value in (0.01, 0.001)}
+    assert many[0.01] == "first: about 270 nets would decide"
+    assert many[0.001] == "first: only more nets than can be trained would decide"
     on_it = on_toy(exactly(0).replace(over="images", freedom=3.0, low=-1.0, high=1.0))
     assert "is the threshold" in verdict({"only": on_it}, cases={"only": {"above": 0}}, seeds=1)[1]
 

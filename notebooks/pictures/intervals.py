@@ -1,6 +1,7 @@
 """Numbers with their intervals, side by side: places down the page, panels under each other on one axis."""
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 
 import altair as alt
 import pandas as pd
@@ -15,7 +16,7 @@ ROW = 15  # pixels for each interval
 
 def forest(
     intervals: Mapping[tuple[str, str, str], Iterable[float]],
-    colours: Mapping[str, str],
+    colours: Mapping[str, str] | Sequence[str],
     x: str,
     *,
     reference: float | None = 1.0,
@@ -28,7 +29,7 @@ def forest(
     Parameters
     ----------
     intervals : (panel, place, series) → value, low, high: a panel, a row in it, and its colour.
-    colours : series → colour.
+    colours : series → colour; or colours, in the order of the series.
     x : title of the axis.
     reference : where a dashed line is drawn.
     log : whether the axis is logarithmic; what has its low end at 0 or below is cut at the axis' end.
@@ -36,10 +37,14 @@ def forest(
     """
     names = ["panel", "place", "series", "value", "low", "high"]
     table = pd.DataFrame([(*key, *found) for key, found in intervals.items()], columns=names)
-    ends = [*table["low"], *table["high"], *([] if reference is None else [reference])]
+    if not isinstance(colours, Mapping):
+        colours = dict(zip(order(table, "series"), colours, strict=False))  # a series may have no interval
+    ends = [*table["value"], *table["low"], *table["high"], *([] if reference is None else [reference])]
     ends = [end for end in ends if end > 0] if log else ends
     margin = 0 if log else 0.02 * (max(ends) - min(ends))
     domain = [min(ends) - margin, max(ends) + margin]
+    if log:  # a bar that reaches zero passes the smallest number, so that it is seen to go on
+        domain[0] = 10.0 ** math.floor(math.log10(domain[0] / (3 if (table["low"] <= 0).any() else 1)))
     scale = alt.Scale(type="log" if log else "linear", domain=domain, zero=False, nice=log)
     if log:
         table = table.assign(low=table["low"].clip(lower=domain[0]))

@@ -141,7 +141,7 @@ def profiles(
     colours: Mapping[str, str],
     description: str,
 ) -> alt.TopLevelMixin:
-    """Lines over log α, a panel under the other: how many boundaries rays of one kind have in a window.
+    """Lines over α, a panel under the other: how many boundaries rays of one kind have in a window.
 
     All panels share both axes; the vertical one is a root, so that few and many are seen together.
 
@@ -151,7 +151,7 @@ def profiles(
     edges : of the windows, one more than there are windows.
     colours : series → colour.
     """
-    middle = np.sqrt(edges[1:] * edges[:-1])
+    middle = (edges[1:] + edges[:-1]) / 2
     table = pd.concat(
         [
             pd.DataFrame({"panel": panel, "series": series, "alpha": middle, "value": values})
@@ -162,7 +162,7 @@ def profiles(
         alt.Chart()
         .mark_line(strokeWidth=1.8)
         .encode(
-            x=_log_alpha(edges[0], edges[-1]),
+            x=alt.X("alpha:Q", title="α", scale=alt.Scale(domain=[edges[0], edges[-1]], nice=False)),
             y=alt.Y("value:Q", title="boundaries", scale=alt.Scale(type="sqrt"), axis=alt.Axis(tickCount=4)),
             color=alt.Color(
                 "series:N",

@@ -11,7 +11,8 @@ from splinelab.data import Dataset
 from splinelab.intervals import Interval, two_level
 
 __all__ = [
-    "Walks", "beside", "mean", "near_by", "outside", "peak", "ratio_of_sums", "scan", "shell_ratio", "sparse_change", "within",
+    "Walks", "beside", "mean", "near_by", "outside", "peak", "ratio_of_sums", "scan", "shell_ratio", "sparse_change",
+    "sure", "within",
 ]  # fmt: skip
 
 CENTRES = np.linspace(0.05, 1.95, 191)  # of the windows in which a peak is looked for
@@ -20,7 +21,7 @@ CENTRES = np.linspace(0.05, 1.95, 191)  # of the windows in which a peak is look
 def scan(
     model: nn.Module, layer: str, images: Dataset, n: int, turn: int, noise: int | None = None
 ) -> list[dict]:
-    """n rays from a layer: the α of boundaries, of those by the layer whose unit flips, of class changes.
+    """n rays from a layer: the α of boundaries and of class changes.
 
     Parameters
     ----------
@@ -38,9 +39,8 @@ def scan(
     found = []
     for some in x.split(max(1, n // 3)):  # a ray keeps its codes: not all at once
         for ray in polytopes.rays(rest, some, memory=1e8):
-            alphas, names = ray.alpha(ray.path.crossing_t), ray.path.codes.layers
-            parts = {name: alphas[ray.path.crossing_layer == i] for i, name in enumerate(names)}
-            found.append({"alphas": np.sort(alphas), "parts": parts, "changes": ray.class_changes[0]})
+            alphas = np.sort(ray.alpha(ray.path.crossing_t))
+            found.append({"alphas": alphas, "changes": ray.class_changes[0]})
     return found
 
 
@@ -68,18 +68,10 @@ class Walks:
         statistics = [lambda ray, i=i: near_by(ray, places(ray))[i].sum() for i in (0, 1)]
         return self.over(ratio_of_sums, case, "images", *statistics)
 
-    def per_window(self, case: tuple, kind: str, edges: np.ndarray, part: str | None = None) -> np.ndarray:
-        """Boundaries between neighbouring scales of `edges`, mean over nets and rays; of one layer's units."""
-        counts = [
-            np.histogram(alphas if part is None else parts[part], edges)[0]
-            for alphas, parts in self.crossings(case, kind)
-        ]
-        return np.mean(counts, axis=0)
-
-    def crossings(self, case: tuple, kind: str) -> list[tuple[np.ndarray, dict]]:
-        """Of each ray the α of its boundaries, and the same by layer."""
+    def per_window(self, case: tuple, kind: str, edges: np.ndarray) -> np.ndarray:
+        """Boundaries between neighbouring scales of `edges`, mean over nets and rays."""
         rays = [ray for seed in self.seeds for ray in self.rays[(*case, kind, seed)]]
-        return [(ray["alphas"], ray["parts"]) for ray in rays]
+        return np.mean([np.histogram(ray["alphas"], edges)[0] for ray in rays], axis=0)
 
 
 def within(low: float, high: float) -> Callable[[dict], int]:
@@ -126,11 +118,32 @@ def ratio_of_sums(upper: np.ndarray, lower: np.ndarray) -> float:
     return upper.sum() / lower.sum() if lower.sum() else np.nan
 
 
-def beside(which: Mapping[str, Mapping[tuple[str, str], Interval | None]]) -> dict:
-    """(net, layer, series) → interval, for those that have a value; given by series, then by net and layer."""
+def beside(
+    which: Mapping[str, Mapping[tuple[str, str], Interval | None]], many: int, *, most: float = np.inf
+) -> dict:
+    """(net, layer, series) → value, low, high, for those that have a value; given by series, then by net and layer.
+
+    Parameters
+    ----------
+    many : an interval holds together with those of so many cases, itself included.
+    most : what the quantity cannot exceed; none is below zero, and intervals are cut there.
+    """
     return {
-        (*case, series): found
+        (*case, series): np.clip([*found.among(many)], 0, most)
         for series, intervals in which.items()
         for case, found in intervals.items()
         if found is not None
     }
+
+
+def sure(
+    intervals: Mapping[tuple[str, str], Interval | None],
+    cases: Sequence[tuple[str, str]],
+    many: int,
+    *,
+    above: float = -np.inf,
+    below: float = np.inf,
+) -> list[str]:
+    """The layers whose interval, which holds together with those of `many` cases, lies on one side, as in the ledger."""
+    wide = {layer: found.among(many) for name, layer in cases if (found := intervals[name, layer])}
+    return [layer for layer, found in wide.items() if above < found.low and found.high < below]

@@ -6,6 +6,7 @@ from splinelab.claims.entries import Case, Claim, Measurement
 from splinelab.intervals import Interval
 
 OUTCOMES = ("holds", "contradicted", "undecided")
+FEASIBLE = 1000  # nets that somebody may train
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,9 @@ class Finding:
         times = ((found.high - found.low) / 2 / distance) ** 2
         if found.over == "images":
             return f"{where}: about {_about(times * found.n)} images would decide"
-        return f"{where}: about {_about(times * len(found.seeds))} nets would decide"
+        nets = times * len(found.seeds)
+        number = f"about {_about(nets)} nets" if nets <= FEASIBLE else "only more nets than can be trained"
+        return f"{where}: {number} would decide"
 
     def to_dict(self) -> dict:
         """One entry of a row's `cases`."""
