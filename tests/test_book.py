@@ -305,6 +305,20 @@ def test_a_claim_is_given_the_figure_of_its_own_section(tmp_path):
     cells += [text("## C"), code('record("claim-2")')]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "03_x.ipynb")
     assert scoreboard.figures(tmp_path) == {"claim-1": "3.2"}
+    cells += [drawn("# Claims: claim-2, claim-3\nthird")]  # a cell that says so is believed, and it alone
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "03_x.ipynb")
+    assert scoreboard.figures(tmp_path) == {"claim-2": "3.3", "claim-3": "3.3"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_figures_name_claims_of_their_chapter(name):
+    from splinelab.claims import Ledger
+
+    known = {claim.id for claim in Ledger.load().claims.values() if claim.chapter == name}
+    told = [(cell, each) for cell in code_cells(source(name)) for each in scoreboard.shown(cell.source)]
+    assert {each for _, each in told} <= known
+    assert len({each for _, each in told}) == len(told), "a claim has one figure"
+    assert all("charts.f" in cell.source for cell, _ in told), "the cell that draws names the claim"
 
 
 def test_status_page_gives_every_run_time(tmp_path):
