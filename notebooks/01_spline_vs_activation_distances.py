@@ -91,13 +91,12 @@ if not in_zoo:
     print(f"Other data or seeds than the zoo's: nets trained for {protocol.SMALL_BUDGET} steps on {dataset}.")
 
 # %% tags=["hide-input"]
-# Claims: spline-1a, spline-1b, ours-cross-entropy-reversal
 ALL = [*MSE, *CE]
 leads = {(n, p, b): found[n, p].difference("Jaccard", b) for n in ALL for p in parts for b in BASELINES}
 ahead = [name for name in MSE if leads[name, "held-out", "cosine linear"].low > 0]
 behind = [name for name in CE if leads[name, "held-out", "cosine linear"].high < 0]
 dots = {(words(n), base, part): lead for (n, part, base), lead in leads.items()}
-charts.figure(
+charts.figure(  # Claims: spline-1a, spline-1b, ours-cross-entropy-reversal
     interval_dots(dots, "lead of Jaccard distance on codes, ROC-AUC"),
     f"Codes lead linear outputs in {len(ahead)} of {len(MSE)} kinds of net trained with squared error, and trail "
     f"them in {len(behind)} of {len(CE)} trained with cross-entropy.",
@@ -178,10 +177,9 @@ for way, distances in {"codes": far, "post-ReLU": post}.items():
     print(f"{way}: ROC-AUC {apart.auc:.3f}, d′ {apart.d_prime:.2f}")
 
 # %% tags=["hide-input"]
-# Claims: spline-5a, spline-5c
 firsts = {words(name): protocol.nets(name, [seed], images)[0] for name in ["G", "GA-mse", "N-mse", "N-ce"]}
 gap = {(n, p): found[n, p].interval("Jaccard", "gap") for n in [*ALL, "U"] for p in parts}
-charts.figure(
+charts.figure(  # Claims: spline-5a, spline-5c
     pictures.histogram_grid(histogram_table(firsts, parts, SHOWN)),
     "On training images of the long-trained net the codes leave a gap between the two heaps; held-out images fill it.",
     "Distances between images of one class (blue) and of different classes (orange), as a share of the largest that can "
@@ -206,7 +204,6 @@ for way in ways:
 print(f"lead of codes: {compared.difference(*ways):+.3f}")
 
 # %% tags=["hide-input"]
-# Claims: spline-1c, spline-1d, spline-5d, ours-post-relu-tie
 grid = {
     (kind, loss, metric, part): found[name, part].interval(metric)
     for part in ["held-out", "training"]
@@ -218,7 +215,7 @@ pixels = separability(pairwise(heldout.flat, metric="cosine"), heldout.labels).a
 untrained = found["untrained", "held-out"].values["Jaccard"].auc
 controls = {"untrained net, Jaccard": untrained, "pixels, cosine": pixels}
 level = [name for name in ALL if leads[name, "held-out", "cosine post-ReLU"].value < 0.01]
-charts.figure(
+charts.figure(  # Claims: spline-1c, spline-1d, spline-5d, ours-post-relu-tie
     pictures.auc_grid(grid, controls),
     f"Cosine on post-ReLU activations (green) is level with the codes or ahead in {len(level)} of {len(ALL)} kinds "
     "of net.",
@@ -240,10 +237,9 @@ charts.figure(
 round(separability(far, heldout.labels).gap, 2)
 
 # %% tags=["hide-input"]
-# Claims: spline-1e, ours-train-heldout-gap
 opened = {part: sum(gap[name, part].low > 0 for name in [*ALL, "U"]) for part in parts}
 dots = {(words(name), part, ""): interval for (name, part), interval in gap.items()}
-charts.figure(
+charts.figure(  # Claims: spline-1e, ours-train-heldout-gap
     interval_dots(dots, "gap between Jaccard distances, in standard deviations", width=400),
     f"Of {len(ALL) + 1} kinds of net {opened['training']} have a gap on training images and {opened['held-out']} on "
     "held-out images.",
@@ -266,12 +262,11 @@ history = pd.DataFrame(zoo.card("G", seed=0)["history"])
 history.loc[43::2, ["step", "heldout_accuracy", "auc_jaccard"]].round(3)
 
 # %% tags=["hide-input"]
-# Claims: spline-6b, ours-grokking-against-ordinary
 switch = float(np.median([zoo.card("G", s)["switch_step"] for s in zoo.seeds("G")]))
 steps = auc_histories({words(name): name for name in ["G", "GA-mse", "GA-ce", "GCE", "U"]})
 after = steps[(steps["net"] == words("G")) & (steps["step"] >= switch)].groupby("quantity")["value"]
 rise = after.last() - after.first()
-charts.figure(
+charts.figure(  # Claims: spline-6b, ours-grokking-against-ordinary
     pictures.auc_by_step(steps),
     f"As the delayed net generalises its codes gain {rise['Jaccard']:.2f} of ROC-AUC, linear outputs "
     f"{rise['cosine linear']:.2f} and post-ReLU activations {rise['cosine post-ReLU']:.2f}.",
@@ -311,7 +306,6 @@ lead = whole.difference("Jaccard", "cosine linear")
 print(f"lead of codes on {len(few)} images: {lead:+.3f}")
 
 # %% tags=["hide-input"]
-# Claims: spline-1f, spline-1i, spline-5b, ours-cross-entropy-reversal-full
 SOURCES, MANY = CORE[:4], "3,000 training images"
 samples = {
     (name, MANY): protocol.images_of(name, 3000 if committed else 300)["training"]
@@ -326,7 +320,7 @@ gaps = {(n, m): table.interval(m, "gap") for (n, _), table in tables.items() for
 dots = {(words(n), m, "lead of Jaccard over"): each for (n, m), each in won.items()}
 dots |= {(words(n), m, "gap of"): each for (n, m), each in gaps.items()}
 long, short = gaps["full-long", "Jaccard"], gaps["full-mse", "Jaccard"]
-charts.figure(
+charts.figure(  # Claims: spline-1f, spline-1i, spline-5b, ours-cross-entropy-reversal-full
     interval_dots(dots, "lead, ROC-AUC; gap, standard deviations").resolve_scale(x="independent"),
     f"After all of MNIST codes have a gap, of {long.value:.2f} in the long-trained net and {short.value:.2f} in the "
     "ordinary one, and with squared error they lead linear outputs.",

@@ -96,7 +96,6 @@ def check(label: str, s: int, *, wrong: bool = False, sets: int = 20) -> pd.Data
 
 
 # %% tags=["hide-input"]
-# Claims: spd-causal
 found = {(label, s): zoo.decomposition(name, s) for label, name in MODELS.items() for s in seeds}
 studied, rows = {}, []
 for (label, s), one in found.items():
@@ -115,7 +114,7 @@ single = pd.concat([check(*key) for key in studied], ignore_index=True)
 both = pd.concat([single, *[check(*key, wrong=True, sets=1) for key in studied]])
 median = single.groupby("model", sort=False)[["own share", "random share"]].median()
 off = single[~single["floored"]]
-charts.figure(
+charts.figure(  # Claims: spd-causal
     pictures.removals(single[["model", "seed", "cluster", "own share", "random share"]].round(6)),
     f"The median group does {median['own share'].min():.2f} or more of all possible harm to its feature, matched random "
     f"sets {median['random share'].max():.3f} or less.",
@@ -175,7 +174,6 @@ widths = [each.embedding.shape[1] for each in (wide, small)]
 print("width", *widths, "- outputs agree to 1e-6:", same)
 
 # %% tags=["hide-input"]
-# Claims: spd-quality-mlp-2, spd-quality-mlp-3
 SHOWN = {
     "2 blocks, block 1, at +.75": ("2 blocks", 0, 0.75),
     "2 blocks, block 2, at +.75": ("2 blocks", 1, 0.75),
@@ -189,7 +187,7 @@ for title, (label, place, value) in SHOWN.items():
     maps.append(table[table["matrix"] == f"blocks.{place}.mlp_in"].assign(matrix=title).round(2))
 maps = pd.concat(maps)
 cells = maps[maps["importance"] > 0.1].groupby("matrix", sort=False).size()
-charts.figure(
+charts.figure(  # Claims: spd-quality-mlp-2, spd-quality-mlp-3
     formation.importance_maps(maps),
     "One component per feature in the first block; strangers in later ones, at negative inputs or in three blocks.",
     f"Importance where one feature alone is on; input matrices, seed {close}. Cells above .1: "
@@ -263,11 +261,10 @@ groups = mechanisms.SpectralMechanisms().fit(seen)
 print(groups.n_clusters_, "groups of", int(seen.alive.sum()), "components")
 
 # %% tags=["hide-input"]
-# Claims: spd-mlp-2, spd-mlp-3, ours-spd-every-group
 mlps = exact[exact["model"].str.startswith("MLP")]
 least = mlps.groupby(["method", "model"])["count"].min()
 mine, printed = least["ours"], least["the source's method"]
-charts.figure(
+charts.figure(  # Claims: spd-mlp-2, spd-mlp-3, ours-spd-every-group
     groupings.methods(mlps),
     f"With our clustering at least {mine['MLP, 2 blocks']} of 101 groups come out in two blocks and {mine['MLP, 3 blocks']} of "
     f"103 in three; with the source's {printed['MLP, 2 blocks']} and {printed['MLP, 3 blocks']}.",
@@ -339,11 +336,10 @@ for wrong in (False, True):
     print(f"own harm {table['own share'].median():.2f}")
 
 # %% tags=["hide-input"]
-# Claims: ours-spd-survival
 medians = both.groupby(["model", "grouping", "seed"], sort=False)[["own share", "survival"]].median()
 medians = medians.reset_index()
 over = medians.groupby(["model", "grouping"])[["own share", "survival"]].median().unstack()
-charts.figure(
+charts.figure(  # Claims: ours-spd-survival
     pictures.survivals(medians),
     "Wrong groups harm their feature too; keeping a group alone tells them apart in small models, the harm in larger ones.",
     f"Median over groups, a point for each of {len(seeds)} seeds. Left: harm of removing a group, as a share of all possible. "
