@@ -135,13 +135,13 @@ def pristine(name: str) -> nbformat.NotebookNode:
 def take_prose(name: str) -> bool:
     """Write a chapter's `.py` into its stored notebook, outputs kept; returns whether the file changed.
 
-    Raises `SystemExit` where a cell that has outputs is another one now: they would not be its own.
+    Raises `SystemExit` where a cell with outputs is another one now, comments apart: they are not its own.
     """
     path = NOTEBOOKS / f"{name}.ipynb"
     stored, new = nbformat.read(path, as_version=4), pristine(name)
-    before = {cell.source: cell for cell in stored.cells if cell.cell_type == "code"}
-    wanted = [cell.source for cell in new.cells if cell.cell_type == "code"]
-    lost = [cell.source for source, cell in before.items() if cell.outputs and source not in wanted]
+    before = {ast.unparse(ast.parse(c.source)): c for c in stored.cells if c.cell_type == "code"}
+    wanted = [ast.unparse(ast.parse(c.source)) for c in new.cells if c.cell_type == "code"]
+    lost = [cell.source for code, cell in before.items() if cell.outputs and code not in wanted]
     if lost:
         raise SystemExit(f"{name} must run again, since this cell changed:\n{lost[0]}")
     count = 0
@@ -149,7 +149,8 @@ def take_prose(name: str) -> bool:
         if cell.cell_type == "code":
             count += 1
             cell["execution_count"] = count
-            cell["outputs"] = before[cell.source].outputs if cell.source in before else []
+            code = wanted[count - 1]
+            cell["outputs"] = before[code].outputs if code in before else []
     new["metadata"] = stored.metadata
     if new == stored:
         return False

@@ -193,23 +193,22 @@ def citation(ledger: Ledger, row: dict) -> str:
 
 
 def figures(notebooks: Path) -> dict[str, str]:
-    """The figure that belongs to a claim, where one stands in the section whose cells name the claim."""
+    """The figure that shows a claim: its cell names the claim in a comment, `# Claims: spline-1a, …`."""
     found: dict[str, str] = {}
     for path in sorted(notebooks.glob("*.ipynb")):
-        here, number, ids, first = chapters.number(path.stem), 0, [], None
+        here, number = chapters.number(path.stem), 0
         for cell in nbformat.read(path, as_version=4).cells:
-            if cell.cell_type == "markdown":
-                if re.search(r"^#{1,3} ", cell.source, re.MULTILINE):
-                    found = {each: first for each in ids if first} | found
-                    ids, first = [], None
-                continue
-            ids += re.findall(r'["\']([a-z]+(?:-[a-z0-9]+)+)["\']', cell.source)
-            for output in cell.outputs:
+            for output in cell.get("outputs", []):
                 if captioned(output.get("data", {})):
                     number += 1
-                    first = first or f"{here}.{number}"
-        found = {each: first for each in ids if first} | found
+                    found |= dict.fromkeys(shown(cell.source), f"{here}.{number}")
     return found
+
+
+def shown(source: str) -> list[str]:
+    """The claims that a figure's cell says it shows."""
+    told = re.search(r"# Claims: (.+)$", source, re.MULTILINE)
+    return told[1].split(", ") if told else []
 
 
 def captioned(bundle: dict) -> bool:

@@ -235,6 +235,7 @@ print(cut, way, "bits flipped at each edge:", flips, sep="\n")
 
 # %% tags=["hide-input"]
 chart = primer.walk(trained, cut, way)
+ends = way.codes.bits()[[0, -1]]
 charts.figure(
     charts.describe(
         chart,
@@ -243,13 +244,15 @@ charts.figure(
     ),
     "Neighbours differ in one bit: the neuron whose edge they share.",
     f"The trained net's {len(cut)} pieces, coloured by the class that wins; straight edges belong to the first "
-    "layer, bent ones to the second. Below: the code of the lit piece.",
+    f"layer, bent ones to the second. Below: the code of the lit piece. After {len(flips)} flips the ends of the way differ "
+    f"in {int((ends[0] != ends[1]).sum())} bits.",
     holds=bool((flips == 1).all()),
 )
 
 # %% [markdown]
-# So the share of bits in which two codes differ, their Hamming distance, counts the neurons that switch between
-# two inputs. Whether that tells more about a net than its activations do is what this book tests.
+# A bent edge can be crossed twice, and then its bit is back. So the number of bits in which two codes differ counts the
+# neurons that switch an *odd* number of times on the way between two inputs; its share of all bits is their Hamming
+# distance. Whether that tells more about a net than its activations do is what this book tests.
 #
 # ## Why does a hook on `nn.ReLU` miss codes?
 #
@@ -287,7 +290,7 @@ print("record:", record(net, moons).codes.layers)
 #
 # ## What is the code of *your* net?
 #
-# Three lines, for any `nn.Module` and its inputs ([installing](../book/running.md)):
+# Three lines, for an `nn.Module` of operations that `record` knows, and its inputs ([installing](../book/running.md)):
 
 # %%
 from splinelab import record

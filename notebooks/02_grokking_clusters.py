@@ -83,7 +83,7 @@ if not in_zoo:
 # %% tags=["hide-input"]
 elbows = {(name, part): looks[name, part].chosen("codes", "elbow") for name in SCANNED for part in parts}
 several = {key: range_over_nets(found) for key, found in elbows.items()}
-charts.figure(
+charts.figure(  # Claims: spline-2a, spline-4a, ours-train-heldout-k
     pictures.k_by_split({(words(name), part): found for (name, part), found in elbows.items()}),
     f"Codes of the long-trained net have {several['GA-mse', 'training']:.0f} clusters on training images and "
     f"{several['GA-mse', 'held-out']:.0f} on held-out ones.",
@@ -112,7 +112,7 @@ pd.DataFrame(run.history)[columns].iloc[::2].round(2)
 # %% tags=["hide-input"]
 short = {"as it is": "G", "a tenth of the rate": "G-slow", "dropout of .1": "G-dropout"}
 gains = {name: over_nets([clusterings.gained(name, s) for s in range(5)]) for name in short.values()}
-charts.figure(
+charts.figure(  # Claims: spline-6a
     training_curves(histories(short, every=2)),
     f"After learning its training images the delayed net gains {gains['G'].value:.2f} of held-out accuracy, with a "
     f"tenth of the learning rate {gains['G-slow'].value:.2f}, with dropout {gains['G-dropout']:.2f}.",
@@ -212,7 +212,7 @@ doubts = {
     for k in [11, 10]
 }
 least = {name: f"{doubts[name, 'held-out', 11][1]:.2f}" for name in ["GA-mse", "N-mse"]}
-charts.figure(
+charts.figure(  # Claims: spline-2b, ours-uncertain-ordinary
     interval_dots(
         {(words(name), part, ""): fall for (name, part, k), (fall, _) in doubts.items() if k == 11},
         "margin in the least pure of 11 clusters, minus elsewhere",
@@ -248,7 +248,7 @@ agreement = {key: looks[key].agreement for key in samples if key[0] in NETS}
 ari = {key: found.difference("codes", "linear", "ari") for key, found in agreement.items()}
 units = {name: agreement[name, "held-out"].difference("unit length", "codes", "ari") for name in NETS}
 levels = {(words(n), v, p): found.interval(v, "ari") for (n, p), found in agreement.items() for v in VIEWS}
-charts.figure(
+charts.figure(  # Claims: spline-2e, spline-4c, ours-normalised-activations
     interval_dots(levels, "adjusted Rand index at k = 10", zero=False),
     f"On held-out images codes match the digits better than linear outputs in "
     f"{sum(ari[name, 'held-out'].low > 0 for name in NETS)} of {len(NETS)} kinds of net, and worse than activations of "
@@ -274,7 +274,7 @@ more = {
     for a, b in AGAINST
     for part in parts
 }
-charts.figure(
+charts.figure(  # Claims: spline-4f
     interval_dots(
         more,
         "silhouette of codes, minus that of the ordinary net",
@@ -313,7 +313,7 @@ best = [found.best for found in looks.values() if found.best]
 wins = {index: sum(each[index] for each in best) for index in INDICES}
 algorithms = looks["GA-mse", "held-out"].algorithms
 every = {title: found.difference("codes", "linear", "ari") for title, found in algorithms.items()}
-charts.figure(
+charts.figure(  # Claims: ours-every-algorithm
     interval_dots(
         {(t, v, ""): found.interval(v, "ari") for t, found in algorithms.items() for v in VIEWS[:2]},
         "adjusted Rand index",
@@ -344,7 +344,7 @@ print("elbow at k =", scan.elbow)
 # %% tags=["hide-input"]
 wholes = {key: found.chosen("codes", "elbow")[0] for key, found in looks.items() if key[0] in FULL}
 tens = [k == 10 for (name, _), k in wholes.items() if name in FULL[:2]]
-charts.figure(
+charts.figure(  # Claims: spline-2j
     interval_dots(
         {(words(name), part, ""): exactly(k) for (name, part), k in wholes.items()},
         "clusters of codes by the elbow",

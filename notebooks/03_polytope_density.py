@@ -104,7 +104,7 @@ found = protocol.in_parallel(measure, {place: place for place in PLACES})
 raw = {place: density.ratio for place, density in found.items()}
 below = {kind: sum(raw[place].high < 1 for place in PLACES if place[1] == kind) for kind in TRAINING}
 layers = sum(place[1] == "trained" for place in PLACES)
-charts.figure(
+charts.figure(  # Claims: polytope-4a, polytope-4b
     forest({(name, layer, kind): raw[name, kind, layer] for name, kind, layer in raw}, TRAINING, RATIO),
     f"Trained nets have fewer boundaries within a class than between classes at {below['trained']} of {layers} "
     f"layers, untrained nets at {below['untrained']}",
@@ -133,7 +133,7 @@ print("where ReLUs switch:", way.crossing_t[:4].round(4), "…")
 print("and pooling alone:", way.pool_crossings[:4].round(4), "…")
 
 # %% tags=["hide-input"]
-charts.figure(
+charts.figure(  # Claims: polytope-2
     pictures.along_segment(way),
     f"From a 3 to an 8 the net passes {len(way.boundaries):,} boundaries, and bends at each of them a little",
     "Above, the ten outputs of one trained CNN on the way between two held-out images' activations at pool2. Below, how "
@@ -223,7 +223,7 @@ gaps = {
     for name, training, layer in which
     if (training, layer) != ("untrained", "relu5")
 }
-charts.figure(
+charts.figure(  # Claims: ours-density-matched, ours-density-matched-untrained
     forest(gaps, MATCHING, RATIO),
     f"At equal distance trained nets keep the gap at {sum(kept)} of {len(kept)} layers, and untrained residual nets get one",
     "As figure 3.1, with the ratio also taken within twenty bins of Euclidean distance. Left out: relu5 of the untrained "
@@ -311,7 +311,7 @@ taken = {
 }
 of_all = [change for (_, _, series), change in taken.items() if series == "all pairs"]
 wider, narrower = sum(change.high < 0 for change in of_all), sum(change.low > 0 for change in of_all)
-charts.figure(
+charts.figure(  # Claims: polytope-5, ours-density-matched-depth
     forest(taken, MATCHING, "change of the ratio", reference=0.0),
     f"No steady growth in the small nets: of {len(of_all)} steps {wider} widen the gap beyond doubt, {narrower} the reverse",
     "Ratio at a layer minus that at the layer before, trained nets, 95 % intervals over images and nets; below 0 the gap is "
@@ -398,7 +398,7 @@ gaps = {
     for series, claim in zip(MATCHING, CIFAR.values(), strict=True)
     for label, gap in stored[claim].items()
 }
-charts.figure(
+charts.figure(  # Claims: polytope-4c, polytope-5-cifar, ours-density-matched-cifar
     forest(gaps, MATCHING, RATIO),
     f"On CIFAR-10 there is no gap at the input, and {sum(grows)} of {len(grows)} steps towards the output widen it",
     "As figure 3.3, for two published ResNets; all pairs of 500 test images, 95 % intervals over images, from the ledger.",

@@ -244,7 +244,7 @@ points += [
     for score, value in zip(KEYS.values(), values, strict=True)
 ]
 away = scores.groupby(["model", "seed"])["off by"].sum()
-charts.figure(
+charts.figure(  # Claims: spd-alive, spd-quality-tms-5-2, spd-quality-tms-5-2-id, spd-quality-tms-40-10, spd-quality-tms-40-10-id
     pictures.quality_points(pd.DataFrame(points)),
     f"{(away == 0).sum()} of {len(away)} decompositions have exactly as many pieces as the model has mechanisms, of the "
     "right direction and size.",
@@ -294,7 +294,7 @@ both = pd.concat([published, importances(first, 5, "ours: ")])
 ratio = spd.rounded_error(theirs, fresh) / spd.rounded_error(first, fresh)
 names = {"published": "TMS-5-2-published", "ours": "TMS-5-2"}
 minutes = {who: zoo.decomposition_card(name)["seconds"] / 60 for who, name in names.items()}
-charts.figure(
+charts.figure(  # Claims: ours-spd-published-recipe
     pictures.importance_maps(both),
     f"The published recipe's decoder is tidier, and errs {ratio:.0f} times as much.",
     "Importances where one feature alone is on; error: squared, with every importance rounded to 0 or 1. TMS 5-2, seed 0. "

@@ -180,7 +180,7 @@ nulls = {
 }
 middle = {key: float(np.median(values)) for key, values in nulls.items()}
 rare = [middle["MLP, 2 blocks", count] for count in NULLS]
-charts.figure(
+charts.figure(  # Claims: ours-spd-null
     pictures.nulls(
         pd.DataFrame([(*key, each) for key, values in nulls.items() for each in values]).set_axis(
             ["model", "samples", "largest"], axis=1
@@ -280,7 +280,7 @@ scores = pd.DataFrame(rows, columns=["model", "method", "seed", "count", "of", "
 apart = [method for method in METHODS if method.endswith("apart")]
 level = scores[scores["method"].isin(OURS + apart)].groupby(["model", "seed"])["count"]
 gap = int((level.max() - level.min()).max())
-charts.figure(
+charts.figure(  # Claims: spd-tms-5-2-id, spd-tms-40-10, spd-three-readings, ours-spd-prepared
     pictures.methods(scores),
     f"Prepared alike, spectral clustering, HDBSCAN and linkage are level to within {gap} groups, the source's method included.",
     f"Exact groups by method, a point for each of {len(seeds)} seeds; dashed: all of them.",
@@ -314,7 +314,7 @@ print(outputs.sum(), "components in", len(clusters), "clusters")
 # %% tags=["hide-input"]
 fifty = scores[scores["model"] == "MLP, 2 blocks"].assign(count=lambda t: t["spread"], of=1)
 ten = fifty[fifty["method"].str.startswith("source")]["spread"]
-charts.figure(
+charts.figure(  # Claims: spd-k-10-clique
     pictures.methods(fifty, "clusters that hold them (ideal: {of})"),
     f"With ten neighbours the fifty fall into {ten.min()} to {ten.max()} clusters.",
     f"The output components of the two-block model, a point for each of {len(seeds)} seeds, nothing merged by hand.",

@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -97,6 +98,22 @@ def test_first_cell_is_the_generated_one(name):
     cell = chapters.first_code_cell(source(name))
     assert cell.source == colab_cell(home(), "main"), "run `python book/build.py colab`"
     assert cell.metadata["tags"] == chapters.COLAB_TAGS
+
+
+def test_a_comment_needs_no_new_run_and_code_does(tmp_path, monkeypatch):
+    outputs = [cell.outputs for cell in code_cells(committed(NAMES[0]))]
+    monkeypatch.setattr(chapters, "NOTEBOOKS", tmp_path)
+    for suffix in ("py", "ipynb"):
+        shutil.copy(ROOT / f"notebooks/{NAMES[0]}.{suffix}", tmp_path)
+    path = tmp_path / f"{NAMES[0]}.py"
+    before = path.read_text(encoding="utf-8")
+    path.write_text(before.replace("charts.figure(\n", "charts.figure(  # new\n"), encoding="utf-8")
+    assert chapters.take_prose(NAMES[0])
+    stored = nbformat.read(tmp_path / f"{NAMES[0]}.ipynb", as_version=4)
+    assert [cell.outputs for cell in code_cells(stored)] == outputs
+    path.write_text(before.replace("charts.figure(\n", "charts.figure(1,\n"), encoding="utf-8")
+    with pytest.raises(SystemExit, match="must run again"):
+        chapters.take_prose(NAMES[0])
 
 
 def test_repository_address_stands_in_one_place():
@@ -342,16 +359,26 @@ def test_slimming_drops_only_what_a_page_does_not_use():
     assert lean.slimmed(plain) == "<body><p></p>" and lean.slimmed(used) == used
 
 
-def test_a_claim_is_given_the_figure_of_its_own_section(tmp_path):
+def test_a_claim_is_given_the_figure_that_names_it(tmp_path):
     def drawn(source: str) -> nbformat.NotebookNode:
         output = nbformat.v4.new_output("display_data", data={MIME: {"usermeta": {"caption": "c"}}})
         return nbformat.v4.new_code_cell(source, outputs=[output])
 
-    code, text = nbformat.v4.new_code_cell, nbformat.v4.new_markdown_cell
-    cells = [text("# A"), drawn("first"), text("## B"), code('record("claim-1")'), drawn("second")]
-    cells += [text("## C"), code('record("claim-2")')]
+    cells = [drawn("first"), drawn("figure(  # Claims: claim-1, claim-2\n)")]
+    cells += [nbformat.v4.new_code_cell('record("claim-3")'), drawn("third")]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "03_x.ipynb")
-    assert scoreboard.figures(tmp_path) == {"claim-1": "3.2"}
+    assert scoreboard.figures(tmp_path) == {"claim-1": "3.2", "claim-2": "3.2"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_figures_name_claims_of_their_chapter(name):
+    from splinelab.claims import Ledger
+
+    known = {claim.id for claim in Ledger.load().claims.values() if claim.chapter == name}
+    told = [(cell, each) for cell in code_cells(source(name)) for each in scoreboard.shown(cell.source)]
+    assert {each for _, each in told} <= known
+    assert len({each for _, each in told}) == len(told), "a claim has one figure"
+    assert all("charts.f" in cell.source for cell, _ in told), "the cell that draws names the claim"
 
 
 def test_status_page_gives_every_run_time(tmp_path):

@@ -12,6 +12,9 @@ from splinelab.charts.theme import BLUE, GREY, VERMILION
 
 __all__ = ["forming", "importance_maps", "quality_points"]
 
+#: From clear to blue: the low end fades into the page, white or dark.
+FADE = ["rgba(11, 124, 193, 0)", BLUE]
+
 
 def forming(vectors: pd.DataFrame, columns: pd.DataFrame) -> alt.TopLevelMixin:
     """Components of a matrix with two outputs as arrows from the origin, with a slider over training.
@@ -85,7 +88,7 @@ def importance_maps(table: pd.DataFrame) -> alt.TopLevelMixin:
             y=alt.Y("feature:O", title="feature that is on", axis=features),
             color=alt.Color(
                 "importance:Q",
-                scale=alt.Scale(domain=[0, 1], range=["#dddddd", BLUE]),
+                scale=alt.Scale(domain=[0, 1], range=FADE),
                 legend=alt.Legend(orient="bottom", gradientLength=160),
             ),
             tooltip=["matrix:N", "feature:O", "component:N", alt.Tooltip("importance:Q", format=".2f")],
