@@ -4,6 +4,7 @@ A chapter is a pair of files, `notebooks/NAME.py` and `notebooks/NAME.ipynb`. Pe
 second carries the outputs.
 """
 
+import ast
 import os
 import subprocess
 import sys
