@@ -596,7 +596,7 @@ def test_points_of_the_wrong_shape_give_one_clear_error(kind):
             messages.append(str(error))
         else:  # a linear layer takes further axes: then the result must be right
             assert kind == "a batch axis"
-            assert result.outputs is not None
+            assert len(result.codes) >= 1
     if kind != "a batch axis":
         assert len(messages) == 3
         assert all(str(tuple(points.shape[1:])) in message for message in messages)
