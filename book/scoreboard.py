@@ -71,8 +71,8 @@ def late(ledger: Ledger) -> str:
     after = sum(map(is_late, ledger.claims.values()))
     return (
         f"Of {len(ledger.claims)} claims {len(ledger.claims) - after} keep the rule, the cases and the "
-        f"wording that were committed before their first measurement; of {after} one of these was written "
-        "or changed on the day of that measurement or later, and each entry says when and why."
+        f"wording that were committed before their first measurement; for {after} one of the three was "
+        "written or changed on the day of that measurement or later, and each entry says when and why."
     )
 
 
