@@ -55,7 +55,7 @@ def page(rooms: list[str]) -> str:
     for room in dict.fromkeys(order):
         was, is_now = before["lines"].get(room, 0), now.get(room, 0)
         if was or is_now:
-            rows.append(f"| {room} | {was:,} | {is_now:,} |")
+            rows.append(f"| `{room}` | {was:,} | {is_now:,} |")
     rows.append(f"| all | {sum(before['lines'].values()):,} | {sum(now.values()):,} |")
     return "\n".join([picture(rooms), "", *rows, "", f"“Before” is {before['when']}."])
 
