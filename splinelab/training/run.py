@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from splinelab._arguments import check_whole
 from splinelab._files import check_writable

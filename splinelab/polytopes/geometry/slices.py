@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from splinelab.errors import InputError
 from splinelab.polytopes.geometry import checks, trace
