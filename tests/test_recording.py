@@ -673,6 +673,23 @@ def test_attention_that_drops_at_random_is_refused_by_name():
     assert list(record(Net(0.0), inputs(8, 6)).codes.layers) == ["relu"]
 
 
+def test_sampling_at_places_that_the_samples_choose_is_refused_by_name():
+    class Net(nn.Module):
+        def __init__(self, chosen):
+            super().__init__()
+            self.chosen, self.lin = chosen, nn.Linear(16, 18)
+            self.register_buffer("grid", torch.rand(1, 3, 3, 2) - 0.5)
+
+        def forward(self, x):
+            h = F.relu(self.lin(x.flatten(1))).view(-1, 3, 3, 2)
+            grid = h if self.chosen else self.grid.expand(len(x), -1, -1, -1)
+            return F.grid_sample(x, grid, align_corners=True).flatten(1) + h.flatten(1)[:, :9]
+
+    with pytest.raises(UnsupportedOperationError, match="grid_sample at places that depend on the samples"):
+        record(Net(True), inputs(5, 1, 4, 4))
+    assert list(record(Net(False), inputs(5, 1, 4, 4)).codes.layers) == ["relu"]
+
+
 def test_a_state_between_calls_is_found():
     class Counts(nn.Module):
         calls = 0
