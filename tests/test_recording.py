@@ -694,7 +694,9 @@ def test_sampling_at_places_that_the_samples_choose_is_refused_by_name():
 @pytest.mark.parametrize("use", [lambda z: F.relu(z - 1), lambda z: z.abs(), lambda z: z @ torch.ones(6, 2)])
 def test_a_square_of_activations_may_reach_no_other_layer(square, use):
     net = nn.Sequential(nn.Linear(6, 6), Apply(lambda h: use(square(h))))
-    with pytest.raises(UnsupportedOperationError, match=r"No rule gives a spline code for \w+ of activations"):
+    with pytest.raises(
+        UnsupportedOperationError, match=r"No rule gives a spline code for \w+ of activations"
+    ):
         record(net, inputs(5, 6))
 
 
