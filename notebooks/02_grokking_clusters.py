@@ -341,7 +341,7 @@ codes = record(zoo.load("full-mse"), wide).codes
 scan = clustering.scan_k(codes, range(7, 14), n_init=2)
 print("elbow at k =", scan.elbow)
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "nbval-ignore-output"]
 wholes = {key: found.chosen("codes", "elbow")[0] for key, found in looks.items() if key[0] in FULL}
 tens = [k == 10 for (name, _), k in wholes.items() if name in FULL[:2]]
 charts.figure(  # Claims: spline-2j
