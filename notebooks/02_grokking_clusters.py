@@ -396,7 +396,7 @@ wholes = {
     if each.interval.over == "exact" and (claim == "spline-4a" or each.case.label.endswith("; elbow"))
 }
 tens = [found.value == 10 for (net, *_), found in wholes.items() if net.startswith("ordinary")]
-charts.figure(  # Claims: spline-4a, spline-2j
+charts.figure(  # Claims: spline-2j
     interval_dots(wholes, "clusters of codes by the elbow", zero=False, width=380),
     f"The elbow finds ten clusters in {sum(tens)} of {len(tens)} cases of ordinary nets.",
     f"One net of each kind, {n} images, as the ledger has them: held-out ones need MNIST's own files.",
