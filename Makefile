@@ -47,7 +47,7 @@ check: .venv/installed-test  ## what a commit should pass: lint, types, counts, 
 wheel: .venv/installed-test  ## build sdist and wheel into dist/, and try the wheel in an environment of its own
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation
-	$(BIN)/python -m pytest -q tests/test_wheel.py
+	SPLINELAB_WHEEL=$$(ls dist/*.whl) $(BIN)/python -m pytest -q tests/test_wheel.py
 
 soak: .venv/installed-test  ## maintainers: 3,000 broken files and 100 killed runs; the figures go to the status page
 	OMP_NUM_THREADS=1 $(BIN)/python tests/soak.py --files 3000 --kills 100 --write book/soak.json

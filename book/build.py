@@ -3,7 +3,7 @@
     python book/build.py              # all of it, into _build/html
     python book/build.py notebooks    # maintainers: run at the committed scale, store outputs and results
     python book/build.py pages        # maintainers: draw the pages from the stored outputs, run no chapter
-    python book/build.py ledger       # maintainers: draw the tables of the ledger again in all chapters
+    python book/build.py ledger       # maintainers: store verdicts, draw their lines again in all chapters
     python book/build.py colab        # maintainers: write the generated first cell into every chapter
     python book/build.py prose        # maintainers: take text from the `.py`, keep the outputs
 
@@ -133,18 +133,15 @@ def store_notebooks(wanted: list[str]) -> None:
 
 
 def refresh_ledger() -> None:
-    """Store the verdicts, and draw the ledger's tables in every chapter again.
-
-    A chapter shows its summary before it measures, and Holm's correction ties all verdicts together: one new
-    measurement may change a table in another chapter.
-    """
+    """Store the verdicts, and draw the lines of verdicts again in all chapters: a claim may name the verdict of
+    another chapter's."""
     from splinelab.claims import Notebook, write_verdicts
 
     write_verdicts(ROOT / "book/results")
     for name in chapters.names():
         ledger = Notebook(name, committed=False)
         if chapters.redraw_ledger(NOTEBOOKS / f"{name}.ipynb", ledger):
-            print(f"  {name}: tables of the ledger drawn again")
+            print(f"  {name}: verdicts drawn again")
 
 
 def write_colab_cells() -> None:
