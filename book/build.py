@@ -133,8 +133,7 @@ def store_notebooks(wanted: list[str]) -> None:
 
 
 def refresh_ledger() -> None:
-    """Store the verdicts, and draw the lines of verdicts again in all chapters: a claim may name the verdict of
-    another chapter's."""
+    """Store the verdicts, and draw their lines again in all chapters."""
     from splinelab.claims import Notebook, write_verdicts
 
     write_verdicts(ROOT / "book/results")
