@@ -159,7 +159,7 @@ def _published(folder):
         "MNIST, gzip and IDX": (
             "images.gz",
             gzip.compress(idx),
-            lambda c: loaders._idx(gzip.decompress(c), dimensions=3).tobytes(),
+            lambda c: files._from_idx(gzip.decompress(c), dimensions=3).tobytes(),
         ),
         "CIFAR-10, tar": ("cifar.tar.gz", packed.getvalue(), first(files._from_binary)),
         "CIFAR-10, npz": ("cifar.npz", arrays.getvalue(), first(files._from_small)),

@@ -73,9 +73,7 @@ def idx_array(folder: str, name: str, dimensions: int) -> np.ndarray:
 
     The IDX format: two zero bytes, a type (8: unsigned byte), the rank, big-endian sizes, data.
     """
-    content = gzip.decompress(read(_file(folder, name)))
-    shape = np.frombuffer(content, ">i4", dimensions, 4)
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
+    return _from_idx(gzip.decompress(read(_file(folder, name))), dimensions)
 
 
 def mnist_at_hand() -> bool:
@@ -112,6 +110,11 @@ def _file(folder: str, name: str) -> Published:
 
 def _at_hand(folder: str) -> bool:
     return all(at_hand(_file(*key)) for key in FILES if key[0] == folder)
+
+
+def _from_idx(content: bytes, dimensions: int) -> np.ndarray:
+    shape = np.frombuffer(content, ">i4", dimensions, 4)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
 
 
 def _from_small(content: bytes) -> tuple[np.ndarray, np.ndarray]:
