@@ -28,6 +28,7 @@ pages: .venv/installed-book  ## build the book from the stored outputs, running 
 # The package's tests take one thread, since torch's threads wait for each other when chapters need the core.
 test: .venv/installed-test  ## run the whole test suite, chapters and built pages included
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 	$(BIN)/python book/counts.py
 	@mkdir -p _build
 	@echo "The chapters run beside the other tests; what they print follows at the end."

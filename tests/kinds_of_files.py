@@ -9,6 +9,7 @@ import shutil
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -172,8 +173,12 @@ def _published(folder):
         yield Kind(
             name,
             path,
-            lambda path=path, known=known, parse=parse: parse(published.verified(path, known, "restore it")),
+            partial(_verified, path, known, parse),
         )
+
+
+def _verified(path, known, parse):
+    return parse(published.verified(path, known, "restore it"))
 
 
 def _embedded(folder):

@@ -172,9 +172,9 @@ def _bits(folder: Path) -> dict[str, object]:
     """What a run left: every name, the weights, and the cards without what differs from run to run."""
     found: dict[str, object] = {}
     for path in sorted(folder.rglob("*")):
-        content = path.read_bytes() if path.is_file() else b""
+        content: object = path.read_bytes() if path.is_file() else b""
         if path.suffix == ".json":
-            card = json.loads(content)
+            card = json.loads(path.read_text())
             content = {key: value for key, value in card.items() if key not in ("seconds", "digest")}
         found[str(path.relative_to(folder))] = content
     return found
