@@ -652,6 +652,14 @@ def test_codes_that_depend_on_the_batch_are_refused(function, size):
         record(net, 3 * inputs(size, 6))
 
 
+def test_a_layer_that_only_large_batches_have_is_named():
+    net = nn.Sequential(nn.Linear(6, 6), nn.ReLU(), Apply(lambda z: torch.relu(z - 1) if len(z) > 5 else z))
+    with pytest.raises(
+        UnsupportedOperationError, match=r"layers are {'1': 6} instead of {'1': 6, '2.relu': 6}"
+    ):
+        record(net, inputs(9, 6))
+
+
 def test_statistics_of_the_batch_are_refused_by_name():
     net = nn.Sequential(nn.Linear(6, 6), nn.BatchNorm1d(6, track_running_stats=False), nn.ReLU())
     with pytest.raises(UnsupportedOperationError, match=r"batch_norm uses the statistics.*module '1'"):
