@@ -250,7 +250,7 @@ def _gguf(path, shape):
     writer.add_layer_norm_rms_eps(shape.eps)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("smollm")
-    writer.add_token_list(list("abcdefgh"))
+    writer.add_token_list([*"abcdefg", "ab"])
     writer.add_token_types([1] * 8)
     writer.add_token_merges(["a b"])
     writer.add_tensor("token_embd.weight", np.ones((8, 4), np.float32))
