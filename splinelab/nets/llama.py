@@ -112,11 +112,11 @@ class _Body(nn.Module):
         self.embed_tokens = nn.Embedding(shape.vocabulary, shape.width)
         self.layers = nn.ModuleList(_Block(shape) for _ in range(shape.layers))
         self.norm = RMSNorm(shape.width, shape.eps)
-        self.half, self.theta = shape.width // shape.heads // 2, shape.theta
+        self.pairs, self.theta = shape.width // shape.heads // 2, shape.theta
 
     def turn(self, first: int, count: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
         """Cosine and sine of each position's rotation: positions × units of a head."""
-        frequencies = torch.pow(self.theta, -torch.arange(self.half, device=device) / self.half)
+        frequencies = torch.pow(self.theta, -torch.arange(self.pairs, device=device) / self.pairs)
         angles = torch.outer(torch.arange(first, first + count, device=device).float(), frequencies).repeat(
             1, 2
         )
