@@ -12,23 +12,17 @@ Layers are in call order, named after their module: `act` for a `nn.ReLU` at `mo
 `act#2`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
-from splinelab.codes import SplineCodes
-from splinelab.recording.arrays import Rows, check_finite
-from splinelab.recording.batch import Batch
-from splinelab.recording.check import Check
-from splinelab.recording.inputs import Reader, expected_samples
-from splinelab.recording.outputs import first_output
-from splinelab.recording.place import evaluation, place
-from splinelab.recording.recorder import Recorder
+from splinelab.recording.place import evaluation
 from splinelab.recording.result import Activations, Recording
+from splinelab.recording.run import Run
 
-__all__ = ["Activations", "Recording", "record"]
+__all__ = ["Activations", "Recording", "record", "stream"]
 
 
 def record(
@@ -39,8 +33,13 @@ def record(
     batch_size: int = 512,
     device: str | torch.device | None = None,
     activations: bool = True,
+    output: bool = True,
     pools: bool = False,
-    ignore: Iterable[str] = (),
+    soft: bool = False,
+    layers: str | Iterable[str] | None = None,
+    also: str | Iterable[str] = (),
+    positions: str | int | ArrayLike | None = None,
+    ignore: str | Iterable[str] = (),
 ) -> Recording:
     """Run the model over the inputs and keep the spline code of every piecewise-linear activation.
 
@@ -61,8 +60,17 @@ def record(
     batch_size : samples per forward pass, for inputs that are not yet batches.
     device : where to run (another one than the model's runs a copy); None means where the model lies.
     activations : keep the values before and after each nonlinearity, too: 65 bits per unit and sample, not 1.
+    output : keep the model's output. Of a language model it is one number per token and word.
     pools : code max-pooling too: one bit per output and place in its window, set where the maximum was.
-    ignore : operations ("softmax"), layers ("features.relu#2") or modules ("head") to leave out, by name.
+    soft : code SiLU and GELU too, by the sign of their input: the hard limit of a smooth gate (see above).
+    layers : record these layers alone, by name; the name of a module stands for all layers in it.
+    also : modules whose (first) input is kept as well, by name, in `Recording.inputs`: "model.layers.3" gives
+        the residual stream before block 3, "model.layers.3.mlp.down_proj" its SwiGLU outputs.
+    positions : makes tokens the samples, of inputs that are sequences × tokens: "all" (but padding, where a
+        batch holds an `attention_mask`), "last", an integer, for each sequence an integer or a list of them,
+        or a boolean array, sequences × columns. Integers count the tokens of a sequence from 0, or from its
+        end if negative, padding left out. `Recording.sequence` and `position` say which sample is which.
+    ignore : operations ("gelu"), layers ("features.relu#2") or modules ("head") to leave out, by name.
 
     Raises
     ------
@@ -82,38 +90,44 @@ def record(
     >>> bool((recording.codes.bits() == (recording.pre["1"] > 0)).all())
     True
     """
-    model, device, dtype = place(model, device)
-    ignore = (ignore,) if isinstance(ignore, str) else tuple(ignore)
-    recorder = Recorder(model, activations, pools, ignore, expected_samples(inputs))
-    with evaluation(model, device):
-        packed, output = _run(
-            model, recorder, Reader(model, input).batches(inputs, batch_size, device, dtype)
-        )
-    codes = SplineCodes(np.concatenate(packed), recorder.layers)
-    return Recording(codes, _gathered(recorder.pre), _gathered(recorder.post), output)
+    run = Run(
+        model,
+        inputs,
+        input=input,
+        batch_size=batch_size,
+        device=device,
+        activations=activations,
+        output=output,
+        pools=pools,
+        soft=soft,
+        layers=layers,
+        also=also,
+        positions=positions,
+        ignore=ignore,
+    )
+    with evaluation(run.model, run.device):
+        for batch in run.batches():
+            run.step(batch)
+    return run.taken()
 
 
-def _run(model: torch.nn.Module, recorder: Recorder, batches: Iterable[Batch]) -> tuple[list, np.ndarray]:
-    """Record batch by batch, the first and a smaller last one checked: packed codes, and the output."""
-    packed: list[np.ndarray] = []
-    outputs = Rows(recorder.expected)
-    for batch in batches:
-        output = recorder.run(batch)
-        if not packed:
-            recorder.check_layers()
-        packed.append(recorder.packed())
-        output = first_output(output, len(batch))
-        advice = "Check the weights of its last layers."
-        check_finite(output, "The model's output holds", recorder.seen, advice)
-        outputs.append(output)
-        if len(packed) == 1:
-            Check(batch).compare(model, recorder, packed[0], outputs.array())
-            size = len(batch)
-    if len(batch) != size:
-        Check(batch).compare(model, recorder, packed[-1], outputs.array()[-len(batch) :])
-    return packed, outputs.array()
+def stream(model: torch.nn.Module, inputs: Any, **options: Any) -> Iterator[Recording]:
+    """Record batch by batch, each handed over and forgotten: constant memory over any number of samples.
 
+    Takes what `record` takes, and raises what it raises, at the batch that gives cause to. Together the parts
+    are what `record` returns; batches in which `positions` choose nothing have none. The model is in
+    evaluation mode only while a batch runs.
 
-def _gathered(kept: dict[str, Rows]) -> Activations:
-    # Layer by layer, so that at most one layer lies in memory twice.
-    return Activations({name: kept.pop(name).array() for name in list(kept)})
+    >>> net = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU())
+    >>> sum(int(part.codes.bits().sum()) for part in stream(net, torch.ones(6, 2), batch_size=2)) % 6
+    0
+    """
+    run = Run(model, inputs, at_once=False, **options)
+
+    def parts() -> Iterator[Recording]:
+        for batch in run.batches():
+            with evaluation(run.model, run.device):
+                run.step(batch)
+            yield run.taken()
+
+    return parts()
