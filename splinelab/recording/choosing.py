@@ -15,17 +15,30 @@ from splinelab.recording.names import NamedCalls
 class Wanted:
     """What a caller wants of a recording: the arguments of `record` by their names."""
 
-    activations: bool = True
-    pools: bool = False
-    soft: bool = False
-    layers: tuple[str, ...] | None = None  # None: all
-    also: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
+    activations: bool
+    output: bool
+    pools: bool
+    soft: bool
+    layers: tuple[str, ...] | None  # None: all
+    also: tuple[str, ...]
+    ignore: tuple[str, ...]
 
-
-def names_in(given: str | Iterable[str]) -> tuple[str, ...]:
-    """One name, or several."""
-    return (given,) if isinstance(given, str) else tuple(given)
+    @classmethod
+    def of(
+        cls,
+        activations: bool,
+        output: bool,
+        pools: bool,
+        soft: bool,
+        layers: str | Iterable[str] | None,
+        also: str | Iterable[str],
+        ignore: str | Iterable[str],
+    ) -> "Wanted":
+        """From one name or several of each kind. Raises InputError for `layers` without a name."""
+        kept = None if layers is None else _names(layers)
+        if kept == ():
+            raise InputError("layers names no layer; leave it out to record all of them.")
+        return cls(activations, output, pools, soft, kept, _names(also), _names(ignore))
 
 
 class Choosing(NamedCalls):
@@ -93,6 +106,10 @@ class Choosing(NamedCalls):
 
     def _refuse(self, why: str, op: str) -> NoReturn:
         raise UnsupportedOperationError(f"{why} {self._place(op)}") from None
+
+
+def _names(given: str | Iterable[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def _within(name: str, entry: str) -> bool:

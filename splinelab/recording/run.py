@@ -1,16 +1,15 @@
 """One run of a model over its inputs, batch by batch, checked."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 
-from splinelab.errors import InputError
 from splinelab.recording.arrays import Rows, check_finite
 from splinelab.recording.batch import Batch
 from splinelab.recording.check import Check
-from splinelab.recording.choosing import Wanted, names_in
+from splinelab.recording.choosing import Wanted
 from splinelab.recording.inputs import Reader, expected_samples
 from splinelab.recording.outputs import first_output
 from splinelab.recording.place import place
@@ -23,39 +22,28 @@ class Run:
     """A model that is being recorded; the arguments are those of `record`.
 
     For each of `batches()`: `step(batch)` in evaluation mode. `taken()` is what the steps since the last one
-    gave.
+    gave; `at_once` says that there will be one call of it, so that arrays are allocated once.
     """
 
     def __init__(
         self,
         model: torch.nn.Module,
         inputs: Any,
-        *,
-        input: int | str | tuple | None = None,
-        batch_size: int = 512,
-        device: str | torch.device | None = None,
-        activations: bool = True,
-        output: bool = True,
-        pools: bool = False,
-        soft: bool = False,
-        layers: str | Iterable[str] | None = None,
-        also: str | Iterable[str] = (),
-        positions: Any = None,
-        ignore: str | Iterable[str] = (),
+        wanted: Wanted,
+        positions: Any,
+        input: int | str | tuple | None,
+        batch_size: int,
+        device: str | torch.device | None,
         at_once: bool = True,
     ):
         self.model, self.device, dtype = place(model, device)
-        kept = None if layers is None else names_in(layers)
-        if kept == ():
-            raise InputError("layers names no layer; leave it out to record all of them.")
-        wanted = Wanted(activations, pools, soft, kept, names_in(also), names_in(ignore))
+        self.wanted = wanted
         self.positions = None if positions is None else Positions(positions)
         # How many rows to make room for; the number of tokens shows only on the way.
         self.expected = expected_samples(inputs) if at_once and positions is None else 0
         self.recorder = Recorder(self.model, wanted, self.expected)
         self._read = Reader(self.model, input).batches(inputs, batch_size, self.device, dtype)
         self.sizes: set[int] = set()  # of the batches, each checked when first met
-        self.with_output = output
         self._begin()
 
     def _begin(self) -> None:
@@ -85,7 +73,7 @@ class Run:
         advice = "Check the weights of its last layers."
         check_finite(output, "The model's output holds", recorder.seen, advice)
         self.packed.append(packed)
-        if self.with_output:
+        if self.wanted.output:
             self.outputs.append(output)
         if batch.tokens is not None:
             self.places.append(
@@ -99,7 +87,7 @@ class Run:
     def taken(self) -> Recording:
         """The recording of the batches since the last call."""
         codes, (pre, post, inputs) = self.recorder.taken(self.packed)
-        output = self.outputs.array() if self.with_output else np.empty((len(codes), 0), np.float32)
+        output = self.outputs.array() if self.wanted.output else np.empty((len(codes), 0), np.float32)
         sequence = position = None
         if self.positions is not None:
             sequence, position = (np.concatenate(part) for part in zip(*self.places, strict=True))
