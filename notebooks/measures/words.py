@@ -21,6 +21,7 @@ TAGS = (
 #: pre-activations of the gate; the up branch; their product, which the MLP's output is made of.
 PARTS = ("residual", "normed", "pre", "up", "swiglu")
 BATCH = 64  # sentences run at once
+_INPUTS = ("normed", "swiglu")  # what goes into a matrix; the others come out of one
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,11 +179,11 @@ def _watching(
         for part in parts:
 
             def watch(_: nn.Module, args: tuple, out: object = None, of: tuple = (layer, part)) -> None:
-                value = args if of[1] in inputs else out
+                value = args if of[1] in _INPUTS else out
                 value = value[0] if isinstance(value, tuple) else value
                 seen[of] = value[where].float().cpu().numpy()
 
-            if part in inputs:
+            if part in _INPUTS:
                 hooks.append(inputs[part].register_forward_pre_hook(watch))
             else:
                 hooks.append(places[part].register_forward_hook(watch))
