@@ -4,6 +4,7 @@ import hashlib
 import http.client
 import os
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,8 @@ class Published:
     folder : the folder under `SPLINELAB_DATA` and under the cache that holds it.
     what : what it is, for messages.
     origins : the addresses to download it from, in the order in which they are tried.
+    convert : what makes the content out of the file's bytes, `ValueError` where it cannot. Size and checksum
+        are then the content's: for a file whose own bytes are not on record.
     """
 
     name: str
@@ -29,6 +32,7 @@ class Published:
     folder: str
     what: str
     origins: tuple[str, ...] = ()
+    convert: Callable[[bytes], bytes] | None = None
 
     @property
     def told(self) -> str:
@@ -50,7 +54,7 @@ def data_folder(name: str) -> Path | None:
 
 
 def read(file: Published) -> bytes:
-    """The bytes of a published file, verified: from `SPLINELAB_DATA` if it has the folder, else the cache.
+    """The content of a published file, verified: from `SPLINELAB_DATA` if it has the folder, else the cache.
 
     A file that the cache lacks is downloaded to it first, whole or not at all. Raises `DataError` for a
     file that is missing, truncated, corrupt or cannot be fetched.
@@ -74,7 +78,7 @@ def at_hand(file: Published) -> bool:
 
 
 def verified(path: Path, file: Published, remedy: str) -> bytes:
-    """The bytes of `path` if they are the published ones; else a `DataError` that says what to do."""
+    """The content of `path` if it is the published one; else a `DataError` that says what to do."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -82,7 +86,7 @@ def verified(path: Path, file: Published, remedy: str) -> bytes:
             "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
         )
         raise DataError(f"{path} {reason}; expected {file.told}: {remedy}") from error
-    problem = _problem(file, content)
+    content, problem = _content(file, content)
     if problem:
         raise DataError(f"{path} {problem}: {remedy}")
     return content
@@ -93,8 +97,20 @@ def cache_folder(name: str) -> Path:
     return Path(os.environ.get("SPLINELAB_CACHE") or Path.home() / ".cache" / "splinelab") / name
 
 
+def _content(file: Published, raw: bytes) -> tuple[bytes, str | None]:
+    """What a file with these bytes holds, and what is wrong with it, or None."""
+    if file.convert is None:
+        return raw, _problem(file, raw)
+    try:
+        content = file.convert(raw)
+    except ValueError as error:
+        return b"", str(error)
+    problem = _problem(file, content)
+    return content, problem and f"has other content than expected; what is read of it {problem}"
+
+
 def _problem(file: Published, content: bytes) -> str | None:
-    """What is wrong with these bytes, or None."""
+    """What is wrong with this content, or None."""
     if file.size is not None and len(content) != file.size:
         kind = "is truncated" if len(content) < file.size else "is too long"
         return f"{kind}: {len(content):,} bytes, expected {file.size:,}"
@@ -110,13 +126,14 @@ def _download(file: Published, cache: Path) -> None:
     for address in file.origins:
         try:
             with urllib.request.urlopen(address, timeout=30) as response:
-                content = response.read(
-                    -1 if file.size is None else file.size + 1
-                )  # no more than shows it too long
+                most = (
+                    -1 if file.size is None or file.convert else file.size + 1
+                )  # enough to show it too long
+                content = response.read(most)
         except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
             failures.append(f"{address}: {getattr(error, 'reason', None) or error}")
             continue
-        problem = _problem(file, content)
+        problem = _content(file, content)[1]
         if problem:
             failures.append(f"{address} {problem}")
             continue
