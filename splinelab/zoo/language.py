@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load as from_safetensors
 from torch import nn
 
@@ -22,6 +23,17 @@ _STORIES_260K = Published(
     "f7a8d27a9ffecc17c583637be536d448789e30e8d7dc74d0cb66f2348a007f54",
     folder="stories260k",
     what="stories260K's weights, 8-bit, as a LlamaForCausalLM",
+)
+#: What `transformers` raises for folders that hold something else, or half of it.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ImportError,
+    RuntimeError,
+    SafetensorError,
 )
 _STORIES_SHAPE = LlamaShape(vocabulary=512, width=64, layers=5, heads=8, key_heads=4, hidden=172)
 
@@ -79,7 +91,7 @@ def language_model(name: str) -> LanguageModel:
         return _NAMED[name]()
     if name.endswith(".gguf"):
         return _from_copy(name, read_gguf(Path(name)), "GGUF file")
-    if Path(name).is_dir():
+    if name and Path(name).is_dir():
         return _from_transformers(name, f"as saved in {name}")
     if name.count("/") == 1 and not name.startswith((".", "~", "/")) and all(name.split("/")):
         return _from_transformers(name, "as published on Hugging Face")
@@ -152,7 +164,7 @@ def _from_transformers(name: str, about: str) -> LanguageModel:
                 "words are found; expected a fast one (tokenizer.json)"
             )
         net = library.AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32, use_safetensors=True)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+    except _UNREADABLE as error:
         raise ZooError(f"transformers cannot read a causal model from {name}: {_line(error)}") from error
     return LanguageModel(name, net.eval(), _wrapped(name, tokenizer.backend_tokenizer), about)
 
