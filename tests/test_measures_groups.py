@@ -90,19 +90,22 @@ def test_random_bits_are_balanced_and_follow_the_seed(rng):
 def test_purity_of_planted_clusters_and_of_random_members(planted):
     x, words, tags, _ = planted
     labels = groups.density_clusters(cdist(x, x))
-    found = groups.summary(labels, words, tags)
+    found = groups.summary(labels, words, tags, np.ones((2, 120)))
     assert found["clusters"] == 12
-    assert found["pure by word"] == found["pure by tag"] == 1
+    assert found["pure by word"]["value"] == found["pure by tag"]["value"] == 1
+    assert found["pure by tag"]["drawn"] == [1, 1]
     assert found["pure by word, random members"] < 0.01
     assert found["pure by tag, random members"] < 0.05
-    assert found["words in clusters pure by tag"] == pytest.approx(1 - found["noise"])
 
 
 def test_purity_counts_clusters_at_the_bound_and_no_noise():
     labels = np.array([0] * 5 + [1] * 5 + [-1] * 5)
     kinds = np.array(list("aaaab" + "aaabb" + "aaaaa"))
-    assert groups.pure(labels, kinds) == 0.5
-    assert groups.pure_words(labels, kinds) == pytest.approx(1 / 3)
+    assert groups.pure(labels, kinds).tolist() == [0.5]
+    weights = np.ones((3, 15))
+    weights[1, 4] = 4  # the one other word of the first cluster, four times
+    weights[2, :5] = 0  # that cluster without a word
+    assert groups.pure(labels, kinds, weights).tolist() == [0.5, 0, 0]
     assert groups.pure(np.full(15, -1), kinds) == 0
 
 

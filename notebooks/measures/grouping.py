@@ -95,6 +95,7 @@ def distances_and_clusters(
     """
     among = apart.pairs(words, tags, sentences)
     weights = apart.draws_of(among.sentences, resamples, seed)
+    of_words = weights[:, np.unique(sentences, return_inverse=True)[1]]
     code = bits["gate code"]
     both = {metric: groups.density_clusters(matrix) for metric, matrix in apart.bit_distances(code).items()}
     distances: dict[str, dict] = {}
@@ -103,14 +104,14 @@ def distances_and_clusters(
         if not name.startswith(ONLY_CLUSTERED):
             distances[name] = apart.separation(matrix, among, weights)
         if name in CLUSTERED:
-            clusters["hdbscan"][name] = groups.summary(groups.density_clusters(matrix), words, tags)
+            clusters["hdbscan"][name] = groups.summary(groups.density_clusters(matrix), words, tags, of_words)
         if name in MATCHED:
             order = groups.nearest_first(matrix)
             for metric, labels in both.items():
                 same_sizes = groups.tight_groups(matrix, groups.sizes_of(labels), order)
-                clusters[f"sizes of {metric}"][name] = groups.summary(same_sizes, words, tags)
+                clusters[f"sizes of {metric}"][name] = groups.summary(same_sizes, words, tags, of_words)
     apart_now = groups.tied_apart(pairwise(code, metric="hamming"), 1 / code.shape[1], seed=seed)
-    ties = groups.summary(groups.density_clusters(apart_now), words, tags)
+    ties = groups.summary(groups.density_clusters(apart_now), words, tags, of_words)
     clusters |= {"why": groups.why_hamming(code, both), "ties": ties}
     clusters["labels"] = {metric: labels.tolist() for metric, labels in both.items()}
     return {"distances": distances, "clusters": clusters}
@@ -201,6 +202,9 @@ def measured(layer: Layer, words: Words, draw: int, *, nmf: bool = False) -> dic
         found["directions"] = directions(
             layer["pre"][test], words.words[test], names[test], labels, seed=draw
         )
+    sentences = len(np.unique(words.sentence[test]))
+    for kind in found.values():
+        kind["n"] = {"words": int(test.sum()), "sentences": sentences}
     found["merging"] = found.pop("merging")  # written last: it says that all of the layer is there
     return found
 

@@ -25,49 +25,49 @@ def sizes_of(labels: np.ndarray) -> np.ndarray:
     return np.sort(np.bincount(labels[labels >= 0]))[::-1]
 
 
-def pure(labels: np.ndarray, kinds: np.ndarray) -> float:
-    """The share of clusters of which at least `PURE` is of one kind; 0 where there is no cluster."""
-    most, size = _most_common(labels, kinds)
-    return float((most >= PURE * size).mean()) if len(size) else 0.0
+def pure(labels: np.ndarray, kinds: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """The share of clusters of which at least `PURE` is of one kind; 0 where there is no cluster.
 
-
-def pure_words(labels: np.ndarray, kinds: np.ndarray) -> float:
-    """The share of all words, noise included, that lie in a pure cluster."""
-    most, size = _most_common(labels, kinds)
-    return float(size[most >= PURE * size].sum() / len(labels))
-
-
-def _most_common(labels: np.ndarray, kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    One number; with `weights` (draws × words: how often a word counts) one for each draw,
+    the clusters staying as they are, and those without a word dropping out.
+    """
     kept = labels >= 0
     if not kept.any():
-        return np.zeros(0, int), np.zeros(0, int)
-    names, kind = np.unique(kinds, return_inverse=True)
-    table = np.zeros((labels.max() + 1, len(names)), int)
-    np.add.at(table, (labels[kept], kind[kept]), 1)
-    return table.max(axis=1), table.sum(axis=1)
+        return np.zeros(1 if weights is None else len(weights))
+    names, kind = np.unique(kinds[kept], return_inverse=True)
+    cell, shape = labels[kept] * len(names) + kind, (labels.max() + 1, len(names))
+    shares = []
+    for weight in np.ones((1, kept.sum())) if weights is None else weights[:, kept]:
+        table = np.bincount(cell, weight, shape[0] * shape[1]).reshape(shape)
+        size = table.sum(axis=1)
+        shares.append((table.max(axis=1) >= PURE * size - 1e-9)[size > 0].mean())
+    return np.array(shares)
 
 
 def random_members(labels: np.ndarray, kinds: np.ndarray, *, shuffles: int = 20, seed: int = 0) -> float:
     """The mean of `pure` for clusters of the same number and sizes whose members are drawn from all words."""
     rng = np.random.default_rng(seed)
-    return float(np.mean([pure(rng.permutation(labels), kinds) for _ in range(shuffles)]))
+    return float(np.mean([pure(rng.permutation(labels), kinds)[0] for _ in range(shuffles)]))
 
 
-def summary(labels: np.ndarray, words: np.ndarray, tags: np.ndarray) -> dict[str, float]:
+def summary(
+    labels: np.ndarray, words: np.ndarray, tags: np.ndarray, weights: np.ndarray
+) -> dict[str, float | dict]:
     """Clusters, noise, sizes and purity by word and by tag of one clustering, with random members beside it.
 
-    words : spellings in small letters; tags : one for each.
+    words : word types; tags : one for each; weights : draws × words, for the purities, which have their value
+    and "drawn" for each draw (see `pure`).
     """
     sizes = sizes_of(labels)
-    found = {
+    found: dict[str, float | dict] = {
         "clusters": len(sizes),
         "noise": float((labels < 0).mean()),
         "median size": float(np.median(sizes)) if len(sizes) else 0.0,
         "largest": int(sizes.max(initial=0)),
     }
     for name, kinds in (("word", words), ("tag", tags)):
-        found[f"pure by {name}"] = pure(labels, kinds)
-        found[f"words in clusters pure by {name}"] = pure_words(labels, kinds)
+        value = float(pure(labels, kinds)[0])
+        found[f"pure by {name}"] = {"value": value, "drawn": pure(labels, kinds, weights).tolist()}
         found[f"pure by {name}, random members"] = random_members(labels, kinds)
     return found
 
