@@ -20,7 +20,7 @@ from splinelab._schema import (
 )
 from splinelab.errors import InputError
 
-OVER = ("images", "nets", "images and nets", "range", "exact")
+OVER = ("images", "nets", "images and nets", "sentences", "sentences and draws", "range", "exact")
 LEVEL = 0.95
 
 _Finite = Annotated[Number, expected("a number: an interval needs finite low ≤ value ≤ high")]
@@ -30,9 +30,10 @@ _Finite = Annotated[Number, expected("a number: an interval needs finite low ≤
 class Interval(Values):
     """A value and its interval: `value, low, high = interval`.
 
-    over: what varies. "images", "nets" or "images and nets": a confidence interval. "range": from the
-        smallest to the largest net, no confidence interval. "exact": nothing; low and high are the value.
-    n: number of images, samples or runs; seeds: those of the nets, each once.
+    over: what varies. "images", "nets" or "images and nets", "sentences" or "sentences and draws" (of data,
+        for one language model): a confidence interval. "range": from the smallest to the largest net, no
+        confidence interval. "exact": nothing; low and high are the value.
+    n: number of images, sentences, samples or runs; seeds: those of the nets or draws, each once.
     method: how it was found, in words.
     freedom: degrees of freedom of the t distribution behind a confidence interval; None for the others.
     level: its coverage, .95 unless `at` was asked for another.

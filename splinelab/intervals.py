@@ -18,6 +18,9 @@ from splinelab.errors import InputError
 
 __all__ = ["OVER", "Draws", "Interval", "exactly", "over_nets", "range_over_nets", "two_level"]
 
+#: What may be resampled, and what it may be measured on several of.
+KINDS = {"images": "nets", "sentences": "draws"}
+
 
 def over_nets(values: Sequence[float] | np.ndarray, *, seeds: Sequence[int] | None = None) -> Interval:
     """The mean of one number per net, with its t interval. Raises InputError for fewer than two.
@@ -64,11 +67,18 @@ class Draws:
 
     nets: values, one per net. drawn: resamples × nets; draw i took the same images for every net, and for
     every `Draws` of the same images and seed, so that differences are paired. images: their number.
+    resampled: "images", or "sentences" of one language model: then what is called nets here are draws of
+    the data, each with sentences of its own.
     """
 
     nets: np.ndarray
     drawn: np.ndarray
     images: int
+    resampled: str = "images"
+
+    def __post_init__(self) -> None:
+        if self.resampled not in KINDS:
+            raise InputError(f"resampled is {self.resampled!r}; expected one of {', '.join(KINDS)}")
 
     @property
     def value(self) -> float:
@@ -81,7 +91,7 @@ class Draws:
         Raises InputError for another number of nets or of resamples.
         """
         if not isinstance(other, Draws):
-            return Draws(self.nets - other, self.drawn - other, self.images)
+            return Draws(self.nets - other, self.drawn - other, self.images, self.resampled)
         if len(self.drawn) != len(other.drawn):
             raise InputError(
                 f"one has {len(self.drawn)} resamples, the other {len(other.drawn)}: expected as many"
@@ -90,12 +100,22 @@ class Draws:
             raise InputError(
                 f"one has {len(self.nets)} nets, the other {len(other.nets)}: expected as many, or one"
             )
-        return Draws(self.nets - other.nets, self.drawn - other.drawn, min(self.images, other.images))
+        if self.resampled != other.resampled:
+            raise InputError(
+                f"one resampled {self.resampled}, the other {other.resampled}: expected the same"
+            )
+        images = min(self.images, other.images)
+        return Draws(self.nets - other.nets, self.drawn - other.drawn, images, self.resampled)
 
     def interval(self, *, seeds: Sequence[int] | None = None) -> Interval:
-        """The mean over nets with its interval over images and nets (see `two_level`)."""
+        """The mean over nets with its interval, over images and nets or sentences and draws (see `two_level`).
+
+        Draws of the data differ by their sentences too, so that these count twice: the interval is wide
+        rather than narrow.
+        """
         between = np.var(self.nets, ddof=1) / len(self.nets) if len(self.nets) > 1 else 0.0
-        return _two_level(self.value, self.drawn.mean(axis=1), between, len(self.nets), self.images, seeds)
+        drawn = self.drawn.mean(axis=1)
+        return _two_level(self.value, drawn, between, len(self.nets), self.images, seeds, self.resampled)
 
 
 def two_level(
@@ -135,7 +155,13 @@ def two_level(
 
 
 def _two_level(
-    value: float, drawn: np.ndarray, between: float, nets: int, images: int, seeds: Sequence[int] | None
+    value: float,
+    drawn: np.ndarray,
+    between: float,
+    nets: int,
+    images: int,
+    seeds: Sequence[int] | None,
+    resampled: str = "images",
 ) -> Interval:
     """From draws of the images, and the variance of the value between nets."""
     drawn = drawn[np.isfinite(drawn)]
@@ -152,11 +178,10 @@ def _two_level(
         parts = within**2 / known + (between**2 / (nets - 1) if nets > 1 else 0)
         freedom = float(np.clip(variance**2 / parts, 1, known))
     half = float(stats.t.ppf((1 + LEVEL) / 2, freedom) * np.sqrt(variance))
-    method = "bootstrap of images" + (", variance between nets" if nets > 1 else "") + ", t interval"
-    return Interval(
-        value, value - half, value + half, "images and nets" if nets > 1 else "images", images,
-        _seeds(seeds, nets), method, freedom,
-    )  # fmt: skip
+    runs, several = KINDS[resampled], nets > 1
+    method = f"bootstrap of {resampled}" + f", variance between {runs}" * several + ", t interval"
+    over = resampled + f" and {runs}" * several
+    return Interval(value, value - half, value + half, over, images, _seeds(seeds, nets), method, freedom)
 
 
 def _numbers(values: Sequence[float] | np.ndarray) -> np.ndarray:

@@ -171,3 +171,18 @@ def test_draws_without_a_value_are_left_out():
 def test_what_is_refused(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_sentences_and_draws_are_named_and_not_mixed_with_images():
+    rng = np.random.default_rng(0)
+    values, drawn = rng.normal(size=5), rng.normal(size=(40, 5))
+    found = Draws(values, drawn, 300, "sentences").interval(seeds=range(5))
+    assert found.over == "sentences and draws" and found.n == 300
+    assert found.method == "bootstrap of sentences, variance between draws, t interval"
+    assert tuple(found) == tuple(Draws(values, drawn, 300).interval())
+    alone = Draws(values[:1], drawn[:, :1], 300, "sentences")
+    assert alone.interval().over == "sentences" and alone.minus(1.0).interval().over == "sentences"
+    with pytest.raises(InputError, match="one resampled sentences, the other images"):
+        alone.minus(Draws(values[:1], drawn[:, :1], 300))
+    with pytest.raises(InputError, match="resampled is 'words'"):
+        Draws(values, drawn, 300, "words")

@@ -38,10 +38,12 @@ class Finding:
         if not distance:
             return f"{where}: the value is the threshold"
         times = ((found.high - found.low) / 2 / distance) ** 2
-        if found.over == "images":
-            return f"{where}: about {_about(times * found.n)} images would decide"
-        nets = times * len(found.seeds)
-        number = f"about {_about(nets)} nets" if nets <= FEASIBLE else "only more nets than can be trained"
+        if found.over in ("images", "sentences"):
+            return f"{where}: about {_about(times * found.n)} {found.over} would decide"
+        runs = times * len(found.seeds)
+        kind = "draws" if found.over == "sentences and draws" else "nets"
+        more = "draws than can be measured" if kind == "draws" else "nets than can be trained"
+        number = f"about {_about(runs)} {kind}" if runs <= FEASIBLE else f"only more {more}"
         return f"{where}: {number} would decide"
 
     def to_dict(self) -> dict:
