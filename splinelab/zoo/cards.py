@@ -21,7 +21,7 @@ from splinelab._files import digest, read_json
 from splinelab._schema import Values, check, expected, part, schema, several
 from splinelab.errors import SplinelabError, ZooError
 from splinelab.spd import SPDRecipe, TargetRecipe
-from splinelab.training import Recipe
+from splinelab.training import Recipe, TextRecipe
 
 _Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$"), expected("a SHA-256: 64 hexadecimal digits")]
 _Cell = Annotated[int | kinds.Number | None, expected("a number, or null")]
@@ -100,14 +100,46 @@ class DecompositionCard(_Card):
         super().__post_init__()
 
 
+@schema("card", ZooError)
+class Text(Values):
+    """The tokens that a language model was trained on, or judged by."""
+
+    name: kinds.Name
+    tokens: kinds.Whole
+    checksum: _Digest
+
+
+@schema("card", ZooError)
+class TextCard(_Card):
+    """The card of a language model."""
+
+    recipe: Annotated[TextRecipe, part(TextRecipe)]
+    data: dict[kinds.Name, Annotated[Text, part(Text)]]
+    metrics: _Metrics
+
+
+@schema("card", ZooError)
+class SampleCard(Values):
+    """The card of a sample of text that a model wrote."""
+
+    name: kinds.Name
+    seed: kinds.Count
+    about: kinds.Text
+    writer: _Digest
+    sequences: kinds.Whole
+    length: kinds.Whole
+    checksum: _Digest
+    versions: dict[kinds.Name, kinds.Name]
+    sha256: _Digest
+    digest: _Digest
+
+
 def _check_columns(key: str, columns: Mapping[str, tuple]) -> None:
     lengths = {name: len(column) for name, column in columns.items()}
     check(len(set(lengths.values())) == 1, key, lengths, "columns of equal length")
 
 
-def verified(
-    path: Path, kind: type[NetCard | DecompositionCard], name: str, seed: int, remedy: str
-) -> dict[str, Any]:
+def verified(path: Path, kind: type[_Card | SampleCard], name: str, seed: int, remedy: str) -> dict[str, Any]:
     """The content of a card, checked; `ZooError` with `remedy` for one that is damaged, changed, or of
     another net."""
     try:

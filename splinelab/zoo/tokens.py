@@ -45,11 +45,16 @@ class Tokenizer:
         """Text → tokens, with those that the model wants before or after every text."""
         if not isinstance(text, str):
             raise InputError(f"text is a {type(text).__name__}; expected one string")
-        found = self.inner.encode(text)
+        try:
+            found = self.inner.encode(text)
+        except TypeError as error:  # what it says of a text that is not Unicode
+            raise InputError(
+                "text has half a surrogate pair, which is no character; decode it anew"
+            ) from error
         return Tokens(found.ids, found.offsets)
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Tokens → text, without special tokens. The space that some tokenizers put before a text is dropped."""
+        """Tokens → text, without special tokens and the space that some tokenizers put before a text."""
         return self.inner.decode([i for i in self._checked(ids) if i not in self.special])
 
     def text(self, token: int) -> str:
