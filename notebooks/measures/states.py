@@ -16,16 +16,16 @@ first sentences of a document of UD EWT, joined by spaces, until they have 100 w
 - later mention of a noun: the same of nouns and proper nouns.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from measures.outcomes import Tally, by_sentence
+from measures.rules import Text, blocks_of, fits, genders, quoted, repeats, story, thirds
 from measures.tags import DECAYS, TOLERANCE, represented
 from measures.words import TAGS, Words
-from splinelab.data import Sentence, tiny_stories, ud_ewt
+from splinelab.data import tiny_stories, ud_ewt
 from splinelab.errors import InputError
 from splinelab.probes import choose_decay, fit_probe, word_majority
 
@@ -38,9 +38,6 @@ REPRESENTATIONS = (
 )  # fmt: skip
 #: Training and test stories, blocks, and the most words of a state in each.
 SIZES = {"stories": (80, 40), "blocks": (60, 30), "words": (1200, 600)}
-BLOCK = 100  # words
-HE, SHE = ("he", "him", "his", "himself"), ("she", "her", "hers", "herself")
-_WORD = re.compile(r"[A-Za-z]+(?:'[a-z]+)?")
 #: A word that may be chosen for a state: text, place in it, label.
 Row = tuple[int, int, int]
 
@@ -52,23 +49,12 @@ class StateWords(Words):
     labelled: Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
-@dataclass(frozen=True)
-class Text:
-    """One text: its words, where each stands; for blocks also their tags and numbers within the sentence."""
-
-    text: str
-    spans: list[tuple[int, int]]
-    words: list[str]
-    tags: list[str]
-    numbers: list[int]
-
-
 def draw_states(seed: int, sizes: Mapping[str, tuple[int, int]] = SIZES) -> StateWords:
     """Stories and blocks, drawn by `seed`, and of their words those that the rules choose."""
     rng = np.random.default_rng((seed, 11))
     stories = [story(text) for text in tiny_stories() if fits(text)]
     mine = [stories[at] for at in rng.permutation(len(stories))]
-    blocks = [_blocks(ud_ewt(part).sentences) for part in ("train", "test")]
+    blocks = [blocks_of(ud_ewt(part).sentences) for part in ("train", "test")]
     blocks = [[some[at] for at in rng.permutation(len(some))] for some in blocks]
     for what, there, asked in (
         ("stories", len(mine), sum(sizes["stories"])),
@@ -97,7 +83,7 @@ def label_texts(
     rules: dict[str, tuple[bool, Callable[[Text], list[tuple[int, int]]], bool]] = {
         STATES[0]: (True, quoted, False),
         STATES[1]: (True, genders, False),
-        STATES[2]: (False, lambda one: _thirds(one, cuts), False),
+        STATES[2]: (False, lambda one: thirds(one, cuts), False),
         STATES[3]: (False, lambda one: repeats(one, TAGS), True),
         STATES[4]: (False, lambda one: repeats(one, ("NOUN", "PROPN")), True),
     }
@@ -137,63 +123,6 @@ def states(layer: Mapping[str, np.ndarray], words: StateWords, *, seed: int) -> 
     return found
 
 
-def fits(text: str) -> bool:
-    """Whether a story has straight quotation marks only, in pairs, and 400 to 1,200 characters."""
-    marks = text.count('"')
-    return 400 <= len(text) <= 1200 and marks > 0 and marks % 2 == 0 and not set(text) & set("“”")
-
-
-def story(text: str) -> Text:
-    """A story and its words: runs of letters, with what follows an apostrophe."""
-    spans = [found.span() for found in _WORD.finditer(text)]
-    words = [text[start:stop] for start, stop in spans]
-    return Text(text, spans, words, [""] * len(words), [0] * len(words))
-
-
-def block(sentences: Sequence[Sentence]) -> Text:
-    """The first sentences of a document, until they have `BLOCK` words."""
-    texts, spans, start = [], [], 0
-    words, tags, numbers = [], [], []
-    for sentence in sentences:
-        texts.append(sentence.text)
-        spans += [(start + first, start + stop) for first, stop in sentence.spans]
-        start += len(sentence.text) + 1
-        words += sentence.words
-        tags += sentence.tags
-        numbers += range(len(sentence.words))
-        if len(words) >= BLOCK:
-            break
-    return Text(" ".join(texts), spans, words, tags, numbers)
-
-
-def quoted(one: Text) -> list[tuple[int, int]]:
-    """(place, 1 inside a quotation, else 0) of every word."""
-    return [(at, one.text.count('"', 0, start) % 2) for at, (start, _) in enumerate(one.spans)]
-
-
-def genders(one: Text) -> list[tuple[int, int]]:
-    """(place, 1 before she …, 0 before he …) of words right before a pronoun, with another one before."""
-    lower = [word.lower() for word in one.words]
-    known, found = False, []
-    for at, word in enumerate(one.words[1:]):
-        known = known or lower[at] in HE + SHE
-        apart = one.text[one.spans[at][1] : one.spans[at + 1][0]]
-        if known and word in HE + SHE and apart == " " and lower[at] not in HE + SHE:
-            found.append((at, int(word in SHE)))
-    return found
-
-
-def repeats(one: Text, tags: Sequence[str]) -> list[tuple[int, int]]:
-    """(place, 1 if its type stood before, else 0) of every word with one of the tags."""
-    seen: set[str] = set()
-    found = []
-    for at, (word, tag) in enumerate(zip(one.words, one.tags, strict=True)):
-        if tag in tags:
-            found.append((at, int(word.lower() in seen)))
-        seen.add(word.lower())
-    return found
-
-
 def balanced(rows: Sequence[Row], types: Sequence[str], most: int, rng: np.random.Generator) -> list[Row]:
     """At most `most` rows, as many of each label, and that within each type; chosen at random, in order."""
     labels = sorted({label for *_, label in rows})
@@ -207,24 +136,6 @@ def balanced(rows: Sequence[Row], types: Sequence[str], most: int, rng: np.rando
     ]
     kept = rng.permutation(len(sets))[: most // max(len(labels), 1)]
     return [rows[at] for at in sorted(at for one in kept for at in sets[one])]
-
-
-def _thirds(one: Text, cuts: Sequence[float]) -> list[tuple[int, int]]:
-    """(place, third of the sentence by words since its beginning) of every word with a tag of `TAGS`."""
-    return [
-        (at, int(np.searchsorted(cuts, number)))
-        for at, (number, tag) in enumerate(zip(one.numbers, one.tags, strict=True))
-        if tag in TAGS
-    ]
-
-
-def _blocks(sentences: Sequence[Sentence]) -> list[Text]:
-    """A block for each document that has two sentences and `BLOCK` words."""
-    documents: dict[str, list[Sentence]] = {}
-    for sentence in sentences:
-        documents.setdefault(sentence.document, []).append(sentence)
-    found = [block(some) for some in documents.values() if len(some) > 1]
-    return [one for one in found if len(one.words) >= BLOCK]
 
 
 def _numbers(stories: Sequence[Sequence[Text]], blocks: Sequence[Sequence[Text]]) -> np.ndarray:

@@ -87,7 +87,7 @@ def coefficient(values: np.ndarray) -> np.ndarray:
     """Sarle's bimodality coefficient of each unit: samples × units → units; 0 where nothing varies."""
     apart = np.asarray(values, np.float64) - np.mean(values, axis=0, dtype=np.float64)
     second, third, fourth = ((apart**power).mean(axis=0) for power in (2, 3, 4))
-    over = third**2 / np.maximum(second, 1e-300) ** 3 + 1
+    over = third**2 / np.maximum(second, 1e-90) ** 3 + 1
     return np.divide(over * second**2, fourth, out=np.zeros_like(fourth), where=fourth > 0)
 
 
