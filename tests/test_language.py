@@ -52,7 +52,7 @@ def write_gguf(path, net, changes=None, kind="F32"):
     writer.add_tokenizer_pre(changes["pre"])
     writer.add_token_list(NAMES)
     writer.add_token_types([3] + [1] * (len(NAMES) - 1))
-    writer.add_token_merges(["Ġ t", "Ġt h", "Ġth e"])
+    writer.add_token_merges(["Ġ t", "Ġt h", "Ġth e", *changes.get("merges", [])])
     names = {ours: theirs for theirs, ours in (gguf_files._LAYER | gguf_files._TOP).items()}
     for name, value in net.state_dict().items():
         stem = name.removesuffix(".weight")
@@ -122,6 +122,8 @@ def test_the_tokenizer_of_a_gguf(net, tmp_path):
     ("changes", "message"),
     [
         ({"architecture": "gpt2"}, "general.architecture is 'gpt2', expected 'llama'"),
+        ({"merges": ["a b"]}, r"its tokenizer merges \('a', 'b'\), which are not tokens that make a third"),
+        ({"merges": ["ab"]}, r"its tokenizer merges \('ab',\)"),
         ({"pre": "llama-bpe"}, "tokenizer.ggml.pre is 'llama-bpe', expected 'smollm'"),
         ({"tensors": {"output.weight": np.ones((4, 4), np.float32)}}, "it has the tensor 'output.weight'"),
         ({"tensors": {"blk.0.attn_q.bias": np.ones(4, np.float32)}}, "it has the tensor 'blk.0.attn_q.bias'"),

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from splinelab.errors import InputError
+from splinelab.recording.tokens import Tokens
 
 KINDS = (
     "a tensor or array with the samples first, a dict of such arrays by the names that the model's forward "
@@ -17,10 +18,11 @@ KINDS = (
 
 @dataclass
 class Batch:
-    """One batch: the arguments of the model's forward, all tensors with the samples first."""
+    """One batch: the arguments of the model's forward, all tensors with the samples (or sequences) first."""
 
     positional: list[torch.Tensor] = field(default_factory=list)
     named: dict[str, object] = field(default_factory=dict)
+    tokens: Tokens | None = None  # those chosen, where tokens are the samples
 
     @property
     def tensors(self) -> list[torch.Tensor]:
@@ -30,12 +32,25 @@ class Batch:
         return len(self.tensors[0])
 
     def take(self, rows: torch.Tensor) -> "Batch":
-        """Copies of some samples."""
-        return self.mapped(lambda item: item[rows.to(item.device)])
+        """Copies of some rows."""
+        part = self.mapped(lambda item: item[rows.to(item.device)])
+        part.tokens = None if self.tokens is None else self.tokens.take(rows.numpy())
+        return part
+
+    def samples_of(self, rows: np.ndarray) -> np.ndarray:
+        """The samples among these rows: themselves, or their tokens."""
+        return rows if self.tokens is None else self.tokens.rows_of(rows)
+
+    def outputs(self, output: torch.Tensor) -> torch.Tensor:
+        """One row of an output for each sample; to a token that has none goes its sequence's."""
+        if self.tokens is None:
+            return output
+        found = self.tokens.cut(output)
+        return output[torch.from_numpy(self.tokens.sequence)] if found is None else found
 
     def mapped(self, change) -> "Batch":
         named = {key: change(item) if torch.is_tensor(item) else item for key, item in self.named.items()}
-        return Batch([change(item) for item in self.positional], named)
+        return Batch([change(item) for item in self.positional], named, self.tokens)
 
     def own(self) -> "Batch":
         """Copies: an in-place first layer must not write into what was given."""

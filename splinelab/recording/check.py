@@ -1,6 +1,7 @@
 """A recording held against the plain model on a few samples, and against itself in another batch size."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -24,13 +25,18 @@ class Check:
     def __init__(self, first: Batch):
         self.size = len(first)
         small, large = [count for count in (2, 3, 4) if count != self.size][:2]
-        order = np.random.default_rng(0).permutation(self.size)
-        if self.size > 2 and order[0] + order[1] == self.size - 1:  # each other's mirror image in the batch
+        able = np.arange(self.size)
+        if first.tokens is not None:  # of sequences, those with a token to compare
+            able = np.unique(first.tokens.sequence)
+        order = np.random.default_rng(0).permutation(able)
+        if len(order) > 2 and order[0] + order[1] == self.size - 1:  # each other's mirror image in the batch
             order[1], order[2] = order[2], order[1]
         # Two draws with no sample in common, as long as there are enough: no single one decides both.
         rows = np.sort(np.resize(order, small)), np.sort(np.resize(np.roll(order, -small), large))
         self.watched, self.plain = rows
         self.batches = [first.take(torch.from_numpy(rows)) for rows in (self.watched, self.plain)]
+        # Where their samples stand among those of the first batch.
+        self.watched_samples, self.plain_samples = map(first.samples_of, rows)
 
     def compare(self, model, recorder: Recorder, packed: np.ndarray, output: np.ndarray) -> None:
         """Raise unless the first batch's codes (packed) and output are those of the plain model.
@@ -41,8 +47,8 @@ class Check:
         again = _Margins(model, recorder)
         unseen = _Unseen(again)
         try:
-            watched = _output(lambda: unseen.run(self.batches[0]), len(self.watched))
-            plain = _output(lambda: self.batches[1].run(model), len(self.plain))
+            watched = _output(unseen.run, self.batches[0])
+            plain = self._plain(model, 1)
         except SplinelabError:
             raise
         except Exception as error:
@@ -54,26 +60,30 @@ class Check:
                 "the first axis the samples?"
             ) from error
         tolerance = max(again.tolerance, 1e-6)
-        apart = _difference(watched, output[self.watched])
-        apart = max(apart, _difference(plain, output[self.plain]))
+        apart = _difference(watched, output[self.watched_samples])
+        apart = max(apart, _difference(plain, output[self.plain_samples]))
         if again.layers != recorder.layers:
             self._explain(
                 f"its layers are {again.layers} instead of {recorder.layers}", model, watched, tolerance
             )
-        elif wrong := again.wrong(np.unpackbits(packed[self.watched], axis=1), tolerance):
+        elif wrong := again.wrong(np.unpackbits(packed[self.watched_samples], axis=1), tolerance):
             what = f"the codes of the layers {wrong} differ by more than rounding"
             self._explain(what, model, watched, tolerance)
         elif apart > tolerance and not self._random(model, again):
             what = f"its output differs by {apart:.1e} of the largest value"
             self._explain(what, model, watched, tolerance)
 
+    def _plain(self, model, which: int, seed: int = 0) -> np.ndarray:
+        """The plain model's output."""
+        return _output(lambda batch: batch.run(model), self.batches[which], seed)
+
     def _random(self, model, again: "_Margins") -> bool:
         """Whether what the caller ignored makes the output random, with all codes as they should be."""
-        runs = [_output(lambda: self.batches[1].run(model), len(self.plain), seed) for seed in (0, 1)]
-        return bool(again.ignore) and _difference(*runs) > 0
+        runs = [self._plain(model, 1, seed) for seed in (0, 1)]
+        return bool(again.wanted.ignore) and _difference(*runs) > 0
 
     def _explain(self, what: str, model, watched: np.ndarray, tolerance: float) -> None:
-        same = _output(lambda: self.batches[0].run(model), len(self.watched))
+        same = self._plain(model, 0)
         if (error := _difference(same, watched)) > tolerance:
             raise VerificationError(
                 f"On the same {len(self.watched)} samples the model's output differs by {error:.1e} of its "
@@ -91,27 +101,35 @@ class _Margins(Recorder):
     """A recorder that knows how far every bit is from its threshold."""
 
     def __init__(self, model, like: Recorder):
-        super().__init__(model, pools=like.pools, ignore=like.ignore)
+        super().__init__(model, replace(like.wanted, activations=False, also=()))
         self.margins: dict[str, np.ndarray] = {}
         self.tolerance = 0.0
         self.seeing = False  # whether a call that this recorder sees is under way
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        self.seeing = True
+        self.seeing, before = True, self.seeing
         try:
             return super().__torch_function__(func, types, args, kwargs)
         finally:
-            self.seeing = False
+            self.seeing = before
 
-    def _read(self, op, kinks):
-        count = len(self.parts)
-        kept = super()._read(op, kinks)
-        if len(self.parts) > count:
-            name = next(reversed(self.parts))
+    def _enter_module(self, module, args) -> None:
+        self.seeing, before = True, self.seeing
+        super()._enter_module(module, args)
+        self.seeing = before
+
+    def _leave_module(self, module, args, output) -> None:
+        self.seeing, before = True, self.seeing
+        super()._leave_module(module, args, output)
+        self.seeing = before
+
+    def _read(self, name, op, kinks):
+        kept = super()._read(name, op, kinks)
+        if kept is not None:
             self.tolerance = max(self.tolerance, torch.finfo(kinks.value.dtype).eps ** 0.5)
             value = kinks.value.double()
-            parts = [(value - threshold).abs().reshape(len(value), -1) for threshold in kinks.thresholds]
-            away = torch.cat(parts, dim=1)
+            parts = [self._rows(value - threshold, op).abs() for threshold in kinks.thresholds]
+            away = torch.cat([part.reshape(len(part), -1) for part in parts], dim=1)
             self.margins[name] = (away / away.max().clamp(min=1e-300)).cpu().numpy()
         return kept
 
@@ -153,14 +171,14 @@ class _Unseen(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def _output(run: Callable, samples: int, seed: int = 0) -> np.ndarray:
-    """What a run returns, samples × outputs, with torch's random state from a seed."""
+def _output(run: Callable, batch: Batch, seed: int = 0) -> np.ndarray:
+    """What a run of a batch returns, samples × outputs, with torch's random state from a seed."""
     with torch.random.fork_rng([]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed takes longer than a small batch
         if torch.cuda.is_initialized():
             torch.cuda.manual_seed_all(seed)
-        output = first_output(run(), samples)
-    return output.detach().reshape(samples, -1).float().cpu().numpy()
+        output = batch.outputs(first_output(run(batch), len(batch)))
+    return output.detach().reshape(len(output), -1).float().cpu().numpy()
 
 
 def _difference(one: np.ndarray, two: np.ndarray) -> float:

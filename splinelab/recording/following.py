@@ -23,6 +23,7 @@ class Kind(Enum):
     CURVED = "a power of activations that has not become part of a statistic"
     STATISTIC = "a norm or a variance: one number for a whole vector, not negative"
     WINNER = "where a maximum was"
+    SHARES = "what a softmax gave: the weights of a sum"
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,10 @@ class Multiple:
 class Note:
     kind: Kind
     multiple: Multiple | None = None
-    made_by: str = ""  # of CURVED and WINNER: which operation made it, named where it is misused
+    made_by: str = ""  # of CURVED, WINNER and SHARES: which operation made it, named where it is misused
     version: int = 0
+    home: str = ""  # the module that made it
+    gate: bool = False  # whether a smooth activation gave it, which soft codes read
 
 
 def tensors(thing) -> Iterator[torch.Tensor]:
@@ -72,7 +75,14 @@ class Following:
         return isinstance(tensor, torch.Tensor) and _address(tensor) in self._storages
 
     def add(
-        self, tensor: torch.Tensor, kind: Kind, multiple: Multiple | None = None, made_by: str = ""
+        self,
+        tensor: torch.Tensor,
+        kind: Kind,
+        multiple: Multiple | None = None,
+        made_by: str = "",
+        *,
+        home: str = "",
+        gate: bool = False,
     ) -> None:
         """Say that a tensor, and so whatever shares its numbers, depends on the samples."""
         address = _address(tensor)
@@ -81,7 +91,7 @@ class Following:
             self._storages[address] = tensor if storage is None else StorageWeakRef(storage)
         if multiple is not None and multiple.root is tensor:  # written to in place: of its former self
             multiple = None
-        note = Note(kind, multiple, made_by, version_of(tensor))
+        note = Note(kind, multiple, made_by, version_of(tensor), home, gate)
         tensor._splinelab = note  # type: ignore[attr-defined]  # on the tensor, so it lives as long
 
     def note(self, tensor: torch.Tensor) -> Note:

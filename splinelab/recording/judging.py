@@ -6,8 +6,9 @@ import torch
 
 from splinelab.errors import UnsupportedOperationError
 from splinelab.recording import operations as table
-from splinelab.recording.following import Following, Kind, Multiple, is_real, tensors
+from splinelab.recording.following import Following, Kind, Multiple, tensors
 from splinelab.recording.operations import names_of as _names
+from splinelab.recording.refusals import MisusedError, curved, no_rule, shares
 from splinelab.recording.rules import argument, in_training
 
 TINY = 1e-3  # up to here a lower bound on a statistic guards a division, and is no activation
@@ -19,17 +20,12 @@ NOT_NEGATIVE = _names("relu relu6 abs absolute hardsigmoid")
 POSITIVE_PARTS = _names("clamp clip clamp_min maximum fmax max threshold")
 
 
-class MisusedError(UnsupportedOperationError):
-    """A call may not take what another operation, `maker`, has made: that one is to be named."""
-
-    def __init__(self, message: str, maker: str):
-        super().__init__(message)
-        self.maker = maker
-
-
-def judged(op: str, args, kwargs, operands: list, following: Following) -> tuple[Kind, Multiple | None, str]:
+def judged(
+    op: str, args, kwargs, operands: list, following: Following, soft: bool = False
+) -> tuple[Kind, Multiple | None, str]:
     """What the result of a call is known to be, `operands` those of its tensors that depend on the samples:
-    its kind, what it is a multiple of, and for `CURVED` which operation made it so.
+    its kind, what it is a multiple of, and for `CURVED` and `SHARES` which operation made it so. With `soft`
+    the activations of the row `SOFT` may pass.
 
     Raises `UnsupportedOperationError` for a call that the table refuses; the caller adds the place.
     """
@@ -37,9 +33,11 @@ def judged(op: str, args, kwargs, operands: list, following: Following) -> tuple
     if not real:
         return _of_integers(op, args, kwargs, operands), None, ""
     kinds = {following.note(item).kind for item in real}
+    if op in table.SOFT and not soft:
+        raise UnsupportedOperationError(f"{no_rule(op)} With soft=True it is coded by the sign of its input.")
     _check_call(op, args, kwargs, real, kinds, following)
     kind = _kind(op, args, kwargs, real, kinds, following)
-    made_by = _maker(real, Kind.CURVED, following) or op if kind is Kind.CURVED else ""
+    made_by = _maker(real, kind, following) or op if kind in (Kind.CURVED, Kind.SHARES) else ""
     return kind, _multiple(op, args, kwargs, real, following), made_by
 
 
@@ -57,12 +55,17 @@ def _check_call(op: str, args, kwargs, real: list, kinds: set[Kind], following: 
         raise UnsupportedOperationError("grid_sample at places that depend on the samples has no rule.")
     if op in table.DIVISIONS:
         _check_denominator(op, args, kwargs, following)
+    if Kind.SHARES in kinds and not _takes_shares(op, kinds, len(real)):
+        maker = _maker(real, Kind.SHARES, following)
+        raise MisusedError(shares(maker), maker)
     if Kind.CURVED in kinds and not _takes_curved(op, kinds, len(real)):
         maker = _maker(real, Kind.CURVED, following)
         raise MisusedError(curved(maker), maker)
 
 
 def _kind(op: str, args, kwargs, real: list, kinds: set[Kind], following: Following) -> Kind:
+    if op in table.SOFTMAX or (kinds == {Kind.SHARES} and len(real) == 1):
+        return Kind.SHARES
     if op in table.SWITCHES or op in table.ALL_POOLS:
         return _after_activation(op, args, kwargs, kinds)
     if op in table.CURVES:
@@ -78,31 +81,6 @@ def _kind(op: str, args, kwargs, real: list, kinds: set[Kind], following: Follow
     if len(kinds) == 1 and _keeps_kind(op, args, kwargs, kinds, following):
         return next(iter(kinds))
     return Kind.ACTIVATION
-
-
-def curved(maker: str) -> str:
-    """Why a power of activations is refused."""
-    return (
-        f"No rule gives a spline code for {maker} of activations: splinelab knows no thresholds at which it "
-        "bends. (Inside a norm or a variance, and of what a ReLU gave, it passes.)"
-    )
-
-
-def no_rule(op: str) -> str:
-    """Why an operation of the table is refused."""
-    return f"No rule gives a spline code for {op}: splinelab knows no thresholds at which it bends."
-
-
-def leaving(op: str, kind: Kind, result) -> str | None:
-    """Why a result is refused: real numbers may neither leave torch nor become integers, since both would
-    decide by their values."""
-    if kind is Kind.DISCRETE:
-        return None
-    if op in table.READS and not torch.is_tensor(result):
-        return f"{op} takes values out of torch, where they may decide what the model does."
-    if (op in table.CASTS or op in table.STRUCTURE) and torch.is_tensor(result) and not is_real(result):
-        return f"{op} makes integers of activations, and jumps where they change."
-    return None
 
 
 def tiny(thresholds) -> bool:
@@ -173,6 +151,14 @@ def _takes_curved(op: str, kinds: set[Kind], count: int) -> bool:
     if op in table.SUMS:
         return kinds == {Kind.CURVED}
     return (op in table.SCALINGS or op in table.NEGATIONS) and count == 1
+
+
+def _takes_shares(op: str, kinds: set[Kind], count: int) -> bool:
+    if op in table.PRODUCTS - table.MULTIPLICATIONS:
+        return count > 1
+    if op in table.STRUCTURE or op in table.CASTS or op in table.REDUCTIONS or op in table.SUMS:
+        return kinds == {Kind.SHARES}
+    return op in table.SCALINGS and count == 1
 
 
 def _keeps_kind(op: str, args, kwargs, kinds: set[Kind], following: Following) -> bool:

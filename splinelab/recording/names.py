@@ -7,7 +7,7 @@ from torch.nn.modules import module as torch_module
 from torch.overrides import TorchFunctionMode
 
 # Modules that are one activation: a layer in them carries their path alone, without the operation's name.
-PLAIN_HOMES = ("torch.nn.modules.activation", "torch.nn.modules.pooling")
+PLAIN_HOMES = ("torch.nn.modules.activation", "torch.nn.modules.pooling", "transformers.activations")
 
 
 class NamedCalls(TorchFunctionMode):
@@ -58,6 +58,9 @@ class NamedCalls(TorchFunctionMode):
         """A unique name for this call of `op`: `act`, `block.relu`, `act#2`, …"""
         path, module = self.stack[-1] if self.stack else ("", None)
         plain = any(base.__module__ in PLAIN_HOMES for base in type(module).__mro__)
-        base = path if path and plain else f"{path}.{op}" if path else op
-        self.counts[base] += 1
-        return base if self.counts[base] == 1 else f"{base}#{self.counts[base]}"
+        return self.numbered(path if path and plain else f"{path}.{op}" if path else op)
+
+    def numbered(self, base: str, kind: str = "") -> str:
+        """The name itself, or with `#2` and so on where this pass has had it; kinds are counted apart."""
+        self.counts[base + kind] += 1
+        return base if self.counts[base + kind] == 1 else f"{base}#{self.counts[base + kind]}"

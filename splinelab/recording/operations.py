@@ -17,7 +17,12 @@ refused by name and place.
 | `CONSTANTS`, `CHECKS` | the result no longer depends on the samples |
 | `READS` | refused unless it gives a tensor: values leave torch, or decide what the model does |
 | `RANDOM` | refused, whatever the operands: a code would change from call to call |
+| `SOFTMAX` | smooth: passes as the weights of a sum of activations, as in attention; refused elsewhere |
+| `SOFT` | refused; with `soft=True` coded by the sign of its input, the hard limit of a smooth gate |
 | `SMOOTH` | refused: activations without a threshold |
+
+Rotary functions are products with constants and sums, RMS and layer norms written by hand are `STATISTICS`
+and `CURVES`: they have no row of their own, and pass.
 """
 
 from typing import Any
@@ -130,16 +135,26 @@ RANDOM = names_of(
     "randint_like uniform exponential geometric log_normal cauchy random gumbel_softmax"
 )
 
-# Activations and recurrent cells with no thresholds to code. What stands in no row is refused as they are;
-# these are named because soft codes know them.
+SOFTMAX = names_of("softmax special_softmax")
+
+# A gate times its input: x · σ(x), x · Φ(x). Modules of transformers that write out the second, by class.
+SOFT = names_of("silu gelu")
+SOFT_MODULES = {
+    "transformers.activations.NewGELUActivation": "gelu_tanh",
+    "transformers.activations.FastGELUActivation": "gelu_tanh",
+    "transformers.activations.GELUTanh": "gelu_tanh",
+    "transformers.activations.GELUActivation": "gelu",
+}
+
+# Activations and recurrent cells with no thresholds to code. What stands in no row is refused as they are.
 SMOOTH = names_of(
-    "gelu silu mish tanh sigmoid special_expit logsigmoid log_sigmoid softplus softsign tanhshrink "
+    "mish tanh sigmoid special_expit logsigmoid log_sigmoid softplus softsign tanhshrink "
     "elu celu selu glu hardswish "
-    "softmax softmin log_softmax gumbel_softmax special_softmax special_log_softmax "
+    "softmin log_softmax gumbel_softmax special_log_softmax "
     "lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell transformer_encoder_layer_fwd"
 )
 
 KNOWN = frozenset().union(
     SWITCHES, POOLS, OTHER_POOLS, STRUCTURE, AFFINE, SUMS, PRODUCTS, DIVISIONS, NORMALISATIONS, ATTENTION,
-    STATISTICS, CURVES, CASTS, CONSTANTS, CHECKS, READS, RANDOM, SMOOTH,
+    STATISTICS, CURVES, CASTS, CONSTANTS, CHECKS, READS, RANDOM, SOFTMAX, SOFT, SMOOTH,
 )  # fmt: skip

@@ -1,6 +1,6 @@
 """What a recording holds, and how to cut it by sample and by layer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
 import numpy as np
@@ -14,8 +14,8 @@ class Activations(dict):
     """Layer name → float32 array, samples × units, in call order. A dict that says what it holds."""
 
     def __missing__(self, name: str) -> NoReturn:
-        layers = list(self) if self else "none: it was recorded with activations=False"
-        raise InputError(f"No activations of layer {name!r} here; the layers are {layers}.")
+        there = list(self) if self else "none: activations=False, or also left out"
+        raise InputError(f"No activations of layer {name!r} here; the layers are {there}.")
 
     def __repr__(self) -> str:
         size = sum(array.nbytes for array in self.values()) / 1e6
@@ -32,13 +32,22 @@ class Recording:
     codes : the spline codes, samples × units.
     pre, post : by layer, float32 samples × units: the value read *before* the nonlinearity, and its result.
         Empty when recorded with `activations=False`. Pooling layers have codes only.
-    output : float32, samples × outputs.
+    output : float32, samples × outputs; samples × 0 when recorded with `output=False`.
+    inputs : by module, float32 samples × units: what the modules named in `also` were given.
+    soft : the layers of smooth activations, and which: "silu", "gelu" or "gelu_tanh". Their bits are the
+        hard limit of `polytopes.soft_code(recording.pre[name], recording.soft[name])`.
+    sequence, position : int64, samples: where tokens are the samples (`positions`), the number of each one's
+        sequence among the inputs, and where it stands there, padding not counted. Else None.
     """
 
     codes: SplineCodes
     pre: Activations
     post: Activations
     output: np.ndarray
+    inputs: Activations = field(default_factory=Activations)
+    soft: dict[str, str] = field(default_factory=dict)
+    sequence: np.ndarray | None = None
+    position: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -46,19 +55,24 @@ class Recording:
     def __getitem__(self, rows: int | slice | ArrayLike) -> "Recording":
         """Some samples: a slice, an integer (one sample), an index array or a boolean mask."""
         rows = row_index(rows, len(self))
-        pre, post = (
-            Activations({name: array[rows] for name, array in kept.items()}) for kept in (self.pre, self.post)
+        pre, post, inputs = (
+            Activations({name: array[rows] for name, array in kept.items()})
+            for kept in (self.pre, self.post, self.inputs)
         )
-        return Recording(self.codes[rows], pre, post, self.output[rows])
+        sequence, position = (None if item is None else item[rows] for item in (self.sequence, self.position))
+        return Recording(
+            self.codes[rows], pre, post, self.output[rows], inputs, self.soft, sequence, position
+        )
 
     def select(self, *names: str) -> "Recording":
-        """Some layers, in the order given; the output stays."""
+        """Some layers, in the order given; output and inputs of modules stay."""
         codes = self.codes.select(*names)
         pre, post = (
             Activations({name: kept[name] for name in names if name in kept})
             for kept in (self.pre, self.post)
         )
-        return Recording(codes, pre, post, self.output)
+        soft = {name: self.soft[name] for name in names if name in self.soft}
+        return replace(self, codes=codes, pre=pre, post=post, soft=soft)
 
     def stack(self, kind: str, *, output: bool = False) -> np.ndarray:
         """All layers side by side, float32 samples × units.

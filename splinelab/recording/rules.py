@@ -97,6 +97,9 @@ RULES: dict[str, Callable] = {
     **dict.fromkeys(("max", "min"), _max),
 }
 
+# Where a smooth gate is half open: the threshold that is left when it becomes steep.
+SOFT_RULES: dict[str, Callable] = dict.fromkeys(("silu", "gelu"), _fixed(0))
+
 
 def kinks_of(op: str, args, kwargs, following: Following) -> Kinks | None:
     """The kinks of a call; None for one that does not bend where the samples decide.
@@ -105,7 +108,7 @@ def kinks_of(op: str, args, kwargs, following: Following) -> Kinks | None:
     the first operand or the second. Where both depend on the samples, the bit is 1 where the first is above
     the second; but if both are multiples of one tensor (`maximum(0.1 * x, x)`), where that tensor is above 0.
     """
-    kinks = RULES[op](args, kwargs)
+    kinks = (RULES.get(op) or SOFT_RULES[op])(args, kwargs)
     if kinks is None or not torch.is_tensor(kinks.value):
         return None
     thresholds = tuple(item for item in kinks.thresholds if not _out_of_reach(item, kinks.value))

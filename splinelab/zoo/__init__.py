@@ -12,6 +12,7 @@ from splinelab.zoo.language import LanguageModel, language_model, language_model
 from splinelab.zoo.other_data import load_on, name_on, recipe_on
 from splinelab.zoo.recipes import Entry, entries, entry, recipe, seeds
 from splinelab.zoo.store import WEIGHTS, card, load, table, untrained
+from splinelab.zoo.story_model import story, story_card, story_text, train_story, untrained_story
 from splinelab.zoo.third_party import pretrained, pretrained_at_hand
 from splinelab.zoo.tokens import Tokenizer, Tokens, story_tokenizer
 from splinelab.zoo.train import heldout, train, train_seeds, training_images
@@ -40,11 +41,16 @@ __all__ = [
     "recipe",
     "recipe_on",
     "seeds",
+    "story",
+    "story_card",
+    "story_text",
     "story_tokenizer",
     "table",
     "toy_model",
     "train",
     "train_seeds",
+    "train_story",
     "training_images",
     "untrained",
+    "untrained_story",
 ]

@@ -139,9 +139,7 @@ def _check_columns(key: str, columns: Mapping[str, tuple]) -> None:
     check(len(set(lengths.values())) == 1, key, lengths, "columns of equal length")
 
 
-def verified(
-    path: Path, kind: type[_Card | SampleCard], name: str, seed: int, remedy: str
-) -> dict[str, Any]:
+def verified(path: Path, kind: type[_Card | SampleCard], name: str, seed: int, remedy: str) -> dict[str, Any]:
     """The content of a card, checked; `ZooError` with `remedy` for one that is damaged, changed, or of
     another net."""
     try:

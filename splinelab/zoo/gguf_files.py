@@ -102,7 +102,11 @@ def _tokenizer(facts: dict[str, Any]) -> str:
     library = wanted("tokenizers", "language")
     names = facts["tokenizer.ggml.tokens"]
     merges = [tuple(merge.split(" ")) for merge in facts["tokenizer.ggml.merges"]]
-    inner = library.Tokenizer(library.models.BPE({name: i for i, name in enumerate(names)}, merges))
+    ids = {name: i for i, name in enumerate(names)}
+    for merge in merges:  # the library ends the process for less
+        if len(merge) != 2 or not {*merge, "".join(merge)} <= ids.keys():
+            raise ValueError(f"its tokenizer merges {merge}, which are not tokens that make a third")
+    inner = library.Tokenizer(library.models.BPE(ids, merges))
     cut = library.pre_tokenizers
     inner.pre_tokenizer = cut.Sequence(
         [cut.Digits(individual_digits=True), cut.ByteLevel(add_prefix_space=False)]

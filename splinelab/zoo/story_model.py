@@ -16,14 +16,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 from tqdm import tqdm
 
+from splinelab import data as texts
 from splinelab._arguments import check_device, check_seed
 from splinelab._files import write_atomically
 from splinelab.data.published import cache_folder
 from splinelab.errors import ZooError
 from splinelab.nets import Llama, sample
 from splinelab.training import TextData, TextRecipe, cross_entropy, fit_text
+from splinelab.training.text import tokens_checksum
 from splinelab.zoo.cards import SampleCard, TextCard
 from splinelab.zoo.store import read, read_card, require_writable, save, tidy
+from splinelab.zoo.tokens import story_tokenizer
 
 NAME, HELDOUT = "story", "story-heldout"
 RECIPE = TextRecipe()
@@ -61,8 +64,9 @@ def untrained_story(seed: int = 0) -> Llama:
 
 
 def story_text() -> np.ndarray:
-    """The sample that ships: 200 texts of 512 tokens, int64, as stories260K wrote them and no model of ours saw
-    them in training. Each begins with token 1, which also parts the stories in it.
+    """The sample that ships: 200 texts of 512 tokens, int64, that stories260K wrote and ours never saw.
+
+    Each begins with token 1, which also parts the stories in it.
 
     >>> story_text().shape
     (200, 512)
@@ -87,13 +91,21 @@ def train_story(
     seed = check_seed(seed)
     check_device(device)
     require_writable(folder, NAME, seed)
+    require_writable(folder, HELDOUT, 0)
     teacher = _teacher()
     train = np.concatenate([_block(teacher, block) for block in tqdm(range(BLOCKS), disable=not progress)])
     data = TextData(train, sampled(teacher, HELDOUT_SEQUENCES, stream=1, block=0))
     resume = Path(folder) / ".checkpoints" / f"{NAME}-{seed}.ckpt"
     found = fit_text(
-        RECIPE, seed, data, device=device, checkpoint=resume, checkpoint_every=CHECKPOINT_EVERY, progress=progress
+        RECIPE,
+        seed,
+        data,
+        device=device,
+        checkpoint=resume,
+        checkpoint_every=CHECKPOINT_EVERY,
+        progress=progress,
     )
+    write_sample(folder, teacher, data.heldout)
     path = save(folder, NAME, seed, found.net.state_dict(), about(found.net, teacher, data, found, device))
     resume.unlink(missing_ok=True)
     tidy(folder)
@@ -106,10 +118,22 @@ def sampled(teacher: Llama, sequences: int, *, stream: int, block: int) -> np.nd
     return sample(teacher, sequences, LENGTH, first=FIRST, seed=seed).astype(np.uint16)
 
 
+def write_sample(folder: str | os.PathLike, teacher: Llama, tokens: np.ndarray) -> Path:
+    """The held-out text with a card of its own."""
+    told = {
+        "about": "text that stories260K (8 bits) wrote, held out from our story model",
+        "writer": _weights(teacher),
+        "sequences": len(tokens),
+        "length": tokens.shape[1],
+        "checksum": tokens_checksum(tokens),
+    }
+    return save(folder, HELDOUT, 0, {"tokens": torch.from_numpy(tokens.astype(np.int16))}, told)
+
+
 def _block(teacher: Llama, block: int) -> np.ndarray:
     """A block of the training text, from the cache where it is there."""
     path = cache_folder(NAME) / f"{block:03d}.safetensors"
-    writer = _checksum(*(weight.detach().numpy() for weight in teacher.parameters()))
+    writer = _weights(teacher)
     try:
         with safe_open(path, "numpy") as file:
             header = json.loads((file.metadata() or {})["splinelab"])
@@ -135,6 +159,10 @@ def _checksum(*arrays: np.ndarray) -> str:
     for array in arrays:
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
+
+
+def _weights(net: Llama) -> str:
+    return _checksum(*(weight.detach().numpy() for weight in net.parameters()))
 
 
 def _teacher() -> Llama:
@@ -168,15 +196,12 @@ def about(net: Llama, teacher: Llama, data: TextData, found: Any, device: str) -
 
 
 def _on_real_text(net: Llama, teacher: Llama) -> dict[str, float]:
-    """Loss on TinyStories, one token 1 before each line, in windows of 256 tokens; nothing where it is absent."""
-    from splinelab import data
-    from splinelab.zoo.tokens import story_tokenizer
-
-    if not data.tiny_stories_at_hand():
+    """Loss on TinyStories, one token 1 before each line, in windows of 256 tokens, where it is at hand."""
+    if not texts.tiny_stories_at_hand():
         return {}
-    tokenizer = story_tokenizer()
-    lines = "\n".join(data.tiny_stories()).split("\n")
-    tokens = np.concatenate([[FIRST, *tokenizer.encode(line).ids] for line in lines if line])
+    encode = story_tokenizer().encode
+    lines = [" ".join(line.split()) for story in texts.tiny_stories() for line in story.split("\n")]
+    tokens = np.concatenate([encode(line).ids for line in lines if line])
     return {
         "real_loss": cross_entropy(net, tokens, RECIPE.window),
         "writer_real_loss": cross_entropy(teacher, tokens, RECIPE.window),
