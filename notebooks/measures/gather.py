@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+
 from splinelab._files import write_atomically
 from splinelab.data import cache_folder
 from splinelab.errors import InputError
@@ -57,10 +58,15 @@ def leaves(found: dict, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str,
         if isinstance(value, dict) and "value" in value:
             where = path or (name,)
             yield (": ".join(where), name if path else "accuracy"), value
-        elif isinstance(value, dict) and name != "n":
+        elif isinstance(value, dict) and name != "n" and name != "one of each type, by tag":
             yield from leaves(value, (*path, name))
-        elif isinstance(value, int | float) and path:
+        elif isinstance(value, int | float) and path and not _given(path, name):
             yield (": ".join(path), name), float(value)
+
+
+def _given(path: tuple[str, ...], name: str) -> bool:
+    """Whether a figure is the same for all: groups of given sizes have these sizes."""
+    return path[0].startswith("sizes of") and not name.startswith("pure")
 
 
 def row(layer: int, names: tuple[str, str], minus: str | None, some: list[tuple], n: int) -> dict:
@@ -126,7 +132,11 @@ def sum_up(name: str, about: dict, folder: Path | None = None) -> Path:
         found.setdefault(layer, {})[draw] = json.loads(path.read_text(encoding="utf-8"))
     if not found:
         raise InputError(f"{folder} holds nothing of {name}; run its measurement first")
-    lines = [json.dumps(one, ensure_ascii=False) for layer in sorted(found) for one in rows_of(found[layer], layer, name)]
+    lines = [
+        json.dumps(one, ensure_ascii=False)
+        for layer in sorted(found)
+        for one in rows_of(found[layer], layer, name)
+    ]
     head = json.dumps({"measurement": name, **about}, ensure_ascii=False, indent=1).removesuffix("\n}")
     STORED.mkdir(exist_ok=True)
     body = ",\n".join("  " + line for line in lines)
