@@ -49,7 +49,9 @@ WITHIN = {
                ("tags, on", "shuffled types, tags, on")],
 }  # fmt: skip
 
-Leaves = dict[tuple[str, str], dict | float]
+#: Name → what is resampled, where that is not sentences.
+RESAMPLED = {"genres": "documents", "written": "texts", "switches": "sequences"}
+SHARED = ("written", "switches")  # whose draws share them
 
 
 def leaves(found: dict, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, str], dict | float]]:
@@ -92,7 +94,8 @@ def row(layer: int, names: tuple[str, str], minus: str | None, some: list[tuple]
 def rows_of(by_draw: dict[int, dict], layer: int, name: str) -> list[dict]:
     """All rows of one layer of a measurement, differences last."""
     flat = {draw: dict(leaves(found)) for draw, found in sorted(by_draw.items())}
-    n = sum(found.get("n", {}).get("sentences", 0) for found in by_draw.values()) or _groups(by_draw)
+    counts = [found["n"]["sentences"] if "n" in found else _groups(found) for found in by_draw.values()]
+    n = max(counts) if name in SHARED else sum(counts)
     kept = [key for key in next(iter(flat.values())) if all(key in one for one in flat.values())]
     rows = [row(layer, key, None, [_draw(d, flat[d][key]) for d in flat], n) for key in kept]
     for one, other in MINUS.get(name, ()):
@@ -103,12 +106,14 @@ def rows_of(by_draw: dict[int, dict], layer: int, name: str) -> list[dict]:
         for key in (key for key in kept if key[1] == one and (key[0], other) in kept):
             pairs = [_minus(d, flat[d][key], flat[d][key[0], other]) for d in flat]
             rows.append(row(layer, key, f"{key[0]}: {other}", pairs, n))
+    for one in rows:
+        one["method"] = one["method"].replace("sentences", RESAMPLED.get(name, "sentences"))
     return rows
 
 
-def _groups(by_draw: dict[int, dict]) -> int:
-    """The number of test documents or texts, where sentences are not counted."""
-    return sum(next(one["groups"] for one in found.values() if "groups" in one) for found in by_draw.values())
+def _groups(found: dict) -> int:
+    """The number of test documents or of texts, where sentences are not counted."""
+    return next(one["groups"] for one in found.values())
 
 
 def _draw(draw: int, leaf: dict | float) -> tuple:

@@ -57,8 +57,7 @@ def measured(layer: dict[str, np.ndarray], texts: topics.Texts, draw: int, *, by
 def words_alone(texts: topics.Texts, draw: int, *, by_text: bool) -> dict:
     """The same of counts of words."""
     right = topics.correct(topics.word_counts(texts), texts, seed=draw)
-    groups = np.arange(len(right)) if by_text else texts.groups[~texts.train]
-    return topics.accuracy(right, groups, seed=draw)
+    return topics.drawn(right, texts, seed=draw, by_text=by_text)
 
 
 def run(name: str, draws: list[int]) -> None:

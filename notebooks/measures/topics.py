@@ -172,9 +172,21 @@ def correct(x: np.ndarray, texts: Texts, *, seed: int = 0) -> np.ndarray:
     )
 
 
-def accuracy(right: np.ndarray, groups: np.ndarray, *, resamples: int = 200, seed: int = 0) -> dict:
-    """The share that is right, and its value in each draw of groups with replacement."""
-    names, of = np.unique(groups, return_inverse=True)
+def accuracy(
+    right: np.ndarray,
+    groups: np.ndarray,
+    drawn_of: np.ndarray | None = None,
+    *,
+    resamples: int = 200,
+    seed: int = 0,
+) -> dict:
+    """The share that is right, and its value in each draw of groups with replacement.
+
+    drawn_of : the groups that are drawn, where `right` holds only some of them, as for a part of texts that
+        several draws share: then `seed` draws the same ones for all parts.
+    """
+    names = np.unique(groups if drawn_of is None else drawn_of)
+    of = np.searchsorted(names, groups)
     rng = np.random.default_rng([seed, len(names)])
     weights = np.stack(
         [
@@ -190,14 +202,19 @@ def accuracy(right: np.ndarray, groups: np.ndarray, *, resamples: int = 200, see
     }
 
 
+def drawn(right: np.ndarray, texts: Texts, *, seed: int, by_text: bool) -> dict:
+    """`accuracy` over the test's groups, or over all texts, with seed 0, where draws share them."""
+    if by_text:
+        return accuracy(right, np.flatnonzero(~texts.train), np.arange(len(texts.labels)))
+    return accuracy(right, texts.groups[~texts.train], seed=seed)
+
+
 def measure(
     values: dict[str, np.ndarray], texts: Texts, *, seed: int, by_text: bool = False
 ) -> dict[str, dict]:
-    """Accuracy for each view of the words and each pool: "view, pool" → `accuracy`, over the test's groups
-    or, with `by_text`, over its texts (where groups are few, as wordings are)."""
-    groups = np.arange((~texts.train).sum()) if by_text else texts.groups[~texts.train]
+    """Accuracy for each view of the words and each pool: "view, pool" → `drawn`."""
     return {
-        f"{view}, {pool}": accuracy(correct(x, texts, seed=seed), groups, seed=seed)
+        f"{view}, {pool}": drawn(correct(x, texts, seed=seed), texts, seed=seed, by_text=by_text)
         for view, some in values.items()
         for pool, x in pooled(some, texts.words.sentence).items()
     }
