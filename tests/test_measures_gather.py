@@ -65,8 +65,8 @@ def test_rows_have_values_intervals_and_paired_differences(tmp_path, monkeypatch
         for draw in (0, 1):
             content = json.dumps(found[name])
             (tmp_path / f"{name}-{draw}-4.json").write_text(content, encoding="utf-8")
-        stored = json.loads(gather.sum_up(name, {"model": "planted"}, tmp_path).read_text(encoding="utf-8"))
-        assert stored["model"] == "planted"
+        stored = json.loads(gather.sum_up(name, tmp_path).read_text(encoding="utf-8"))
+        assert stored["measurement"] == name
         for row in stored["rows"]:
             assert row["low"] <= row["value"] <= row["high"]
             assert (row["layer"], row["seeds"], row["n"]) == (4, [0, 1], 50)
@@ -83,7 +83,7 @@ def test_rows_have_values_intervals_and_paired_differences(tmp_path, monkeypatch
 def test_one_draw_of_a_count_has_no_interval(tmp_path, monkeypatch, found):
     monkeypatch.setattr(gather, "STORED", tmp_path)
     (tmp_path / "shared-0-4.json").write_text(json.dumps(found["shared"]), encoding="utf-8")
-    rows = json.loads(gather.sum_up("shared", {}, tmp_path).read_text(encoding="utf-8"))["rows"]
+    rows = json.loads(gather.sum_up("shared", tmp_path).read_text(encoding="utf-8"))["rows"]
     assert {row["over"] for row in rows} == {"exact"}
     rows = [row for row in rows if row["minus"] == "gate code: shuffled, tags, on"]
     assert rows[0]["value"] == pytest.approx(
@@ -93,9 +93,9 @@ def test_one_draw_of_a_count_has_no_interval(tmp_path, monkeypatch, found):
 
 def test_unknown_names_and_empty_caches_are_named(tmp_path):
     with pytest.raises(InputError, match="no measurement 'topic'"):
-        gather.sum_up("topic", {})
+        gather.sum_up("topic")
     with pytest.raises(InputError, match="holds nothing of merging"):
-        gather.sum_up("merging", {}, tmp_path)
+        gather.sum_up("merging", tmp_path)
 
 
 def test_switches_of_a_small_model():

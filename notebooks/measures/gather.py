@@ -17,7 +17,8 @@ STORED = Path(__file__).parent / "stored"
 #: Name of a measurement → the folder of the cache that holds it.
 FOLDERS = {
     "distances": "groups", "clusters": "groups", "shared": "groups", "merging": "groups",
-    "directions": "groups", "genres": "topics", "written": "topics", "switches": "switches",
+    "directions": "groups", "genres": "topics", "written": "topics",
+    "switches-story": "switches/story", "switches-stories260K": "switches/stories260K",
 }  # fmt: skip
 _CODE, _RANDOM = "gate code, Jaccard", "random bits, Jaccard"
 _KINDS = ("hdbscan", "sizes of Jaccard", "sizes of Hamming")
@@ -41,7 +42,11 @@ MINUS = {
     "merging": [("gate code", other) for other in ("residual", "SwiGLU output", "random bits", "untrained copy")],
     "genres": [*_POOLED, ("gate code, mean", "words alone")],
     "written": [*_POOLED, ("gate code, mean", "words alone")],
-    "switches": [("gate", "random directions"), ("gate", "untrained")],
+    "switches": [
+        (f"gate: {kind}, matched in {by}", f"{other}: {kind}, matched in {by}")
+        for kind in ("switches", "switches per length", "middle half") for by in ("length", "angle")
+        for other in ("random directions", "random directions, centred", "untrained")
+    ],
 }  # fmt: skip
 #: Name → pairs of statistics of one representation whose difference is summed up, too.
 WITHIN = {
@@ -52,6 +57,14 @@ WITHIN = {
 #: Name → what is resampled, where that is not sentences.
 RESAMPLED = {"genres": "documents", "written": "texts", "switches": "sequences"}
 SHARED = ("written", "switches")  # whose draws share them
+#: Name → model and data.
+_SMOLLM2 = {"model": "SmolLM2-135M, 4-bit copy (Q4_1, embeddings 8-bit)", "data": "UD EWT"}
+_STORIES = "text sampled from stories260K, 100 sequences of 512 tokens"
+ABOUT = {
+    "written": {**_SMOLLM2, "data": "texts sampled from the model"},
+    "switches-story": {"model": "story", "data": _STORIES},
+    "switches-stories260K": {"model": "stories260K, 8-bit copy", "data": _STORIES},
+}
 
 
 def leaves(found: dict, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, str], dict | float]]:
@@ -62,6 +75,9 @@ def leaves(found: dict, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str,
             yield (": ".join(where), name if path else "accuracy"), value
         elif isinstance(value, dict) and name != "n" and name != "one of each type, by tag":
             yield from leaves(value, (*path, name))
+        elif isinstance(value, list) and name == "positions":  # how many of all lie in each part of the way
+            for part, count in enumerate(value):
+                yield (": ".join((*path, name)), f"part {part + 1} of {len(value)}"), count / sum(value)
         elif isinstance(value, int | float) and path and not _given(path, name):
             yield (": ".join(path), name), float(value)
 
@@ -126,31 +142,32 @@ def _minus(draw: int, one: dict | float, other: dict | float) -> tuple:
     return draw, a - b, (np.array(drawn_a) - np.array(drawn_b)) if paired else None
 
 
-def sum_up(name: str, about: dict, folder: Path | None = None) -> Path:
+def sum_up(name: str, folder: Path | None = None) -> Path:
     """Write `stored/NAME.json`. Raises InputError for an unknown name, and where the cache has nothing."""
     if name not in FOLDERS:
         raise InputError(f"there is no measurement {name!r}; expected one of {', '.join(FOLDERS)}")
     folder = folder or cache_folder("language") / FOLDERS[name]
     found: dict[int, dict[int, dict]] = {}
-    for path in sorted(folder.glob(f"{name}-*-*.json")):
-        draw, layer = map(int, path.stem.removeprefix(f"{name}-").split("-"))
+    kind = name.split("-")[0]
+    for path in sorted(folder.glob(f"{kind}-*-*.json")):
+        draw, layer = map(int, path.stem.removeprefix(f"{kind}-").split("-"))
         found.setdefault(layer, {})[draw] = json.loads(path.read_text(encoding="utf-8"))
     if not found:
         raise InputError(f"{folder} holds nothing of {name}; run its measurement first")
     lines = [
         json.dumps(one, ensure_ascii=False)
         for layer in sorted(found)
-        for one in rows_of(found[layer], layer, name)
+        for one in rows_of(found[layer], layer, kind)
     ]
-    head = json.dumps({"measurement": name, **about}, ensure_ascii=False, indent=1).removesuffix("\n}")
+    head = json.dumps(
+        {"measurement": name, **ABOUT.get(name, _SMOLLM2)}, ensure_ascii=False, indent=1
+    ).removesuffix("\n}")
     STORED.mkdir(exist_ok=True)
     body = ",\n".join("  " + line for line in lines)
     write_atomically(STORED / f"{name}.json", f'{head},\n "rows": [\n{body}\n ]\n}}\n'.encode())
     return STORED / f"{name}.json"
 
 
-ABOUT = {"model": "SmolLM2-135M, 4-bit copy (Q4_1, embeddings 8-bit)", "data": "UD EWT"}
-
 if __name__ == "__main__":
     for one in sys.argv[1:]:
-        print(sum_up(one, ABOUT))
+        print(sum_up(one))

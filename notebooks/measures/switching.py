@@ -43,7 +43,7 @@ def run(name: str, tokens: np.ndarray) -> None:
     """Measure what the cache lacks of the story model of this name."""
     model = language_model(name)
     words = switches.story_words(tokens, [model.tokenizer.text(i) for i in range(len(model.tokenizer))])
-    folder = cache_folder("language") / "switches"
+    folder = cache_folder("language") / "switches" / name
     folder.mkdir(parents=True, exist_ok=True)
     for layer in range(len(model.net.model.layers)):
         places = {draw: folder / f"switches-{draw}-{layer}.json" for draw in DRAWS}
