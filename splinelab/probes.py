@@ -227,7 +227,7 @@ def _minimise(
     with torch.no_grad():
         optimiser.step(loss)
         loss()
-    largest = float(both.grad.abs().max())
+    largest = float("nan") if both.grad is None else float(both.grad.abs().max())
     if not largest <= tolerance:
         raise TrainingError(
             f"the probe of {samples} samples × {units} units has not converged after {STEPS} steps: the "
