@@ -1,6 +1,6 @@
 """Runs the measurements of chapter 10 on SmolLM2-135M, and sums them up into `stored/NAME.json`.
 
-    PYTHONPATH=notebooks python -m measures.language [NAME …] [--draws 0 1]
+    PYTHONPATH=notebooks python -m measures.language [NAME …] [--draws 0 1] [--sum-up]
 
 Each draw and layer is kept in the cache as soon as it is there, so that a run that was killed goes on where
 it stopped. Without names, all. Settings that changed make a measurement run anew.
@@ -143,11 +143,16 @@ def _model() -> LanguageModel:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", choices=[*MEASUREMENTS, []], metavar="NAME", help="default: all")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"default: all of {', '.join(MEASUREMENTS)}")
     parser.add_argument("--draws", nargs="+", type=int, choices=DRAWS, default=list(DRAWS))
+    parser.add_argument("--sum-up", action="store_true", help="only sum up what the cache has")
     asked = parser.parse_args()
+    unknown = [name for name in asked.names if name not in MEASUREMENTS]
+    if unknown:
+        parser.error(f"there is no measurement {unknown[0]!r}; expected some of {', '.join(MEASUREMENTS)}")
     names = asked.names or list(MEASUREMENTS)
-    run_missing(names, asked.draws)
+    if not asked.sum_up:
+        run_missing(names, asked.draws)
     for name in names:
         sum_up(name)
 
