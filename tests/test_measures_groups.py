@@ -79,14 +79,6 @@ def test_whitened_vectors_have_unit_covariance(rng):
     assert np.cov(white.T) == pytest.approx(np.eye(5), abs=0.2)  # less what is shrunk
 
 
-def test_random_bits_are_balanced_and_follow_the_seed(rng):
-    x = rng.normal(size=(500, 8)) + 3
-    bits = apart.random_bits(x, x, 200, seed=1)
-    assert bits.mean() == pytest.approx(0.5, abs=0.02)
-    assert (bits == apart.random_bits(x, x, 200, seed=1)).all()
-    assert (bits != apart.random_bits(x, x, 200, seed=2)).mean() > 0.3
-
-
 def test_purity_of_planted_clusters_and_of_random_members(planted):
     x, words, tags, _ = planted
     labels = groups.density_clusters(cdist(x, x))

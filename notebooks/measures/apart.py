@@ -25,13 +25,6 @@ BINS = 2**16
 ON_BITS = {"Jaccard": "jaccard", "Hamming": "hamming"}
 
 
-def random_bits(train: np.ndarray, x: np.ndarray, units: int, *, seed: int) -> np.ndarray:
-    """Signs of `units` random projections of `x`, centred by the mean of `train`: bool, words × units."""
-    directions = np.random.default_rng([seed, units]).standard_normal((x.shape[1], units), np.float32)
-    centre = train.mean(axis=0, dtype=np.float64).astype(np.float32)
-    return (x.astype(np.float32) - centre) @ directions > 0
-
-
 def whitening(train: np.ndarray) -> np.ndarray:
     """A matrix M for which (x − mean) M has unit covariance on `train`, shrunk as Ledoit and Wolf (2004) say.
 

@@ -19,6 +19,7 @@ from splinelab._files import write_atomically
 from splinelab.data import cache_folder
 from splinelab.distances import pairwise
 from splinelab.nets import Llama
+from splinelab.probes import random_bits
 from splinelab.zoo.language import LanguageModel, language_model
 
 LAYERS = (4, 9, 14, 19, 24, 29)
@@ -35,6 +36,9 @@ CLUSTERED = (
 MATCHED = CLUSTERED[:7]
 #: Views that are there to explain Hamming distance: they are clustered, and not compared by pairs.
 ONLY_CLUSTERED = ("code at medians", "code of equal counts")
+
+#: Random bits → what is projected.
+RANDOM = {"random bits": "residual", "random bits of the gate's input": "normed"}
 
 Layer = dict[str, np.ndarray]
 
@@ -70,8 +74,7 @@ def views(layer: Layer, train: np.ndarray, *, seed: int) -> tuple[dict, dict]:
     count = round(float((pre_train > 0).sum(axis=1).mean()))
     bits = {
         "gate code": pre > 0,
-        "random bits": _projected(layer["residual"], train, units, seed),
-        "random bits of the gate's input": _projected(layer["normed"], train, units, seed),
+        **{name: _projected(layer[part], train, units, seed) for name, part in RANDOM.items()},
         "untrained copy": layer["untrained"] > 0,
         "code at medians": pre > np.median(pre_train, axis=0),
         "code of equal counts": groups.equal_counts(pre, count),
@@ -80,7 +83,7 @@ def views(layer: Layer, train: np.ndarray, *, seed: int) -> tuple[dict, dict]:
 
 
 def _projected(x: np.ndarray, train: np.ndarray, units: int, seed: int) -> np.ndarray:
-    return apart.random_bits(x[train], x[~train], units, seed=seed)
+    return random_bits(x[train], x[~train], units, seed=seed)[1].bits().astype(bool)
 
 
 def distances_and_clusters(
@@ -118,20 +121,23 @@ def distances_and_clusters(
 
 
 def shared_and_merged(
-    layer: Layer, vectors: Mapping, bits: Mapping, words: Words, *, seed: int, resamples: int = 200
+    layer: Layer,
+    vectors: Mapping,
+    bits: Mapping,
+    words: Words,
+    *,
+    seed: int,
+    resamples: int = 200,
 ) -> dict[str, dict]:
     """What bits tags share, and how k-means merges or splits them, under "shared" and "merging"."""
     units, train, tags = layer["pre"].shape[1], words.train, np.array(TAGS)[words.tags]
     found: dict[str, dict] = {"shared": {}, "merging": {}}
     _, sentence = np.unique(words.sentence[~train], return_inverse=True)
     weights = apart.draws_of(int(sentence.max()) + 1, resamples, seed)[:, sentence]
-    of_all = {
-        "gate code": layer["pre"] > 0,
-        "random bits": apart.random_bits(layer["residual"][train], layer["residual"], units, seed=seed),
-        "random bits of the gate's input": apart.random_bits(
-            layer["normed"][train], layer["normed"], units, seed=seed
-        ),
-    }
+    of_all = {"gate code": layer["pre"] > 0}
+    for name, part in RANDOM.items():
+        both = random_bits(layer[part][train], layer[part], units, seed=seed)[1]
+        of_all[name] = both.bits().astype(bool)
     for name, some in of_all.items():
         parts = [(some[mask], words.words[mask], tags[mask]) for mask in (train, ~train)]
         found["shared"][name] = shared.summary(*parts, seed=seed)
@@ -189,18 +195,18 @@ def run(draws: list[int], name: str = "SmolLM2-135M") -> None:
             print(f"draw {draw}, layer {layer}", flush=True)
 
 
-def measured(layer: Layer, words: Words, draw: int, *, nmf: bool = False) -> dict[str, dict]:
-    """All that is measured of one layer and one draw, by the name of the measurement."""
+def measured(parts: Layer, words: Words, draw: int, *, nmf: bool = False) -> dict[str, dict]:
+    """All that is measured of one layer, whose `parts` are given, and one draw, by the measurement's name."""
     test, names = ~words.train, np.array(TAGS)[words.tags]
-    vectors, bits = views(layer, words.train, seed=draw)
+    vectors, bits = views(parts, words.train, seed=draw)
     found = distances_and_clusters(
         vectors, bits, words.words[test], names[test], words.sentence[test], seed=draw
     )
-    found |= shared_and_merged(layer, vectors, bits, words, seed=draw)
+    found |= shared_and_merged(parts, vectors, bits, words, seed=draw)
     if nmf:
         labels = {name: np.array(some) for name, some in found["clusters"]["labels"].items()}
         found["directions"] = directions(
-            layer["pre"][test], words.words[test], names[test], labels, seed=draw
+            parts["pre"][test], words.words[test], names[test], labels, seed=draw
         )
     sentences = len(np.unique(words.sentence[test]))
     for kind in found.values():

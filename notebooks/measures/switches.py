@@ -173,7 +173,7 @@ def summary(
     angle = np.arccos(
         np.clip((start * end).sum(1) / np.linalg.norm(start, axis=1) / np.linalg.norm(end, axis=1), -1, 1)
     )
-    weights = np.concatenate([np.ones((1, len(same))), _weights(words, first, second, resamples, seed)])
+    weights = np.concatenate([np.ones((1, len(same))), _weights(words, first, second, resamples)])
     statistics = {"switches": number, "switches per length": number / length, "middle half": middle}
     found: dict[str, object] = {}
     for name, values in statistics.items():
@@ -188,10 +188,9 @@ def summary(
     return found
 
 
-def _weights(
-    words: StoryWords, first: np.ndarray, second: np.ndarray, resamples: int, seed: int
-) -> np.ndarray:
-    rng, count = np.random.default_rng([seed, 1]), int(words.sequence.max()) + 1
+def _weights(words: StoryWords, first: np.ndarray, second: np.ndarray, resamples: int) -> np.ndarray:
+    """How often each pair comes up in draws of the sequences: the same draws for every seed of pairs."""
+    rng, count = np.random.default_rng(1), int(words.sequence.max()) + 1
     drawn = np.stack(
         [np.bincount(rng.integers(count, size=count), minlength=count) for _ in range(resamples)]
     )

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegressionCV
-from sklearn.model_selection import GroupKFold
 
 from measures.words import Words
 from splinelab.data import Sentence, ud_ewt
 from splinelab.errors import InputError
 from splinelab.nets import Llama
+from splinelab.probes import choose_decay, fit_probe
 
 GENRES = ("answers", "email", "newsgroup", "reviews", "weblog")
 TOPICS = ("cooking", "football", "gardening", "medicine", "music", "space travel")
@@ -31,6 +30,8 @@ WORDINGS = (
 #: Sentences of a genre, training and test: fixed before any result was seen, for time.
 SENTENCES = (60, 40)
 OF_DOCUMENT, LEAST_WORDS = 5, 5
+#: Weight decays that a probe may have, and when its fit has converged.
+DECAYS, TOLERANCE = (1.0, 0.1, 0.01), 1e-3
 POOLS = ("mean", "max", "last")
 
 
@@ -157,33 +158,35 @@ def word_counts(texts: Texts) -> np.ndarray:
     return counts
 
 
-def correct(x: np.ndarray, texts: Texts) -> np.ndarray:
+def correct(x: np.ndarray, texts: Texts, *, seed: int = 0) -> np.ndarray:
     """For each test text whether a linear probe on `x`, texts × features, tells its label: bool.
 
-    Logistic regression on standardised features; its weight decay, one of three, is chosen by three folds of
-    the training texts with groups kept together where there are three or more. Units that do not vary drop
-    out. Only the span of the training texts matters to it, so that few texts are quick.
+    Its weight decay, one of `DECAYS`, is chosen on a fifth of the training groups, or of the training texts
+    where there are fewer than five groups.
     """
-    train, test = x[texts.train].astype(np.float64), x[~texts.train].astype(np.float64)
-    spread = train.std(axis=0)
-    train, test = (
-        (part - train.mean(axis=0))[:, spread > 1e-6] / spread[spread > 1e-6] for part in (train, test)
+    train, test = texts.train, ~texts.train
+    groups = texts.groups[train] if len(set(texts.groups[train])) >= 5 else np.arange(train.sum())
+    decay, _ = choose_decay(x[train], texts.labels[train], groups, DECAYS, seed=seed, tolerance=TOLERANCE)
+    return fit_probe(x[train], texts.labels[train], decay=decay, tolerance=TOLERANCE).right(
+        x[test], texts.labels[test]
     )
-    _, _, basis = np.linalg.svd(train, full_matrices=False)
-    scale = 1 / np.sqrt(train.shape[1])  # so that a penalty means the same for few and for many features
-    groups = texts.groups[texts.train]
-    folds = GroupKFold(3).split(train, groups=groups) if len(set(groups)) >= 3 else None
-    probe = LogisticRegressionCV(
-        Cs=(1.0, 10.0, 100.0), cv=list(folds) if folds else 3, max_iter=300, l1_ratios=(0,), scoring="accuracy",
-        use_legacy_attributes=False,
-    )  # fmt: skip
-    probe.fit(train @ basis.T * scale, texts.labels[texts.train])
-    return probe.predict(test @ basis.T * scale) == texts.labels[~texts.train]
 
 
-def accuracy(right: np.ndarray, groups: np.ndarray, *, resamples: int = 200, seed: int = 0) -> dict:
-    """The share that is right, and its value in each draw of groups with replacement."""
-    names, of = np.unique(groups, return_inverse=True)
+def accuracy(
+    right: np.ndarray,
+    groups: np.ndarray,
+    drawn_of: np.ndarray | None = None,
+    *,
+    resamples: int = 200,
+    seed: int = 0,
+) -> dict:
+    """The share that is right, and its value in each draw of groups with replacement.
+
+    drawn_of : the groups that are drawn, where `right` holds only some of them, as for a part of texts that
+        several draws share: then `seed` draws the same ones for all parts.
+    """
+    names = np.unique(groups if drawn_of is None else drawn_of)
+    of = np.searchsorted(names, groups)
     rng = np.random.default_rng([seed, len(names)])
     weights = np.stack(
         [
@@ -199,14 +202,19 @@ def accuracy(right: np.ndarray, groups: np.ndarray, *, resamples: int = 200, see
     }
 
 
+def drawn(right: np.ndarray, texts: Texts, *, seed: int, by_text: bool) -> dict:
+    """`accuracy` over the test's groups, or over all texts, with seed 0, where draws share them."""
+    if by_text:
+        return accuracy(right, np.flatnonzero(~texts.train), np.arange(len(texts.labels)))
+    return accuracy(right, texts.groups[~texts.train], seed=seed)
+
+
 def measure(
     values: dict[str, np.ndarray], texts: Texts, *, seed: int, by_text: bool = False
 ) -> dict[str, dict]:
-    """Accuracy for each view of the words and each pool: "view, pool" → `accuracy`, over the test's groups
-    or, with `by_text`, over its texts (where groups are few, as wordings are)."""
-    groups = np.arange((~texts.train).sum()) if by_text else texts.groups[~texts.train]
+    """Accuracy for each view of the words and each pool: "view, pool" → `drawn`."""
     return {
-        f"{view}, {pool}": accuracy(correct(x, texts), groups, seed=seed)
+        f"{view}, {pool}": drawn(correct(x, texts, seed=seed), texts, seed=seed, by_text=by_text)
         for view, some in values.items()
         for pool, x in pooled(some, texts.words.sentence).items()
     }
