@@ -8,6 +8,7 @@ it stopped. Without names, all. Settings that changed make a measurement run ane
 
 import argparse
 import dataclasses
+import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +20,8 @@ import numpy as np
 from measures import words
 from measures.outcomes import rows_of, write_json, write_rows
 from measures.plan import DRAWS, LAYERS, MEASUREMENTS, STACK
-from splinelab.data import cache_folder, ud_ewt
+from measures.states import draw_states
+from splinelab.data import cache_folder, tiny_stories, ud_ewt
 from splinelab.nets import Llama
 from splinelab.zoo.language import LanguageModel, language_model
 
@@ -56,7 +58,7 @@ def sum_up(name: str) -> None:
     about = {
         "measurement": name,
         "model": f"{MODEL}, {_model().about}",
-        "data": {part: ud_ewt(part).checksum for part in ("train", "test")},
+        "data": _data(name),
         "draws": sorted(seen),
         "settings": json.loads(json.dumps(measurement.settings)),
     }
@@ -104,6 +106,14 @@ def _order(draws: Sequence[int]) -> Iterator[tuple[int, tuple[int, ...]]]:
 def _layers(name: str, some: Sequence[int]) -> list[int | str]:
     stack = [STACK] if tuple(some) == LAYERS else []
     return [layer for layer in MEASUREMENTS[name].layers if layer in (*some, *stack)]
+
+
+def _data(name: str) -> dict[str, str]:
+    """Checksums of the texts that a measurement reads."""
+    found = {f"ud-ewt-{part}": ud_ewt(part).checksum for part in ("train", "test")}
+    if MEASUREMENTS[name].words is draw_states:
+        found["tiny-stories"] = hashlib.sha256("\n".join(tiny_stories()).encode()).hexdigest()
+    return found
 
 
 def _plain(found: Mapping[int, dict], layer: int | str) -> list[dict]:
