@@ -1,6 +1,6 @@
 """Runs the measurements of chapter 10 on SmolLM2-135M, and sums them up into `stored/NAME.json`.
 
-    PYTHONPATH=notebooks python -m measures.language [NAME …] [--draws 0 1]
+    PYTHONPATH=notebooks python -m measures.language [NAME …] [--draws 0 1] [--sum-up]
 
 Each draw and layer is kept in the cache as soon as it is there, so that a run that was killed goes on where
 it stopped. Without names, all. Settings that changed make a measurement run anew.
@@ -8,6 +8,7 @@ it stopped. Without names, all. Settings that changed make a measurement run ane
 
 import argparse
 import dataclasses
+import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +20,8 @@ import numpy as np
 from measures import words
 from measures.outcomes import rows_of, write_json, write_rows
 from measures.plan import DRAWS, LAYERS, MEASUREMENTS, STACK
-from splinelab.data import cache_folder, ud_ewt
+from measures.states import draw_states
+from splinelab.data import cache_folder, tiny_stories, ud_ewt
 from splinelab.nets import Llama
 from splinelab.zoo.language import LanguageModel, language_model
 
@@ -56,7 +58,7 @@ def sum_up(name: str) -> None:
     about = {
         "measurement": name,
         "model": f"{MODEL}, {_model().about}",
-        "data": {part: ud_ewt(part).checksum for part in ("train", "test")},
+        "data": _data(name),
         "draws": sorted(seen),
         "settings": json.loads(json.dumps(measurement.settings)),
     }
@@ -106,6 +108,14 @@ def _layers(name: str, some: Sequence[int]) -> list[int | str]:
     return [layer for layer in MEASUREMENTS[name].layers if layer in (*some, *stack)]
 
 
+def _data(name: str) -> dict[str, str]:
+    """Checksums of the texts that a measurement reads."""
+    found = {f"ud-ewt-{part}": ud_ewt(part).checksum for part in ("train", "test")}
+    if MEASUREMENTS[name].words is draw_states:
+        found["tiny-stories"] = hashlib.sha256("\n".join(tiny_stories()).encode()).hexdigest()
+    return found
+
+
 def _plain(found: Mapping[int, dict], layer: int | str) -> list[dict]:
     """Rows of numbers that are no shares: their mean over draws, and each draw's."""
     first = found[min(found)]
@@ -143,11 +153,16 @@ def _model() -> LanguageModel:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", choices=[*MEASUREMENTS, []], metavar="NAME", help="default: all")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"default: all of {', '.join(MEASUREMENTS)}")
     parser.add_argument("--draws", nargs="+", type=int, choices=DRAWS, default=list(DRAWS))
+    parser.add_argument("--sum-up", action="store_true", help="only sum up what the cache has")
     asked = parser.parse_args()
+    unknown = [name for name in asked.names if name not in MEASUREMENTS]
+    if unknown:
+        parser.error(f"there is no measurement {unknown[0]!r}; expected some of {', '.join(MEASUREMENTS)}")
     names = asked.names or list(MEASUREMENTS)
-    run_missing(names, asked.draws)
+    if not asked.sum_up:
+        run_missing(names, asked.draws)
     for name in names:
         sum_up(name)
 
