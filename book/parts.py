@@ -29,6 +29,7 @@ ROOMS = [
     "intervals",
     "distances",
     "clustering",
+    "probes",
     "polytopes",
     "spd",
     "mechanisms",

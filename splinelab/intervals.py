@@ -108,7 +108,7 @@ class Draws:
         return Draws(self.nets - other.nets, self.drawn - other.drawn, images, self.resampled)
 
     def interval(self, *, seeds: Sequence[int] | None = None) -> Interval:
-        """The mean over nets with its interval, over images and nets or sentences and draws (see `two_level`).
+        """The mean over nets and its interval over images and nets, or sentences and draws: see `two_level`.
 
         Draws of the data differ by their sentences too, so that these count twice: the interval is wide
         rather than narrow.

@@ -79,7 +79,7 @@ def fit_probe(
     """Fit a multinomial logistic regression to standardised features; bits are standardised as well.
 
     Minimises the mean cross-entropy + decay / 2 · Σ weights² (biases are free) by full-batch L-BFGS in
-    float32, from zero, so that nothing is random. It is scikit-learn's `LogisticRegression` of
+    float32, from zero: nothing is random. It is scikit-learn's `LogisticRegression` of
     C = 1 / (samples · decay) on the same standardised features.
 
     Parameters
@@ -214,8 +214,7 @@ def _minimise(
 
     def loss() -> torch.Tensor:
         weights = both[:units]
-        scores = torch.addmm(both[units], features, weights)
-        chances = scores.log_softmax(1)
+        chances = torch.addmm(both[units], features, weights).log_softmax(1)
         surplus = (chances.exp() - one_hot) / samples
         both.grad = torch.cat([features.T @ surplus + decay * weights, surplus.sum(0, keepdim=True)])
         return -(chances * one_hot).sum() / samples + decay / 2 * weights.square().sum()
@@ -227,8 +226,8 @@ def _minimise(
     with torch.no_grad():
         optimiser.step(loss)
         loss()
-    largest = float(both.grad.abs().max())
-    if not largest <= tolerance:
+    assert both.grad is not None  # `loss` has set it
+    if not (largest := float(both.grad.abs().max())) <= tolerance:
         raise TrainingError(
             f"the probe of {samples} samples × {units} units has not converged after {STEPS} steps: the "
             f"largest component of its gradient is {largest:.2g}, expected {tolerance:g}; raise decay or "

@@ -10,7 +10,7 @@ import transformers
 from torch import nn
 from torch.nn import functional as F
 
-from splinelab import polytopes
+from splinelab import nets, polytopes
 from splinelab.errors import InputError, UnsupportedOperationError
 from splinelab.recording import Recording, record, stream
 
@@ -204,6 +204,68 @@ def test_smooth_gates_are_refused_unless_asked_for_or_ignored():
     sigmoid = nn.Sequential(nn.Linear(6, 6), nn.SiLU(), nn.Sigmoid())
     with pytest.raises(UnsupportedOperationError, match="sigmoid"):
         record(sigmoid, torch.randn(4, 6), soft=True)
+
+
+def test_activations_that_are_written_out_are_read_as_one():
+    from transformers import activations
+
+    x = torch.randn(6, 5, generator=torch.Generator().manual_seed(0))
+    linear = nn.Linear(5, 5)
+    for module, kind in (
+        (activations.NewGELUActivation(), "gelu_tanh"),
+        (activations.FastGELUActivation(), "gelu_tanh"),
+        (activations.GELUTanh(use_gelu_tanh_python=True), "gelu_tanh"),
+        (activations.GELUActivation(use_gelu_python=True), "gelu"),
+        (activations.SiLUActivation(), "silu"),
+        (nn.GELU(approximate="tanh"), "gelu_tanh"),
+    ):
+        net = nn.Sequential(linear, module, nn.Linear(5, 2), nn.ReLU())
+        recording = record(net, x, soft=True)
+        assert list(recording.codes.layers) == ["1", "3"] and recording.soft == {"1": kind}
+        assert np.array_equal(recording.pre["1"], linear(x).detach().numpy())
+        assert np.array_equal(recording.post["1"], module(linear(x)).detach().numpy())
+        assert list(record(net, x, soft=True, ignore=kind.partition("_")[0]).codes.layers) == ["3"]
+        assert list(record(net, x, soft=True, layers="3").codes.layers) == ["3"]
+        squared = nn.Sequential(linear, Square(), module)
+        with pytest.raises(UnsupportedOperationError, match=r"square of activations|for erf"):
+            record(squared, x, soft=True)
+    hooked = nn.Sequential(linear, activations.NewGELUActivation())
+    hooked[1].register_forward_pre_hook(lambda _, args: (args[0] - 1,))
+    with pytest.raises(UnsupportedOperationError, match="module '1'"):
+        record(hooked, x, soft=True)
+
+
+class Square(nn.Module):
+    def forward(self, x):
+        return x.square()
+
+
+def test_a_fused_gate_and_up_branch_are_told_apart():
+    config = transformers.Phi3Config(**ROTARY, num_key_value_heads=2, pad_token_id=0)
+    net = built(config)
+    recording = record(net, tokens(), positions="all", soft=True, layers="model.layers.0")
+    fused = hooked(net, {"input_ids": tokens()}, ["model.layers.0.mlp.gate_up_proj"], after=True)
+    gate, up = np.split(fused["model.layers.0.mlp.gate_up_proj"], 2, axis=1)
+    names = ["model.layers.0.mlp.activation_fn", "model.layers.0.mlp.up"]
+    assert list(recording.codes.layers) == names
+    close(recording.pre[names[0]], gate)
+    close(recording.pre[names[1]], up)
+
+
+def test_the_book_s_own_llama_is_recorded_as_transformers_is():
+    theirs = llama(tie_word_embeddings=True, rms_norm_eps=1e-5)
+    ours = nets.Llama(nets.LlamaShape(VOCABULARY, WIDTH, 2, 4, 2, 24))
+    weights = theirs.state_dict()
+    weights.pop("lm_head.weight")
+    ours.load_state_dict(weights)
+    one, two = (
+        record(net, tokens(), positions="all", soft=True, also="model.norm") for net in (theirs, ours)
+    )
+    assert one.codes.layers == two.codes.layers
+    certain = np.abs(one.stack("pre")) > 1e-4
+    assert np.array_equal(one.codes.bits()[certain], two.codes.bits()[certain])
+    close(one.stack("pre", output=True), two.stack("pre", output=True))
+    close(one.inputs["model.norm"], two.inputs["model.norm"])
 
 
 class Softmax(nn.Module):

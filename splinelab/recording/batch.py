@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from splinelab.errors import InputError
-from splinelab.recording.tokens import Tokens
+from splinelab.recording.tokens import Chosen
 
 KINDS = (
     "a tensor or array with the samples first, a dict of such arrays by the names that the model's forward "
@@ -22,7 +22,7 @@ class Batch:
 
     positional: list[torch.Tensor] = field(default_factory=list)
     named: dict[str, object] = field(default_factory=dict)
-    tokens: Tokens | None = None  # those chosen, where tokens are the samples
+    tokens: Chosen | None = None  # those chosen, where tokens are the samples
 
     @property
     def tensors(self) -> list[torch.Tensor]:

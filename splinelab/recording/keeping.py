@@ -10,7 +10,7 @@ from splinelab.errors import InputError
 from splinelab.recording.arrays import Rows
 from splinelab.recording.choosing import Choosing, Wanted
 from splinelab.recording.result import Activations
-from splinelab.recording.tokens import Tokens
+from splinelab.recording.tokens import Chosen
 
 
 class Keeping(Choosing):
@@ -26,10 +26,10 @@ class Keeping(Choosing):
         self.inputs: defaultdict[str, Rows] = defaultdict(lambda: Rows(expected))
         self.smooth: dict[str, str] = {}  # layer of a smooth activation → which one
         self.seen = self.samples = 0  # samples of the batches before; rows of this batch's inputs
-        self.tokens: Tokens | None = None  # of this batch, where they are the samples
+        self.tokens: Chosen | None = None  # of this batch, where they are the samples
         self.parts: dict[str, np.ndarray] = {}  # this batch's packed bits by layer
 
-    def next(self, samples: int, tokens: Tokens | None) -> None:
+    def next(self, samples: int, tokens: Chosen | None) -> None:
         """Begin a batch."""
         self.seen += self.samples if self.tokens is None else len(self.tokens)
         self.samples, self.tokens = samples, tokens

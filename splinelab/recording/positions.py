@@ -8,7 +8,7 @@ import torch
 
 from splinelab.errors import InputError
 from splinelab.recording.batch import Batch
-from splinelab.recording.tokens import Tokens
+from splinelab.recording.tokens import Chosen
 
 FORMS = (
     '"all" (every token but padding), "last", an integer (−1 for the last), a boolean array of sequences × '
@@ -35,7 +35,7 @@ class Positions:
             raise InputError(f"positions is {FORMS}; got {given!r}.")
         self.each = given
 
-    def of(self, batch: Batch) -> Tokens:
+    def of(self, batch: Batch) -> Chosen:
         """The tokens chosen of the next batch."""
         real = _real_columns(batch)
         first, self.sequences = self.sequences, self.sequences + len(real)
@@ -43,7 +43,7 @@ class Positions:
             self._refuse_count(f"at least {self.sequences}")
         length = _tokens_of(batch).shape[1]
         position = [self._chosen(first + i, columns, length) for i, columns in enumerate(real)]
-        tokens = Tokens([mine[at] for mine, at in zip(real, position, strict=True)], position, length, first)
+        tokens = Chosen([mine[at] for mine, at in zip(real, position, strict=True)], position, length, first)
         self.tokens += len(tokens)
         return tokens
 

@@ -199,9 +199,12 @@ class Recorder(Keeping):
     def _enter_module(self, module, args) -> None:
         super()._enter_module(module, args)
         kind = table.SOFT_MODULES.get(f"{type(module).__module__}.{type(module).__qualname__}")
-        if kind is None or not self.wanted.soft or id(module) not in self.paths or not args:
-            return
-        if self.written_out is not None or args[0] not in self.following:
+        if (
+            kind is None
+            or not self.wanted.soft
+            or id(module) not in self.paths
+            or not self._readable(module, args)
+        ):
             return
         layer, op = None, kind.partition("_")[0]
         if not self._ignored(op):
@@ -210,6 +213,13 @@ class Recorder(Keeping):
         if layer is not None:
             self.smooth[layer] = kind
         self.written_out = (module, layer)
+
+    def _readable(self, module, args) -> bool:
+        """Whether a module can be read as one activation: of what it is given itself, no power of that."""
+        if self.written_out is not None or module._forward_pre_hooks or not args:
+            return False
+        ordinary = (Kind.ACTIVATION, Kind.RECTIFIED)
+        return args[0] in self.following and self.following.note(args[0]).kind in ordinary
 
     def _leave_module(self, module, args, output) -> None:
         if self.written_out is not None and self.written_out[0] is module:

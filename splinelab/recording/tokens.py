@@ -1,4 +1,4 @@
-"""Tokens as samples: the chosen ones of a batch of sequences, and their rows of any tensor."""
+"""Chosen as samples: the chosen ones of a batch of sequences, and their rows of any tensor."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import torch
 
 
 @dataclass(frozen=True)
-class Tokens:
+class Chosen:
     """The chosen tokens of one batch.
 
     Attributes
@@ -31,10 +31,10 @@ class Tokens:
     def __len__(self) -> int:
         return sum(map(len, self.columns))
 
-    def take(self, sequences: np.ndarray) -> "Tokens":
+    def take(self, sequences: np.ndarray) -> "Chosen":
         """The tokens of some sequences."""
         columns, position = ([mine[i] for i in sequences] for mine in (self.columns, self.position))
-        return Tokens(columns, position, self.length, self.first)
+        return Chosen(columns, position, self.length, self.first)
 
     def rows_of(self, sequences: np.ndarray) -> np.ndarray:
         """Where the tokens of some sequences stand among those of all."""

@@ -196,12 +196,11 @@ def about(net: Llama, teacher: Llama, data: TextData, found: Any, device: str) -
 
 
 def _on_real_text(net: Llama, teacher: Llama) -> dict[str, float]:
-    """Loss on TinyStories, one token 1 before each line, in windows of 256 tokens, where it is at hand."""
+    """Loss on TinyStories, one token 1 before each story, in windows of 256 tokens, where it is at hand."""
     if not texts.tiny_stories_at_hand():
         return {}
     encode = story_tokenizer().encode
-    lines = [" ".join(line.split()) for story in texts.tiny_stories() for line in story.split("\n")]
-    tokens = np.concatenate([encode(line).ids for line in lines if line])
+    tokens = np.concatenate([encode(" ".join(story.split())).ids for story in texts.tiny_stories()])
     return {
         "real_loss": cross_entropy(net, tokens, RECIPE.window),
         "writer_real_loss": cross_entropy(teacher, tokens, RECIPE.window),
