@@ -107,10 +107,13 @@ def test_size_limit():
     assert sum(path.stat().st_size for path in small) <= 10e6
     digits = [path for path in files if path.stem.startswith("digits-")]
     assert sum(path.stat().st_size for path in digits) <= 2.1e6
-    assert sum(path.stat().st_size for path in files) <= 66e6
-    shipped = SHIPPED + decomposed
+    language = {path for path in files if path.stem.startswith("story")}
+    assert sum(path.stat().st_size for path in language) <= 1.2e6
+    assert sum(path.stat().st_size for path in set(files) - language) <= 66e6
+    assert zoo.tokens.VOCABULARY in language
+    shipped = [*SHIPPED, *decomposed, ("story", 0), ("story-heldout", 0)]
     expected = {f"{name}-{seed}{suffix}" for name, seed in shipped for suffix in (".safetensors", ".json")}
-    assert {path.name for path in files} == expected
+    assert {path.name for path in files} == {*expected, zoo.tokens.VOCABULARY.name}
 
 
 def test_g_and_its_memorised_snapshot_are_one_run():
