@@ -244,6 +244,20 @@ def test_page_is_whole(browser, site, page, mode, size):
     if figures:
         fill = "getComputedStyle(document.querySelector('.sl-live svg text')).fill"
         assert abs(brightness(browser, fill) - ground) > 0.5
+    # and no large part of it has the ground of the other
+    assert browser.execute_script(OTHER_GROUND, scheme == "dark") == []
+
+
+#: Elements with a ground of their own, over 300 × 60 pixels, that is light in the dark or dark in the light.
+OTHER_GROUND = """
+return [...document.querySelectorAll('.bd-article *:not(svg *)')].filter(each => {
+  const ground = getComputedStyle(each).backgroundColor.match(/[\\d.]+/g).map(Number);
+  if (ground.length === 4 && ground[3] < 0.5) return false;
+  const light = (0.299 * ground[0] + 0.587 * ground[1] + 0.114 * ground[2]) / 255;
+  const box = each.getBoundingClientRect();
+  return box.width > 300 && box.height > 60 && (arguments[0] ? light > 0.5 : light < 0.5);
+}).map(each => each.className || each.tagName)
+"""
 
 
 def brightness(browser, expression: str) -> float:

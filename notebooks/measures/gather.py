@@ -1,4 +1,7 @@
-"""Sums up what `grouping`, `topical` and `switching` left in the cache: `stored/NAME.json`, a row a figure."""
+"""Sums up what `grouping`, `topical` and `switching` left in the cache: `stored/NAME.json`, a row a figure.
+
+PYTHONPATH=.:notebooks python notebooks/measures/gather.py distances clusters …
+"""
 
 import dataclasses
 import json
@@ -116,6 +119,8 @@ def rows_of(by_draw: dict[int, dict], layer: int, name: str) -> list[dict]:
     rows = [row(layer, key, None, [_draw(d, flat[d][key]) for d in flat], n) for key in kept]
     for one, other in MINUS.get(name, ()):
         for key in (key for key in kept if key[0] == one and (other, key[1]) in kept):
+            if key[1] in ("same", "different"):  # their difference and ratio say it
+                continue
             pairs = [_minus(d, flat[d][key], flat[d][other, key[1]]) for d in flat]
             rows.append(row(layer, key, other, pairs, n))
     for one, other in WITHIN.get(name, ()):

@@ -4,6 +4,10 @@ Sizes, fixed before any result was seen, for time: 1,500 test words a draw, and 
 same draw, which give only the mean, the covariance, the medians and the shared bits; 200 resamples of
 sentences; 20 shuffles; NMF at layers 4 and 19 of draw 0 only. The untrained copy's weights and the random
 projections are drawn by the draw's seed.
+
+    PYTHONPATH=.:notebooks python notebooks/measures/grouping.py 0 1 2 3 4
+
+measures what the cache lacks and may be killed at any time.
 """
 
 import json

@@ -3,6 +3,10 @@
 A draw takes 3,000 pairs of words of one tag and as many of two, and by its seed random directions and the
 untrained copy's weights. Sequences are the first 100 of the held-out sample; all draws share them. (Fixed
 before any result was seen, for time.)
+
+    PYTHONPATH=.:notebooks python notebooks/measures/switching.py story held_out.npy
+
+measures what the cache lacks and may be killed at any time.
 """
 
 import json
