@@ -7,6 +7,7 @@ with control tasks", EMNLP 2019), and as many bits that owe nothing to the net's
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -197,11 +198,16 @@ def resampled_shares(
             f"hits and counts have shapes {hit.shape} and {count.shape}; expected one each by sentence, with "
             "0 ≤ hits ≤ counts"
         )
-    rng = np.random.default_rng(check_seed(seed))
-    resamples = check_whole("resamples", resamples, 2)
-    drawn = rng.multinomial(len(hit), np.full(len(hit), 1 / len(hit)), size=resamples).astype(np.float64)
+    drawn = _resampled(len(hit), check_whole("resamples", resamples, 2), check_seed(seed))
     with np.errstate(invalid="ignore"):
         return (drawn @ hit) / (drawn @ count)
+
+
+@lru_cache(maxsize=4)
+def _resampled(sentences: int, resamples: int, seed: int) -> np.ndarray:
+    """How often each sentence is drawn, resamples × sentences; kept, for many shares want the same."""
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(sentences, np.full(sentences, 1 / sentences), size=resamples).astype(np.float64)
 
 
 def _minimise(

@@ -46,18 +46,21 @@ def run_missing(names: Sequence[str], draws: Sequence[int]) -> None:
 
 def sum_up(name: str) -> None:
     """Write `stored/NAME.json` from what the cache has of a measurement."""
-    measurement, rows, seen = MEASUREMENTS[name], [], set()
+    measurement, rows = MEASUREMENTS[name], []
+    seen: set[int] = set()
+    copies: set[str] = set()
     for layer in measurement.layers:
         kept = {draw: _kept(name, draw, layer) for draw in measurement.draws}
         found = {draw: one["found"] for draw, one in kept.items() if one is not None}
         seen |= set(found)
+        copies |= {one["copy"] for one in kept.values() if one is not None}
         if found:
             rows += rows_of(found, layer, measurement.minus) if measurement.tallied else _plain(found, layer)
     if not rows:
         return
     about = {
         "measurement": name,
-        "model": f"{MODEL}, {_model().about}",
+        "model": f"{MODEL}, {' and '.join(sorted(copies))}",
         "data": _data(name),
         "draws": sorted(seen),
         "settings": json.loads(json.dumps(measurement.settings)),
@@ -91,7 +94,8 @@ def _measure(
             found = MEASUREMENTS[name].run(layers, drawn, draw, layer)
             settings = json.loads(json.dumps(MEASUREMENTS[name].settings))
             seconds = round(time.time() - started, 1)
-            write_json(_path(name, draw, layer), {"settings": settings, "seconds": seconds, "found": found})
+            kept = {"copy": model.about, "settings": settings, "seconds": seconds, "found": found}
+            write_json(_path(name, draw, layer), kept)
             print(f"draw {draw}, {name}, {layer}: {seconds:.0f} s", flush=True)
 
 

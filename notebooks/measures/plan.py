@@ -36,14 +36,14 @@ class Measurement:
         return LAYERS if isinstance(layer, str) else (layer,)
 
 
-def _tags(names: Sequence[str], control: bool) -> Callable[..., dict]:
+def _tags(names: Sequence[str], control: bool, decays: Sequence[float] = tags.DECAYS) -> Callable[..., dict]:
     def run(layers: Mapping[int, Layer], drawn: words.Words, draw: int, layer: int | str) -> dict:
         if layer == STACK:
             chosen = {name: tags.stacked(name, layers, drawn.train, seed=draw) for name in names}
         else:
             seed, one = 1000 * draw + int(layer), layers[int(layer)]
             chosen = {name: tags.represented(name, one, drawn.train, seed=seed) for name in names}
-        return tags.parts_of_speech(chosen, drawn, seed=draw, control=control)
+        return tags.parts_of_speech(chosen, drawn, seed=draw, control=control, decays=decays)
 
     return run
 
@@ -66,6 +66,10 @@ _NO_UP = ("residual", "normed", "pre", "swiglu")
 MEASUREMENTS = {
     "tags": Measurement(
         _tags(tags.REPRESENTATIONS, True), words.draw_words, (*_ALL, "untrained"), minus=_GATE, settings=_PROBED,
+    ),
+    "one-decay": Measurement(
+        _tags(tags.REPRESENTATIONS, True, (tags.DECAY,)), words.draw_words, (*_ALL, "untrained"), minus=_GATE,
+        settings=(tags.DECAY, tags.TOLERANCE),
     ),
     "thresholds": Measurement(
         _one(thresholds.thresholds), words.draw_words, ("pre",), settings=_PROBED,
