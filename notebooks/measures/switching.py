@@ -4,7 +4,7 @@ A draw takes 3,000 pairs of words of one tag and as many of two, and by its seed
 untrained copy's weights. Sequences are the first 100 of the held-out sample; all draws share them. (Fixed
 before any result was seen, for time.)
 
-    PYTHONPATH=.:notebooks python notebooks/measures/switching.py story held_out.npy
+    PYTHONPATH=.:notebooks python notebooks/measures/switching.py story
 
 measures what the cache lacks and may be killed at any time.
 """
@@ -19,6 +19,7 @@ from splinelab._files import write_atomically
 from splinelab.data import cache_folder
 from splinelab.nets import Llama
 from splinelab.zoo.language import language_model
+from splinelab.zoo.story_model import story_text
 
 DRAWS = range(5)
 PAIRS, SEQUENCES = 3000, 100
@@ -60,4 +61,4 @@ def run(name: str, tokens: np.ndarray) -> None:
 
 
 if __name__ == "__main__":
-    run(sys.argv[1], np.load(sys.argv[2])[:SEQUENCES].astype(np.int64))
+    run(sys.argv[1], story_text()[:SEQUENCES].astype(np.int64))
