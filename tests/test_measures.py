@@ -1,4 +1,4 @@
-"""Measurements of chapter 10: hand-made sentences, a tiny model, and planted answers."""
+"""Measurements of language: hand-made sentences, a tiny model, and planted answers."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Runs the measurements of chapter 10 on SmolLM2-135M, and sums them up into `stored/NAME.json`.
+"""Runs the measurements of language on SmolLM2-135M, and sums them up into `stored/NAME.json`.
 
     PYTHONPATH=notebooks python -m measures.language [NAME …] [--draws 0 1] [--sum-up]
 

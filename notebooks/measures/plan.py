@@ -1,4 +1,4 @@
-"""What chapter 10 measures on SmolLM2-135M: of which words, on which layers and draws."""
+"""What the chapter on language will measure on SmolLM2-135M: of which words, on which layers and draws."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
