@@ -8,15 +8,19 @@ and a t distribution with Satterthwaite's degrees of freedom (1946) pays for how
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from splinelab._arguments import check_seed, check_whole
 from splinelab._interval import LEVEL, OVER, Interval
 from splinelab.errors import InputError
 
-__all__ = ["OVER", "Draws", "Interval", "exactly", "over_nets", "range_over_nets", "two_level"]
+__all__ = [
+    "OVER", "Draws", "Interval", "exactly", "over_nets", "range_over_nets", "resampled_shares", "two_level",
+]  # fmt: skip
 
 #: What may be resampled, and what it may be measured on several of.
 KINDS = {"images": "nets", "sentences": "draws"}
@@ -152,6 +156,32 @@ def two_level(
     left_out = left_out[np.isfinite(left_out)]
     between = (len(left_out) - 1) * left_out.var() if len(left_out) > 1 else 0.0
     return _two_level(float(statistic(*arrays)), drawn, between, nets, images, seeds)
+
+
+def resampled_shares(
+    hits: ArrayLike, counts: ArrayLike, *, resamples: int = 1000, seed: int = 0
+) -> np.ndarray:
+    """The share of hits in each of `resamples` bootstraps of sentences: float64, for `Draws`.
+
+    hits, counts : by sentence. The same number of sentences and the same seed draw the same ones, so that
+    differences are paired. A resample that holds no word at all is NaN.
+    """
+    hit, count = np.asarray(hits, np.float64), np.asarray(counts, np.float64)
+    if hit.ndim != 1 or hit.shape != count.shape or not len(hit) or (hit > count).any() or (hit < 0).any():
+        raise InputError(
+            f"hits and counts have shapes {hit.shape} and {count.shape}; expected one each by sentence, with "
+            "0 ≤ hits ≤ counts"
+        )
+    drawn = _resampled(len(hit), check_whole("resamples", resamples, 2), check_seed(seed))
+    with np.errstate(invalid="ignore"):
+        return (drawn @ hit) / (drawn @ count)
+
+
+@lru_cache(maxsize=4)
+def _resampled(sentences: int, resamples: int, seed: int) -> np.ndarray:
+    """How often each sentence is drawn, resamples × sentences; kept, for many shares want the same."""
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(sentences, np.full(sentences, 1 / sentences), size=resamples).astype(np.float64)
 
 
 def _two_level(

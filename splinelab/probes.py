@@ -7,7 +7,6 @@ with control tasks", EMNLP 2019), and as many bits that owe nothing to the net's
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from splinelab.codes import SplineCodes
 from splinelab.errors import InputError, TrainingError
 
 __all__ = [
-    "Probe", "choose_decay", "control_tags", "fit_probe", "random_bits", "resampled_shares", "word_majority",
+    "Probe", "choose_decay", "control_tags", "fit_probe", "random_bits", "word_majority",
 ]  # fmt: skip
 
 STEPS = 2000  # of L-BFGS, before a probe counts as one that does not converge
@@ -182,32 +181,6 @@ def random_bits(
     ways = np.random.default_rng(check_seed(seed)).standard_normal((first.shape[1], bits), np.float32)
     mean = first.mean(axis=0, dtype=np.float64).astype(np.float32)
     return tuple(SplineCodes.from_bits({"random": (each - mean) @ ways > 0}) for each in (first, second))  # type: ignore[return-value]
-
-
-def resampled_shares(
-    hits: ArrayLike, counts: ArrayLike, *, resamples: int = 1000, seed: int = 0
-) -> np.ndarray:
-    """The share of hits in each of `resamples` bootstraps of sentences: float64, for `intervals.Draws`.
-
-    hits, counts : by sentence. The same number of sentences and the same seed draw the same ones, so that
-    differences are paired. A resample that holds no word at all is NaN.
-    """
-    hit, count = np.asarray(hits, np.float64), np.asarray(counts, np.float64)
-    if hit.ndim != 1 or hit.shape != count.shape or not len(hit) or (hit > count).any() or (hit < 0).any():
-        raise InputError(
-            f"hits and counts have shapes {hit.shape} and {count.shape}; expected one each by sentence, with "
-            "0 ≤ hits ≤ counts"
-        )
-    drawn = _resampled(len(hit), check_whole("resamples", resamples, 2), check_seed(seed))
-    with np.errstate(invalid="ignore"):
-        return (drawn @ hit) / (drawn @ count)
-
-
-@lru_cache(maxsize=4)
-def _resampled(sentences: int, resamples: int, seed: int) -> np.ndarray:
-    """How often each sentence is drawn, resamples × sentences; kept, for many shares want the same."""
-    rng = np.random.default_rng(seed)
-    return rng.multinomial(sentences, np.full(sentences, 1 / sentences), size=resamples).astype(np.float64)
 
 
 def _minimise(

@@ -7,12 +7,12 @@ from sklearn.preprocessing import StandardScaler
 
 from splinelab.codes import SplineCodes
 from splinelab.errors import InputError, TrainingError
+from splinelab.intervals import resampled_shares
 from splinelab.probes import (
     choose_decay,
     control_tags,
     fit_probe,
     random_bits,
-    resampled_shares,
     word_majority,
 )
 

@@ -9,8 +9,7 @@ import numpy as np
 
 from splinelab._files import write_atomically
 from splinelab.errors import InputError
-from splinelab.intervals import Draws, Interval
-from splinelab.probes import resampled_shares
+from splinelab.intervals import Draws, Interval, resampled_shares
 
 #: Representation → statistic → [hits by sentence, words by sentence]: what one draw and layer gave.
 Tally = dict[str, dict[str, list[list[int]]]]
