@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import gguf
+import ggufs
 import numpy as np
 import torch
 
@@ -240,24 +240,9 @@ def _weights(path, sha256):
 
 
 def _gguf(path, shape):
-    writer = gguf.GGUFWriter(path, "llama")
-    writer.add_embedding_length(shape.width)
-    writer.add_block_count(shape.layers)
-    writer.add_head_count(shape.heads)
-    writer.add_head_count_kv(shape.key_heads)
-    writer.add_feed_forward_length(shape.hidden)
-    writer.add_rope_freq_base(shape.theta)
-    writer.add_layer_norm_rms_eps(shape.eps)
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("smollm")
-    writer.add_token_list([*"abcdefg", "ab"])
-    writer.add_token_types([1] * 8)
-    writer.add_token_merges(["a b"])
+    writer = ggufs.begun(path, shape, [*"abcdefg", "ab"], [1] * 8, ["a b"])
     writer.add_tensor("token_embd.weight", np.ones((8, 4), np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    ggufs.finish(writer)
     return path.read_bytes()
 
 

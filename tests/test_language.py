@@ -20,6 +20,7 @@ from splinelab.nets import Llama, LlamaShape
 from splinelab.zoo import gguf_files, smollm2
 
 gguf = pytest.importorskip("gguf", reason="the extra [language] is not installed")
+ggufs = pytest.importorskip("ggufs")  # needs gguf
 hub = pytest.importorskip("huggingface_hub", reason="the extra [language] is not installed")
 tokenizers = pytest.importorskip("tokenizers", reason="the extra [language] is not installed")
 transformers = pytest.importorskip("transformers", reason="the extra [language] is not installed")
@@ -40,19 +41,15 @@ def rows_of_llama_cpp(weight, heads):
 def write_gguf(path, net, changes=None, kind="F32"):
     """A GGUF of a net, with SmolLM's kind of tokenizer."""
     shape, changes = net.shape, {"architecture": "llama", "pre": "smollm", "tensors": {}} | (changes or {})
-    writer = gguf.GGUFWriter(path, changes["architecture"])
-    writer.add_embedding_length(shape.width)
-    writer.add_block_count(shape.layers)
-    writer.add_head_count(shape.heads)
-    writer.add_head_count_kv(shape.key_heads)
-    writer.add_feed_forward_length(shape.hidden)
-    writer.add_rope_freq_base(shape.theta)
-    writer.add_layer_norm_rms_eps(shape.eps)
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(changes["pre"])
-    writer.add_token_list(NAMES)
-    writer.add_token_types([3] + [1] * (len(NAMES) - 1))
-    writer.add_token_merges(["Ġ t", "Ġt h", "Ġth e", *changes.get("merges", [])])
+    writer = ggufs.begun(
+        path,
+        shape,
+        NAMES,
+        [3] + [1] * (len(NAMES) - 1),
+        ["Ġ t", "Ġt h", "Ġth e", *changes.get("merges", [])],
+        architecture=changes["architecture"],
+        pre=changes["pre"],
+    )
     names = {ours: theirs for theirs, ours in (gguf_files._LAYER | gguf_files._TOP).items()}
     for name, value in net.state_dict().items():
         stem = name.removesuffix(".weight")
@@ -65,10 +62,7 @@ def write_gguf(path, net, changes=None, kind="F32"):
         writer.add_tensor(full, gguf.quants.quantize(np.ascontiguousarray(array), how), raw_dtype=how)
     for name, value in changes["tensors"].items():
         writer.add_tensor(name, value)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    ggufs.finish(writer)
     return path
 
 

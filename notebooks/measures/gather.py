@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from splinelab._files import write_atomically
+from measures.outcomes import write_rows
 from splinelab.data import cache_folder
 from splinelab.errors import InputError
 from splinelab.intervals import Draws, exactly
@@ -159,17 +159,8 @@ def sum_up(name: str, folder: Path | None = None) -> Path:
         found.setdefault(layer, {})[draw] = json.loads(path.read_text(encoding="utf-8"))
     if not found:
         raise InputError(f"{folder} holds nothing of {name}; run its measurement first")
-    lines = [
-        json.dumps(one, ensure_ascii=False)
-        for layer in sorted(found)
-        for one in rows_of(found[layer], layer, kind)
-    ]
-    head = json.dumps(
-        {"measurement": name, **ABOUT.get(name, _SMOLLM2)}, ensure_ascii=False, indent=1
-    ).removesuffix("\n}")
-    STORED.mkdir(exist_ok=True)
-    body = ",\n".join("  " + line for line in lines)
-    write_atomically(STORED / f"{name}.json", f'{head},\n "rows": [\n{body}\n ]\n}}\n'.encode())
+    rows = [one for layer in sorted(found) for one in rows_of(found[layer], layer, kind)]
+    write_rows(STORED / f"{name}.json", {"measurement": name, **ABOUT.get(name, _SMOLLM2)}, rows)
     return STORED / f"{name}.json"
 
 

@@ -10,7 +10,6 @@ projections are drawn by the draw's seed.
 measures what the cache lacks and may be killed at any time.
 """
 
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,15 +17,15 @@ from pathlib import Path
 import numpy as np
 
 from measures import apart, groups, shared
+from measures.language import untrained
+from measures.outcomes import write_json
+from measures.plan import LAYERS
 from measures.words import TAGS, Words, draw_words, features
-from splinelab._files import write_atomically
 from splinelab.data import cache_folder
 from splinelab.distances import pairwise
-from splinelab.nets import Llama
 from splinelab.probes import random_bits
 from splinelab.zoo.language import LanguageModel, language_model
 
-LAYERS = (4, 9, 14, 19, 24, 29)
 TRAIN = TEST = 1500
 NMF_LAYERS = (4, 19)
 PARTS = ("residual", "normed", "pre", "swiglu")
@@ -57,8 +56,7 @@ def record_draw(model: LanguageModel, draw: int, words: Words) -> dict[int, Laye
         np.searchsorted(test, words.sentence[kept]), words.place[kept], words.words[kept], words.tags[kept],
         words.train[kept],
     )  # fmt: skip
-    fresh = LanguageModel("untrained", Llama(model.net.shape, draw).eval(), model.tokenizer, "fresh weights")
-    for layer, parts in features(fresh, few, LAYERS, ("pre",)).items():
+    for layer, parts in features(untrained(model, draw), few, LAYERS, ("pre",)).items():
         found[layer]["untrained"] = parts["pre"]
     return found
 
@@ -194,7 +192,7 @@ def run(draws: list[int], name: str = "SmolLM2-135M") -> None:
             with np.load(at[layer]) as file:
                 parts = dict(file)
             for kind, found in measured(parts, words, draw, nmf=draw == 0 and layer in NMF_LAYERS).items():
-                _write(_place(folder, kind, draw, layer), found)
+                write_json(_place(folder, kind, draw, layer), found)
             at[layer].unlink()
             print(f"draw {draw}, layer {layer}", flush=True)
 
@@ -221,10 +219,6 @@ def measured(parts: Layer, words: Words, draw: int, *, nmf: bool = False) -> dic
 
 def _place(folder: Path, kind: str, draw: int, layer: int) -> Path:
     return folder / f"{kind}-{draw}-{layer}.json"
-
-
-def _write(place: Path, found: dict) -> None:
-    write_atomically(place, json.dumps(found).encode())
 
 
 if __name__ == "__main__":

@@ -9,13 +9,12 @@ before any result was seen, for time.)
 measures what the cache lacks and may be killed at any time.
 """
 
-import json
 import sys
 
 import numpy as np
 
 from measures import switches
-from splinelab._files import write_atomically
+from measures.outcomes import write_json
 from splinelab.data import cache_folder
 from splinelab.nets import Llama
 from splinelab.zoo.language import language_model
@@ -29,8 +28,11 @@ def measured(
     net: Llama, at_words: np.ndarray, words: switches.StoryWords, tokens: np.ndarray, layer: int, *, draw: int,
     pairs: int = PAIRS,
 ) -> dict[str, dict]:  # fmt: skip
-    """Of one layer, whose residual stream before the MLP is given at the words, `switches.summary` for its gate, for as many random directions through 0, as the gate's
-    go, and through the words' mean, and for the gate of an untrained copy, on its own activations."""
+    """`switches.summary` of one layer, whose residual stream before the MLP is given at the words.
+
+    For its gate; for as many random directions through 0, as the gate's go, and through the words' mean; and
+    for the gate of an untrained copy, on its own activations.
+    """
     rows = switches.gate_rows(net, layer)
     ways = np.random.default_rng([draw, layer]).standard_normal(rows.shape)
     fresh = Llama(net.shape, draw).eval()
@@ -56,7 +58,7 @@ def run(name: str, tokens: np.ndarray) -> None:
         at_words = switches.before_mlp(model.net, tokens, layer, words) if missing else None
         for draw in missing:
             found = measured(model.net, at_words, words, tokens, layer, draw=draw)
-            write_atomically(places[draw], json.dumps(found).encode())
+            write_json(places[draw], found)
             print(f"switches, draw {draw}, layer {layer}", flush=True)
 
 

@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 
 from measures import topics
+from measures.outcomes import write_json
+from measures.plan import LAYERS
 from measures.words import features
-from splinelab._files import write_atomically
 from splinelab.data import cache_folder
 from splinelab.nets import Llama
 from splinelab.probes import random_bits
 from splinelab.zoo.language import LanguageModel, language_model
 
-LAYERS = (4, 9, 14, 19, 24, 29)
 COPIES, LENGTH = 10, 48  # texts of each wording of each topic, and their tokens
 
 
@@ -47,7 +47,7 @@ def written(model: LanguageModel, place: Path) -> tuple[list[str], list[str]]:
         begin = [min(tokenizer.special)]
         ids = [begin + tokenizer.encode(prompt).ids for prompt in prompts]
         tokens = topics.continued(net, ids, LENGTH, never=tokenizer.special, seed=0)
-        _write(place, {"prompts": prompts, "texts": [tokenizer.decode(some) for some in tokens]})
+        write_json(place, {"prompts": prompts, "texts": [tokenizer.decode(some) for some in tokens]})
     kept = json.loads(place.read_text(encoding="utf-8"))
     return kept["prompts"], kept["texts"]
 
@@ -84,16 +84,12 @@ def run(name: str, draws: list[int]) -> None:
         print(f"{name}, draw {draw}: {len(texts.words)} words recorded", flush=True)
         for layer in missing:
             found = measured(recorded.pop(layer), texts, draw, by_text=by_text)
-            _write(_place(folder, name, draw, layer), {**found, "words alone": alone})
+            write_json(_place(folder, name, draw, layer), {**found, "words alone": alone})
             print(f"{name}, draw {draw}, layer {layer}", flush=True)
 
 
 def _place(folder: Path, name: str, draw: int, layer: int) -> Path:
     return folder / f"{name}-{draw}-{layer}.json"
-
-
-def _write(place: Path, found: dict) -> None:
-    write_atomically(place, json.dumps(found).encode())
 
 
 if __name__ == "__main__":
